@@ -1,0 +1,105 @@
+/**
+ * Every metric of an agent. Counters end in `_total`, durations are seconds, sizes are bytes.
+ * Labels are bounded sets; `volume` is bounded by the volumes that exist (its series go when the
+ * volume goes).
+ */
+
+export interface MetricDefinition {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds in seconds; histograms only. */
+  readonly buckets?: readonly number[];
+}
+
+function counter(help: string, ...labels: readonly string[]): MetricDefinition {
+  return { kind: 'counter', help, labels };
+}
+
+function gauge(help: string, ...labels: readonly string[]): MetricDefinition {
+  return { kind: 'gauge', help, labels };
+}
+
+function histogram(
+  help: string,
+  buckets: readonly number[],
+  ...labels: readonly string[]
+): MetricDefinition {
+  return { kind: 'histogram', help, labels, buckets };
+}
+
+/** From a page-cache hit to a disk in trouble. */
+const ioSeconds = [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 0.02, 0.1, 0.5, 2, 10];
+/** From a local network to the demand time-out. */
+const linkSeconds = [5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
+/** Background work. */
+const workSeconds = [1e-3, 0.01, 0.05, 0.25, 1, 5, 30, 120, 600];
+
+export const metricDefinitions = {
+  transship_build_info: gauge('Always 1; the labels say what runs.', 'version', 'node'),
+
+  transship_volume_reads_total: counter('Read requests.', 'volume'),
+  transship_volume_writes_total: counter('Write, trim and zero requests.', 'volume'),
+  transship_volume_flushes_total: counter('Flush requests.', 'volume'),
+  transship_volume_read_bytes_total: counter('Bytes read by clients.', 'volume'),
+  transship_volume_written_bytes_total: counter('Bytes written by clients.', 'volume'),
+  transship_volume_errors_total: counter('Requests that failed.', 'volume', 'reason'),
+  transship_volume_size_bytes: gauge('Size of the volume.', 'volume'),
+  transship_volume_allocated_bytes: gauge('Blocks that are not holes.', 'volume'),
+  transship_volume_unsettled_bytes: gauge('Bytes that only the journal has yet.', 'volume'),
+  transship_volume_missing_bytes: gauge('Bytes that only the source has yet.', 'volume'),
+  transship_cluster_reads_total: counter('Read requests of all volumes.'),
+  transship_cluster_writes_total: counter('Write requests of all volumes.'),
+  transship_cluster_read_bytes_total: counter('Bytes read of all volumes.'),
+  transship_cluster_written_bytes_total: counter('Bytes written of all volumes.'),
+  transship_request_seconds: histogram('Time of a client request.', ioSeconds, 'operation'),
+
+  transship_pool_capacity_bytes: gauge('What the pool may use.', 'pool'),
+  transship_pool_allocated_bytes: gauge('What the pool uses.', 'pool'),
+  transship_pool_free_bytes: gauge('What is left before the pool turns read-only.', 'pool'),
+  transship_pool_read_only: gauge('1 while the pool refuses writes.', 'pool'),
+  transship_pool_failed: gauge('1 after a disk failure, until the pool is reopened.', 'pool'),
+  transship_pool_chunks: gauge('Distinct chunks.', 'pool'),
+  transship_pool_segments: gauge('Segment files.', 'pool'),
+  transship_pool_logical_bytes: gauge('Allocated bytes of all volumes.', 'pool'),
+  transship_pool_unique_bytes: gauge('Distinct chunks before compression.', 'pool'),
+  transship_pool_stored_bytes: gauge('What the segments hold.', 'pool'),
+
+  transship_journal_bytes: gauge('Live journal files.', 'pool'),
+  transship_journal_written_bytes_total: counter('Bytes appended to the journal.', 'pool'),
+  transship_journal_sync_seconds: histogram('Time of one journal sync.', ioSeconds, 'pool'),
+  transship_disk_failures_total: counter('Disk calls that failed.', 'pool', 'operation'),
+  transship_settled_bytes_total: counter('Bytes moved from the journal to segments.', 'pool'),
+  transship_checkpoints_total: counter('Checkpoints made.', 'pool'),
+  transship_checkpoint_seconds: histogram('Time of one checkpoint.', workSeconds, 'pool'),
+  transship_packed_bytes_total: counter('Bytes hashed and compressed.', 'pool'),
+  transship_deduplicated_bytes_total: counter('Bytes not stored: known already.', 'pool'),
+
+  transship_collections_total: counter('Collections finished.', 'pool'),
+  transship_collected_bytes_total: counter('Bytes given back by collection.', 'pool'),
+  transship_collection_seconds: histogram('Time of one collection.', workSeconds, 'pool'),
+  transship_scrubbed_bytes_total: counter('Bytes verified by scrubs.', 'pool'),
+  transship_scrub_corrupt_chunks_total: counter('Chunks that failed verification.', 'pool'),
+  transship_scrub_repaired_chunks_total: counter('Corrupt chunks replaced.', 'pool'),
+  transship_leases: gauge('Leases held by others.', 'pool'),
+
+  transship_teleports: gauge('Volumes that came by teleport.', 'phase'),
+  transship_teleport_received_bytes_total: counter('Bytes received as stored.', 'lane'),
+  transship_teleport_sent_bytes_total: counter('Bytes served as stored.', 'lane'),
+  transship_teleport_deduplicated_bytes_total: counter('Bytes not fetched: present before.'),
+  transship_teleport_rejected_chunks_total: counter('Received chunks whose name was wrong.'),
+  transship_demand_read_seconds: histogram('Time of a read that went to the source.', linkSeconds),
+
+  transship_peer_connected: gauge('1 while the link to a peer works.', 'peer'),
+  transship_peer_round_trip_seconds: gauge('Last measured round trip.', 'peer'),
+  transship_peer_reconnects_total: counter('Links made again.', 'peer'),
+  transship_nbd_connections: gauge('Open NBD connections.'),
+  transship_nbd_requests_total: counter('NBD requests.', 'command'),
+  transship_nbd_errors_total: counter('NBD requests answered with an error.', 'command'),
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricName = keyof typeof metricDefinitions;
+
+export function metricDefinition(name: string): MetricDefinition | undefined {
+  return Object.hasOwn(metricDefinitions, name) ? metricDefinitions[name as MetricName] : undefined;
+}
