@@ -55,7 +55,7 @@ lock() {
 # The installed tree's own record is newer than the lockfile after any install, by hand or not.
 npm_is_fresh() {
   [ -f node_modules/.package-lock.json ] || return 1
-  [ ! package-lock.json -nt node_modules/.package-lock.json ] && return 0
+  [ -z "$(find package-lock.json -newer node_modules/.package-lock.json)" ] && return 0
   # A checkout may have touched the lockfile without changing it: then compare what it says.
   node scripts/lock-matches.mjs 2>/dev/null || return 1
   touch node_modules/.package-lock.json
