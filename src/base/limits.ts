@@ -38,6 +38,41 @@ export const limits = {
   historyDaysMaxMs: 3660 * 24 * 3600 * 1000,
   /** A frame of the peer protocol, header excluded. */
   frameBytesMax: 8 * MiB,
+  /** The same before the greeting is done: whoever sends it is not known yet. */
+  frameBytesStranger: 16 * KiB,
+  /** Background frames are cut near this, so that demand waits for little. */
+  frameBytesTarget: 256 * KiB,
+  /** Links to one peer; the first carries demand only. */
+  peerLinks: 3,
+  /** Links one peer may open here: its own `peerLinks` per agent, some dying, some new. */
+  peerLinksInMax: 32,
+  peersMax: 256,
+  /** Open requests, their reply credit and their payloads on one link. */
+  peerRequestsMax: 256,
+  peerCreditBytesMax: 128 * MiB,
+  peerRequestBytesMax: 32 * MiB,
+  /** What waits to be sent on a link before its readers pause, and what ends the link. */
+  peerSendBytes: 2 * MiB,
+  peerSendBytesMax: 32 * MiB,
+  /** Background bytes asked for and not yet here, per peer; between them follows the link. */
+  peerWindowBytesMin: 8 * MiB,
+  peerWindowBytesMax: 96 * MiB,
+  peerPingMs: 5_000,
+  /** A link that says nothing for so long, pings included, is dead. */
+  peerSilenceMs: 15_000,
+  peerBackoffMsMin: 250,
+  peerBackoffMsMax: 30_000,
+  peerConnectTimeoutMs: 10_000,
+  /** Strangers at the peer port: how many at a time, and how long each. */
+  strangersMax: 16,
+  strangerMs: 10_000,
+  tokensMax: 64,
+  tokenCharactersMax: 4096,
+  /** A grant asked for again with the same key within this time gives the same lease. */
+  grantMemoryMs: 600_000,
+  haveNamesMax: 65_536,
+  pushBytesMax: 2 * MiB,
+  probeBytesMax: 64 * MiB,
   /** Names asked for in one pull. */
   pullNamesMax: 1024,
   /** How long a read waits for an unreachable source before it fails with EIO. */
