@@ -65,12 +65,16 @@ export interface ChunkSource {
 /** Hashing and compression, on other threads outside the simulator. */
 export interface Packer {
   /**
-   * Names and compresses `count` blocks that lie one after another in `blocks`. A zero block gives
-   * the zero name and no bytes. `known` lets a packer skip compression of chunks the pool has: such
-   * a result has no bytes; the caller checks again and calls with `known` off if it must. The
-   * caller must not change `blocks` before the promise resolves; it is returned to the caller.
+   * Names and compresses the blocks that lie one after another in `blocks`. A zero block gives the
+   * zero name and no bytes. `known` (is this name in the pool?) lets a packer skip compression: a
+   * name it knows comes without bytes, and a caller that then finds it gone asks again without.
+   * The caller must not change `blocks` before the promise resolves; it is returned to the caller.
    */
-  pack(blocks: Uint8Array, blockBytes: number): Promise<readonly PackedBlock[]>;
+  pack(
+    blocks: Uint8Array,
+    blockBytes: number,
+    known?: (name: Name) => boolean,
+  ): Promise<readonly PackedBlock[]>;
   /** For each chunk: the content (decompressed) when checksum and name are right, else undefined. */
   unpack(chunks: readonly StoredChunk[]): Promise<readonly (Uint8Array | undefined)[]>;
 }
@@ -79,7 +83,7 @@ export interface PackedBlock {
   readonly name: Name;
   readonly codec: number;
   readonly checksum: number;
-  /** Absent for a zero block. */
+  /** Absent for a zero block and for a known one. */
   readonly bytes: Uint8Array | undefined;
 }
 
