@@ -10,22 +10,36 @@ const node = process.execPath;
 
 interface Check {
   readonly name: string;
-  readonly command: readonly string[];
+  readonly command: readonly [string, ...string[]];
+  /** The file without which there is nothing to run. */
   readonly needs: string;
-  /** How to repair what it finds, where a command can. */
-  readonly repair: string;
-  /** Without what it needs there is nothing to check yet. */
+  /** The command that repairs what it finds, where there is one. */
+  readonly repair?: string;
   readonly isOptional?: boolean;
 }
 
-// biome-ignore format: a table
 const checks: readonly Check[] = [
-  { name: 'format', command: [bin('biome'), 'format', '.'], needs: 'biome.json', repair: 'npm run format' },
-  { name: 'lint', command: [bin('oxlint'), '--deny-warnings'], needs: '.oxlintrc.json', repair: 'by hand' },
-  { name: 'types', command: [bin('tsc'), '-p', '.'], needs: 'tsconfig.json', repair: 'by hand' },
-  { name: 'types of web', command: [bin('tsc'), '-p', 'web'], needs: 'web/tsconfig.json', repair: 'by hand', isOptional: true },
-  { name: 'tidy', command: [node, 'test/tidy/main.ts'], needs: 'test/tidy/main.ts', repair: 'by hand' },
-  { name: 'generated', command: [node, 'tools/gen/main.ts', '--check'], needs: 'tools/gen/main.ts', repair: 'npm run gen' },
+  {
+    name: 'format',
+    command: [bin('biome'), 'format', '.'],
+    needs: 'biome.json',
+    repair: 'npm run format',
+  },
+  { name: 'lint', command: [bin('oxlint'), '--deny-warnings'], needs: '.oxlintrc.json' },
+  { name: 'types', command: [bin('tsc'), '-p', '.'], needs: 'tsconfig.json' },
+  {
+    name: 'types of web',
+    command: [bin('tsc'), '-p', 'web'],
+    needs: 'web/tsconfig.json',
+    isOptional: true,
+  },
+  { name: 'tidy', command: [node, 'test/tidy/main.ts'], needs: 'test/tidy/main.ts' },
+  {
+    name: 'generated',
+    command: [node, 'tools/gen/main.ts', '--check'],
+    needs: 'tools/gen/main.ts',
+    repair: 'npm run gen',
+  },
 ];
 
 function run(check: Check): boolean {
@@ -34,10 +48,12 @@ function run(check: Check): boolean {
     console.log(`FAILED ${check.name}: ${check.needs} does not exist in this checkout`);
     return false;
   }
-  const [command = '', ...args] = check.command;
+  const [command, ...args] = check.command;
   const ended = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   const passed = ended.status === 0;
-  console.log(passed ? `ok ${check.name}` : `FAILED ${check.name}; to repair: ${check.repair}`);
+  console.log(
+    passed ? `ok ${check.name}` : `FAILED ${check.name}; to repair: ${check.repair ?? 'by hand'}`,
+  );
   return passed;
 }
 

@@ -80,8 +80,9 @@ async function runStage(stage: Stage): Promise<Result> {
   const started = performance.now();
   const seconds = (): number => Math.round((performance.now() - started) / 1000);
   const nothing: Tally = { passed: 0, failed: 1, skipped: 0 };
-  if (!existsSync(join(root, stage.needs))) {
-    const trouble = `${stage.needs} does not exist in this checkout`;
+  const program = stage.run.find((part) => part.endsWith('main.ts'));
+  if (program !== undefined && !existsSync(join(root, program))) {
+    const trouble = `${program} does not exist in this checkout`;
     console.log(trouble);
     return { stage, tally: nothing, trouble, seconds: 0 };
   }
@@ -99,7 +100,7 @@ async function runStage(stage: Stage): Promise<Result> {
 function printResults(results: readonly Result[]): void {
   console.log('\n== result');
   for (const { stage, tally, trouble, seconds } of results) {
-    const again = tally.failed > 0 ? `   again: ${stage.again}` : '';
+    const again = tally.failed > 0 ? `   again: npm test -- ${stage.name}` : '';
     const why = trouble === undefined ? '' : ` (${trouble})`;
     console.log(`${stage.name}: ${closingLine(tally)}${why}, ${seconds} s${again}`);
   }

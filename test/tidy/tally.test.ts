@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { tallyOf } from '../tally.ts';
 
 test('the last closing line counts', () => {
-  const output =
-    'a.ts: 1 passed, 1 failed, 0 skipped (3 ms)\n9 passed, 0 failed\n7 passed, 2 failed, 1 skipped\n';
+  const lines = ['a.ts: 1 passed, 1 failed, 0 skipped (3 ms)', '9 passed, 0 failed'];
+  const output = [...lines, '7 passed, 2 failed, 1 skipped', ''].join('\n');
   assert.deepEqual(tallyOf(output, false), { passed: 7, failed: 2, skipped: 1 });
   assert.deepEqual(tallyOf('3 passed, 0 failed\n', true), { passed: 3, failed: 0, skipped: 0 });
 });
