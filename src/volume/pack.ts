@@ -60,13 +60,16 @@ export type Sealed = Omit<StoredChunk, 'kind'>;
 /** The content when checksum, length and name are right, else undefined. Never throws. */
 export function unpackChunk(chunk: Sealed): Uint8Array | undefined {
   const { bytes, rawBytes } = chunk;
-  if (rawBytes > chunkBytesMax || crc32(bytes) !== chunk.checksum) return undefined;
-  const content = decompress(chunk);
+  // What does not shrink is stored raw, so nothing stored is longer than its content.
+  if (rawBytes > chunkBytesMax || bytes.length > rawBytes) return undefined;
+  if (crc32(bytes) !== chunk.checksum) return undefined;
+  const content = decompressChunk(chunk);
   if (content === undefined || content.length !== rawBytes) return undefined;
   return sameName(nameOf(content), chunk.name) ? content : undefined;
 }
 
-function decompress({ codec, bytes, rawBytes }: Sealed): Uint8Array | undefined {
+/** The content of a chunk whose checksum was checked; undefined when it does not decompress. */
+export function decompressChunk({ codec, bytes, rawBytes }: Sealed): Uint8Array | undefined {
   if (codec === codecs.raw) return bytes;
   if (codec !== codecs.zstd) return undefined;
   try {
