@@ -33,6 +33,12 @@ const checks: readonly Check[] = [
     needs: 'web/tsconfig.json',
     isOptional: true,
   },
+  {
+    name: 'lockfile',
+    command: [node, 'scripts/complete-lock.mjs', '--check'],
+    needs: 'package-lock.json',
+    repair: 'node scripts/complete-lock.mjs',
+  },
   { name: 'tidy', command: [node, 'test/tidy/main.ts'], needs: 'test/tidy/main.ts' },
   {
     name: 'generated',
