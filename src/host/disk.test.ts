@@ -22,7 +22,7 @@ function reasonOf(call: () => unknown): string {
   return 'no error';
 }
 
-test('what was written in parts is read back, and a read past the end is short', async (context) => {
+test('what was written in parts is read back, short at the end', async (context) => {
   const disk = createDisk(temporary(context));
   const file = disk.open('a', { create: true });
   const parts = Array.from({ length: 3000 }, (_, index) => new Uint8Array(7).fill(index));

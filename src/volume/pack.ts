@@ -59,17 +59,24 @@ export type Sealed = Omit<StoredChunk, 'kind'>;
 
 /** The content when checksum, length and name are right, else undefined. Never throws. */
 export function unpackChunk(chunk: Sealed): Uint8Array | undefined {
-  const { bytes, rawBytes } = chunk;
   // What does not shrink is stored raw, so nothing stored is longer than its content.
-  if (rawBytes > chunkBytesMax || bytes.length > rawBytes) return undefined;
-  if (crc32(bytes) !== chunk.checksum) return undefined;
+  if (chunk.bytes.length > chunk.rawBytes || crc32(chunk.bytes) !== chunk.checksum)
+    return undefined;
   const content = decompressChunk(chunk);
-  if (content === undefined || content.length !== rawBytes) return undefined;
-  return sameName(nameOf(content), chunk.name) ? content : undefined;
+  return content !== undefined && sameName(nameOf(content), chunk.name) ? content : undefined;
 }
 
-/** The content of a chunk whose checksum was checked; undefined when it does not decompress. */
-export function decompressChunk({ codec, bytes, rawBytes }: Sealed): Uint8Array | undefined {
+/**
+ * The content when it has the promised length, else undefined; for records whose checksum was
+ * checked by who read them. Raw content shares the chunk's memory.
+ */
+export function decompressChunk(chunk: Sealed): Uint8Array | undefined {
+  if (chunk.rawBytes > chunkBytesMax) return undefined;
+  const content = decompress(chunk);
+  return content?.length === chunk.rawBytes ? content : undefined;
+}
+
+function decompress({ codec, bytes, rawBytes }: Sealed): Uint8Array | undefined {
   if (codec === codecs.raw) return bytes;
   if (codec !== codecs.zstd) return undefined;
   try {

@@ -17,4 +17,5 @@ export const exemptions: readonly Exemption[] = [
 /** Files that nothing imports because they are where a process or a thread starts. */
 export const roots: Readonly<Record<string, string>> = {
   'src/main.ts': 'the program',
+  'src/host/packer-worker.ts': 'the main program of a packer thread',
 };
