@@ -1,0 +1,434 @@
+/** The server's side of the transmission phase (proto.md, "Transmission"). */
+import { AssertionFailure, asTransshipError } from '../base/errors.ts';
+import { type BlockDevice } from '../base/ports.ts';
+import { viewOf } from './bytes.ts';
+import { type Connection } from './connection.ts';
+import { type NbdCounters, countError } from './counters.ts';
+import { type Agreement } from './handshake.ts';
+import { Outbox } from './outbox.ts';
+import {
+  command,
+  errno,
+  errnoOf,
+  nbdLimits,
+  requestHeaderBytes,
+  simpleReplyBytes,
+} from './protocol.ts';
+import { PayloadReader } from './payload.ts';
+import { type Cookie, blockStatusChunk, dataHeaderBytes, errorChunk } from './reply.ts';
+import { putDataHeader, putSimpleReply, simpleReplies } from './reply.ts';
+import { type ReplyChunk, type ReplyChunkPool } from './reply-chunks.ts';
+import { RequestHeader, refusalOf } from './request.ts';
+import { commandFlags } from './protocol.ts';
+
+interface Deferred extends Cookie {
+  readonly forceUnitAccess: boolean;
+}
+
+const nothing = new Uint8Array(0);
+
+/**
+ * Serves requests of one connection. All requests of one `receive` are done in a loop, their
+ * writes between `cork` and `uncork`, their replies sent together; what the device answers later is
+ * replied to later. When too much is in flight, reading pauses (`nbdLimits`).
+ */
+export class Transmission {
+  readonly #connection: Connection;
+  readonly #device: BlockDevice;
+  readonly #agreement: Agreement;
+  readonly #counters: NbdCounters;
+  readonly #onEnd: () => void;
+  readonly #outbox: Outbox;
+  readonly #request = new RequestHeader();
+  readonly #header = new Uint8Array(requestHeaderBytes);
+  readonly #headerView = viewOf(this.#header);
+  readonly #payload = new PayloadReader();
+  #headerFill = 0;
+  /** Received, but not looked at because too much is in flight. */
+  #backlog: Uint8Array = nothing;
+  #paused = false;
+  #serving = false;
+  #corked = false;
+  #ending = false;
+  #ended = false;
+  /** Requests the device has not answered. */
+  #inFlight = 0;
+  /** Where in the chunk the replies of corked writes are, should `uncork` fail. */
+  #writeReplies: number[] = [];
+  /** Done but for the flush that they asked for. */
+  #flushWaiters: Cookie[] = [];
+
+  constructor(options: {
+    readonly connection: Connection;
+    readonly agreement: Agreement;
+    readonly pool: ReplyChunkPool;
+    readonly counters: NbdCounters;
+    /** Called once, when the connection is closed and no request is with the device any more. */
+    readonly onEnd: () => void;
+  }) {
+    this.#connection = options.connection;
+    this.#agreement = options.agreement;
+    this.#device = options.agreement.device;
+    this.#counters = options.counters;
+    this.#onEnd = options.onEnd;
+    this.#outbox = new Outbox(options.connection, options.pool, () => this.#progress());
+  }
+
+  /** Takes received bytes; keeps no reference to them. */
+  receive(bytes: Uint8Array): void {
+    if (this.#ending) return;
+    if (this.#paused) {
+      this.#backlog = Buffer.concat([this.#backlog, bytes]);
+      return;
+    }
+    const served = this.#serve(bytes);
+    if (served === bytes.length || this.#ending) return;
+    // A copy, because the transport reads the next bytes into the same memory.
+    this.#backlog = bytes.slice(served);
+    this.#paused = true;
+    this.#connection.pause();
+    this.#progress();
+  }
+
+  /** Takes no more requests; answers those in flight, then closes the connection. */
+  stop(): void {
+    this.#ending = true;
+    this.#progress();
+  }
+
+  /** The transport is gone. */
+  closed(): void {
+    this.#outbox.drop();
+    this.#ending = true;
+    this.#progress();
+  }
+
+  #progress(): void {
+    if (this.#serving || this.#ended) return;
+    if (this.#ending) {
+      if (this.#inFlight > 0) return;
+      this.#ended = true;
+      this.#outbox.sendNow();
+      this.#connection.close();
+      this.#onEnd();
+      return;
+    }
+    if (!this.#paused) return;
+    const served = this.#serve(this.#backlog);
+    this.#backlog = this.#backlog.subarray(served);
+    if (this.#ending) this.#progress();
+    if (this.#backlog.length > 0 || this.#ending) return;
+    this.#backlog = nothing;
+    this.#paused = false;
+    this.#connection.resume();
+  }
+
+  /** Serves as much of `bytes` as the limits allow; returns how much. */
+  #serve(bytes: Uint8Array): number {
+    this.#serving = true;
+    const served = this.#serveRequests(bytes, viewOf(bytes));
+    this.#endBatch();
+    this.#serving = false;
+    if (this.#ending) this.#progress();
+    return served;
+  }
+
+  #serveRequests(bytes: Uint8Array, view: DataView): number {
+    const end = bytes.length;
+    let at = 0;
+    while (at < end && !this.#ending) {
+      if (this.#payload.active) {
+        at += this.#payload.take(bytes, at);
+        if (this.#payload.active) break;
+        const content = this.#payload.content();
+        if (content !== undefined) this.#write(content);
+        continue;
+      }
+      let next: number;
+      if (this.#headerFill === 0 && end - at >= requestHeaderBytes) {
+        if (!this.#request.read(view, at)) return this.#abandon(end);
+        if (!this.#admits()) break;
+        next = at + requestHeaderBytes;
+      } else {
+        const missing = Math.min(requestHeaderBytes - this.#headerFill, end - at);
+        this.#header.set(bytes.subarray(at, at + missing), this.#headerFill);
+        this.#headerFill += missing;
+        at += missing;
+        if (this.#headerFill < requestHeaderBytes) break;
+        if (!this.#request.read(this.#headerView, 0)) return this.#abandon(end);
+        if (!this.#admits()) {
+          // Looked at again when the limits allow: the last piece counts as not served.
+          this.#headerFill -= missing;
+          return at - missing;
+        }
+        this.#headerFill = 0;
+        next = at;
+      }
+      at = this.#dispatch(bytes, next);
+      if (this.#outbox.batchBytes >= nbdLimits.batchBytesMax) this.#endBatch();
+    }
+    return at;
+  }
+
+  /** The stream makes no sense any more. */
+  #abandon(end: number): number {
+    this.#ending = true;
+    return end;
+  }
+
+  /** Whether the limits allow one more request, this one. */
+  #admits(): boolean {
+    if (this.#inFlight >= nbdLimits.requestsInFlightMax) return false;
+    return this.#outbox.canReserve(this.#replyBytes());
+  }
+
+  /** The most that the reply to the present request may take. */
+  #replyBytes(): number {
+    const { type, length } = this.#request;
+    if (type !== command.read || length > nbdLimits.requestBytesMax) {
+      return nbdLimits.plainReplyBytes;
+    }
+    return nbdLimits.plainReplyBytes + length;
+  }
+
+  /** Serves the present request, whose payload, if any, starts at `at`. Returns where it ends. */
+  #dispatch(bytes: Uint8Array, at: number): number {
+    const request = this.#request;
+    const payloadBytes = request.payloadBytes;
+    const refusal = refusalOf(request, this.#device, this.#agreement.allocationContext);
+    if (refusal !== undefined) {
+      if (payloadBytes > nbdLimits.discardBytesMax) return this.#abandon(bytes.length);
+      this.#error(request, refusal.error, refusal.message);
+      if (payloadBytes > 0) this.#payload.skip(payloadBytes);
+      return at;
+    }
+    this.#counters.requests[request.type] = (this.#counters.requests[request.type] ?? 0) + 1;
+    switch (request.type) {
+      case command.read:
+        this.#read();
+        return at;
+      case command.write:
+        if (payloadBytes <= bytes.length - at) {
+          this.#write(bytes.subarray(at, at + payloadBytes));
+          return at + payloadBytes;
+        }
+        this.#payload.collect(payloadBytes);
+        return at;
+      case command.disconnect:
+        return this.#abandon(bytes.length);
+      case command.flush:
+        this.#flushWaiters.push(cookieOf(request));
+        return at;
+      case command.trim:
+      case command.writeZeroes:
+        this.#change(() => this.#device.writeZeroes(request.offset, request.length));
+        return at;
+      case command.cache: {
+        const { offset, length } = request;
+        this.#later(deferredOf(request), () => this.#device.prefetch(offset, length));
+        return at;
+      }
+      default:
+        this.#blockStatus();
+        return at;
+    }
+  }
+
+  #read(): void {
+    const request = this.#request;
+    const structured = this.#agreement.structuredReplies;
+    const headerBytes = dataHeaderBytes(structured, request.length);
+    const chunk = this.#reserve(this.#replyBytes());
+    const at = chunk.position;
+    if (structured) putDataHeader(chunk.view, at, request);
+    else putSimpleReply(chunk.view, at, request, errno.ok);
+    const dataAt = at + headerBytes;
+    chunk.position = dataAt + request.length;
+    this.#counters.bytesRead += request.length;
+    let later: undefined | Promise<void>;
+    try {
+      const into = chunk.bytes.subarray(dataAt, chunk.position);
+      later = request.length === 0 ? undefined : this.#device.read(into, request.offset);
+    } catch (error) {
+      chunk.position = at;
+      this.#failed(request, error);
+      return;
+    }
+    if (later !== undefined) this.#readLater(later, chunk, at);
+  }
+
+  #readLater(later: Promise<void>, chunk: ReplyChunk, at: number): void {
+    const cookie = cookieOf(this.#request);
+    const part = chunk.bytes.subarray(at, chunk.position);
+    this.#outbox.defer(chunk, at);
+    this.#inFlight += 1;
+    void later.then(
+      () => {
+        this.#outbox.sendDeferred(chunk, part);
+        this.#landed();
+      },
+      (error: unknown) => {
+        this.#outbox.sendDeferred(chunk, undefined);
+        this.#failedLater(cookie, error);
+        this.#landed();
+      },
+    );
+  }
+
+  #write(content: Uint8Array): void {
+    const offset = this.#request.offset;
+    this.#counters.bytesWritten += content.length;
+    if (content.length === 0) this.#change(() => undefined);
+    else this.#change(() => this.#device.write(content, offset));
+  }
+
+  /** Runs a change of the device and replies, after a flush when the client asked for one. */
+  #change(run: () => undefined | Promise<void>): void {
+    const request = this.#request;
+    // Room first: making it may send the batch, and this change belongs to the next one then.
+    const chunk = this.#reserve(nbdLimits.plainReplyBytes);
+    let later: undefined | Promise<void>;
+    try {
+      if (!this.#corked) {
+        this.#device.cork();
+        this.#corked = true;
+      }
+      later = run();
+    } catch (error) {
+      this.#failed(request, error);
+      return;
+    }
+    if (later !== undefined) {
+      const answer = later;
+      this.#later(deferredOf(request), () => answer);
+    } else if (request.forceUnitAccess) {
+      this.#flushWaiters.push(cookieOf(request));
+    } else {
+      this.#writeReplies.push(chunk.position);
+      putSimpleReply(chunk.view, chunk.position, request, errno.ok);
+      chunk.position += simpleReplyBytes;
+    }
+  }
+
+  /** Replies when the device has answered. */
+  #later(deferred: Deferred, start: () => Promise<void>): void {
+    this.#inFlight += 1;
+    const run = async () => {
+      try {
+        await start();
+        if (deferred.forceUnitAccess) await this.#device.flush();
+        this.#outbox.sendLate(simpleReplies([deferred], errno.ok));
+      } catch (error) {
+        this.#failedLater(deferred, error);
+      }
+      this.#landed();
+    };
+    void run();
+  }
+
+  #blockStatus(): void {
+    const { offset, length, flags } = this.#request;
+    const requestOne = (flags & commandFlags.requestOne) !== 0;
+    const request = { ...cookieOf(this.#request), length, requestOne };
+    this.#inFlight += 1;
+    const run = async () => {
+      try {
+        const extents = await this.#device.extents(offset, length);
+        this.#outbox.sendLate(blockStatusChunk(request, extents));
+      } catch (error) {
+        this.#failedLater(request, error);
+      }
+      this.#landed();
+    };
+    void run();
+  }
+
+  #landed(): void {
+    this.#inFlight -= 1;
+    this.#progress();
+  }
+
+  #reserve(sizeBytes: number): ReplyChunk {
+    if (this.#outbox.isFullFor(sizeBytes)) this.#endBatch();
+    return this.#outbox.reserve(sizeBytes);
+  }
+
+  /** Makes the batch's writes visible, sends its replies and starts the flush it asked for. */
+  #endBatch(): void {
+    if (this.#corked) {
+      this.#corked = false;
+      try {
+        this.#device.uncork();
+      } catch (error) {
+        this.#failBatch(error);
+      }
+    }
+    this.#writeReplies.length = 0;
+    this.#outbox.send();
+    if (this.#flushWaiters.length === 0) return;
+    const waiters = this.#flushWaiters;
+    this.#flushWaiters = [];
+    this.#inFlight += waiters.length;
+    const run = async () => {
+      try {
+        await this.#device.flush();
+        this.#outbox.sendLate(simpleReplies(waiters, errno.ok));
+      } catch (error) {
+        for (const waiter of waiters) this.#failedLater(waiter, error);
+      }
+      this.#inFlight -= waiters.length;
+      this.#progress();
+    };
+    void run();
+  }
+
+  /** `uncork` failed, so none of its writes may be acknowledged. */
+  #failBatch(error: unknown): void {
+    const { code } = this.#describe(error);
+    const chunk = this.#outbox.reserve(0);
+    for (const at of this.#writeReplies) chunk.view.setUint32(at + 4, code);
+    const waiters = this.#flushWaiters;
+    this.#flushWaiters = [];
+    for (const waiter of waiters) this.#failedLater(waiter, error);
+  }
+
+  #failed(cookie: Cookie, error: unknown): void {
+    const { code, message } = this.#describe(error);
+    this.#error(cookie, code, message);
+  }
+
+  /** Replies with an error, in the batch. */
+  #error(cookie: Cookie, code: number, message: string): void {
+    countError(this.#counters, cookie.type);
+    const chunk = this.#reserve(nbdLimits.plainReplyBytes);
+    const reply = this.#errorReply(cookie, code, message);
+    chunk.bytes.set(reply, chunk.position);
+    chunk.position += reply.length;
+  }
+
+  #failedLater(cookie: Cookie, error: unknown): void {
+    const { code, message } = this.#describe(error);
+    countError(this.#counters, cookie.type);
+    this.#outbox.sendLate(this.#errorReply(cookie, code, message));
+  }
+
+  #errorReply(cookie: Cookie, code: number, message: string): Uint8Array {
+    if (this.#agreement.structuredReplies) return errorChunk(cookie, code, message);
+    return simpleReplies([cookie], code);
+  }
+
+  #describe(error: unknown): { readonly code: number; readonly message: string } {
+    // A broken promise of our own code stops the process; it is not an answer to a client.
+    if (error instanceof AssertionFailure) throw error;
+    const known = asTransshipError(error);
+    return { code: errnoOf(known.reason), message: known.message };
+  }
+}
+
+function cookieOf(request: RequestHeader): Cookie {
+  return { cookieHigh: request.cookieHigh, cookieLow: request.cookieLow, type: request.type };
+}
+
+function deferredOf(request: RequestHeader): Deferred {
+  return { ...cookieOf(request), forceUnitAccess: request.forceUnitAccess };
+}
