@@ -1,0 +1,274 @@
+/**
+ * Versioned objects: what `-o json` prints and the control API sends. Conditions follow the
+ * conventions of the Kubernetes API; `phase` is derived, for people.
+ */
+
+export const apiVersion = 'transship.dev/v1alpha1';
+
+export interface Metadata {
+  readonly name: string;
+  /** The cluster whose agent answered. */
+  readonly cluster?: string;
+  readonly uid?: string;
+  /** RFC 3339. */
+  readonly creationTimestamp?: string;
+}
+
+/** Any object; the kinds below say more. */
+export interface ApiObject {
+  readonly kind: string;
+  readonly apiVersion: typeof apiVersion;
+  readonly metadata: Metadata;
+}
+
+export interface ListOf<Item extends ApiObject> {
+  readonly kind: `${Item['kind']}List`;
+  readonly apiVersion: typeof apiVersion;
+  readonly items: readonly Item[];
+}
+
+export interface ConditionView {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly lastTransitionTime: string;
+}
+
+export type Phase = 'Initializing' | 'Accessible' | 'Available';
+
+export interface VolumeObject extends ApiObject {
+  readonly kind: 'Volume';
+  readonly spec: {
+    readonly size: string;
+    readonly blockSize: string;
+    readonly pool: string;
+    /** `custom` when the policy that set it is gone or was changed since. */
+    readonly historyPolicy: string;
+  };
+  readonly status: {
+    readonly phase: Phase;
+    readonly sizeBytes: number;
+    readonly allocatedBytes: number;
+    /** Fetched by nobody yet: only the source has it. */
+    readonly missingBytes: number;
+    readonly unsettledBytes: number;
+    /** Hex; it is that of the last checkpoint, `volume verify` seals first. */
+    readonly root: string;
+    readonly snapshots: number;
+    readonly oldestRestorable?: string;
+    /** Doors open now: NBD clients, attachments, imports. */
+    readonly doors: readonly string[];
+    readonly attachedTo?: string;
+    /** Where it is being teleported from, until nothing is missing. */
+    readonly source?: string;
+    readonly teleport?: string;
+    readonly conditions: readonly ConditionView[];
+  };
+}
+
+export interface SnapshotObject extends ApiObject {
+  readonly kind: 'Snapshot';
+  readonly spec: { readonly volume: string };
+  readonly status: {
+    readonly sizeBytes: number;
+    readonly allocatedBytes: number;
+    readonly root: string;
+    readonly trace: boolean;
+  };
+}
+
+export interface HistoryObject extends ApiObject {
+  readonly kind: 'History';
+  readonly status: {
+    readonly historyPolicy: string;
+    readonly retention: RetentionView;
+    readonly oldest?: string;
+    readonly newest?: string;
+    readonly points: number;
+    readonly snapshots: readonly SnapshotObject[];
+  };
+}
+
+/** Durations as text; "0" keeps nothing at that step. */
+export interface RetentionView {
+  readonly seconds: string;
+  readonly minutes: string;
+  readonly hours: string;
+  readonly days: string;
+}
+
+export interface HistoryPolicyObject extends ApiObject {
+  readonly kind: 'HistoryPolicy';
+  readonly spec: RetentionView;
+  readonly status: {
+    /** Comes with Transship and cannot be deleted. */
+    readonly preset: boolean;
+    readonly volumes: readonly string[];
+  };
+}
+
+export interface PoolObject extends ApiObject {
+  readonly kind: 'Pool';
+  readonly spec: { readonly path: string; readonly capacity: string };
+  readonly status: {
+    readonly phase: 'Healthy' | 'ReadOnly' | 'Failed';
+    readonly readOnly: boolean;
+    readonly capacityBytes: number;
+    readonly allocatedBytes: number;
+    readonly freeBytes: number;
+    readonly journalBytes: number;
+    readonly chunks: number;
+    readonly segments: number;
+    readonly logicalBytes: number;
+    readonly uniqueBytes: number;
+    readonly storedBytes: number;
+    readonly volumes: number;
+    readonly conditions: readonly ConditionView[];
+  };
+}
+
+/** `None`: nothing to say; `Yellow`: degraded; `Red`: somebody must act (I-31). */
+export type Health = 'None' | 'Yellow' | 'Red';
+
+/** This agent's cluster, or a peer of it. */
+export interface ClusterObject extends ApiObject {
+  readonly kind: 'Cluster';
+  readonly spec: {
+    /** The agent that answered, as opposed to a peer it knows. */
+    readonly local: boolean;
+    readonly address: string;
+    readonly fingerprint: string;
+  };
+  readonly status: {
+    readonly connected: boolean;
+    readonly health: Health;
+    readonly reasons: readonly string[];
+    readonly version?: string;
+    readonly roundTripMs?: number;
+    readonly volumes?: number;
+    readonly teleports?: number;
+    readonly capacityBytes?: number;
+    readonly allocatedBytes?: number;
+    /** Logical bytes over stored bytes; 1 means nothing saved. */
+    readonly savingRatio?: number;
+    readonly pid?: number;
+    readonly startTime?: string;
+    readonly home?: string;
+    readonly controlSocket?: string;
+    readonly nbdSocket?: string;
+    readonly metricsUrl?: string;
+  };
+}
+
+export interface TeleportProgress {
+  /** Blocks that are not holes, uncompressed. */
+  readonly totalBytes: number;
+  /** Found at the destination before anything was fetched. */
+  readonly presentBytes: number;
+  readonly demandBytes: number;
+  readonly backgroundBytes: number;
+  readonly missingBytes: number;
+  /** As it travelled: compressed, with framing where known. */
+  readonly wireBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaMs?: number;
+}
+
+export interface TeleportObject extends ApiObject {
+  readonly kind: 'Teleport';
+  readonly spec: {
+    readonly source: { readonly cluster: string; readonly volume: string };
+    readonly destination: { readonly cluster: string; readonly volume: string };
+    readonly at?: string;
+    readonly snapshot?: string;
+    readonly thin: boolean;
+    readonly historyPolicy: string;
+    readonly bandwidth?: string;
+  };
+  readonly status: {
+    readonly phase: Phase | 'Canceled' | 'Failed';
+    readonly progress: TeleportProgress;
+    /** Milliseconds from the command to `Accessible`. */
+    readonly accessibleAfterMs?: number;
+    readonly root?: string;
+    readonly accessibleTime?: string;
+    readonly completionTime?: string;
+    readonly conditions: readonly ConditionView[];
+  };
+}
+
+export type EventType = 'Information' | 'Warning' | 'Error' | 'Critical';
+
+export interface EventObject extends ApiObject {
+  readonly kind: 'Event';
+  readonly type: EventType;
+  readonly reason: string;
+  readonly regarding: { readonly kind: string; readonly name: string };
+  readonly note: string;
+  readonly eventTime: string;
+  readonly count: number;
+}
+
+export interface AttachmentObject extends ApiObject {
+  readonly kind: 'Attachment';
+  readonly spec: { readonly volume: string; readonly mount?: string; readonly readOnly: boolean };
+  readonly status: { readonly device?: string; readonly filesystem?: string; readonly how: string };
+}
+
+export interface TokenObject extends ApiObject {
+  readonly kind: 'JoinToken';
+  /** Secret, for one use. */
+  readonly token: string;
+  readonly expirationTime: string;
+}
+
+/** Work that goes on in the agent whether or not somebody watches. */
+export interface JobObject extends ApiObject {
+  readonly kind: 'Job';
+  readonly spec: { readonly type: JobType; readonly target: string };
+  readonly status: {
+    readonly phase: 'Running' | 'Succeeded' | 'Failed' | 'Canceled';
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly reason?: string;
+    readonly message?: string;
+    /** What the job found or made, by name. */
+    readonly result?: Readonly<Record<string, number | string | boolean | readonly string[]>>;
+  };
+}
+
+export type JobType = 'Import' | 'Export' | 'Scrub' | 'Collect' | 'Verify' | 'Replay';
+
+/** A yes or no with its ground, from `cluster check`, `doctor` and `volume verify`. */
+export interface ReportObject extends ApiObject {
+  readonly kind: 'Report';
+  readonly passed: boolean;
+  readonly findings: readonly Finding[];
+}
+
+export interface Finding {
+  readonly check: string;
+  readonly result: 'Passed' | 'Failed' | 'Warning' | 'Skipped';
+  readonly message: string;
+  readonly remedy?: string;
+}
+
+export interface UriObject extends ApiObject {
+  readonly kind: 'VolumeUri';
+  readonly uri: string;
+}
+
+export interface TraceObject extends ApiObject {
+  readonly kind: 'Trace';
+  readonly blockBytes: number;
+  /** Most recently used first. */
+  readonly ranges: readonly { readonly firstBlock: number; readonly blocks: number }[];
+}
+
+export function listOf<Item extends ApiObject>(
+  kind: Item['kind'],
+  items: readonly Item[],
+): ListOf<Item> {
+  return { kind: `${kind}List`, apiVersion, items };
+}

@@ -1,0 +1,158 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { ClusterObject } from '../../api/objects.ts';
+import { fail } from '../../base/errors.ts';
+import { checkName } from '../../base/names.ts';
+import { parseSize } from '../../base/units.ts';
+import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
+import type { Cli } from '../context.ts';
+import type { StartAgent } from '../ports.ts';
+import { renderTable } from '../table.ts';
+
+interface UpOptions extends RateOption {
+  readonly pool?: string;
+  readonly capacity?: number;
+  readonly cacheSize?: number;
+  readonly listen?: string;
+  readonly detach?: boolean;
+}
+
+const stopTimeoutMs = 60_000;
+
+/** up and down. */
+export function lifecycleCommands(registry: Registry, program: Command): void {
+  up(registry, program);
+  down(registry, program);
+}
+
+function up(registry: Registry, program: Command): void {
+  add<UpOptions>(registry, program, {
+    name: 'up',
+    about: 'start one or more clusters on this machine and stay until Ctrl-C',
+    args: [['[name...]', 'their names (default: local); several are joined to one cloud']],
+    options: [
+      option('--pool <directory>', 'where its data lives (default: in the home)', {
+        completes: 'file',
+      }),
+      option('--capacity <size>', 'use at most this much of the disk', { parse: parseSize }),
+      option('--cache-size <size>', 'of the cache of uncompressed blocks', { parse: parseSize }),
+      option('--listen <host:port>', 'where peers reach it (default: a free port of 127.0.0.1)'),
+      shared.rate(),
+      option('-d, --detach', 'leave them running in the background and return'),
+    ],
+    details: 'Settings are remembered: the next `up` of the same name needs none.',
+    examples: [
+      ['transship up', 'one cluster named local'],
+      ['transship up east west --detach', 'two clusters that trust each other'],
+      ['transship up prod --pool /srv/pool --listen 10.0.0.5:7750', 'reachable by others'],
+    ],
+    run: async (cli, args, options) => {
+      const names = args.length === 0 ? ['local'] : args.map((name) => checkName(name, 'cluster'));
+      if (new Set(names).size < names.length) fail('BadArgument', 'a name is given twice');
+      if (names.length > 1 && (options.pool !== undefined || options.listen !== undefined)) {
+        fail('BadArgument', '--pool and --listen are for one cluster; start them one by one');
+      }
+      const started: string[] = [];
+      try {
+        for (const name of names) {
+          const fresh = await cli.ports.agents.start(startOf(cli, name, options));
+          if (fresh) started.push(name);
+          else cli.note(`${name} runs already`);
+        }
+        await joinAll(cli, names);
+      } catch (error) {
+        // Half a cloud helps nobody: what this command started, it ends.
+        for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
+        throw error;
+      }
+      await showUp(cli, names);
+      if (options.detach !== true) await stay(cli, started);
+    },
+  });
+}
+
+function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
+  const pool = options.pool;
+  return {
+    name,
+    ...given('poolDirectory', pool && resolve(cli.ports.workingDirectory, pool)),
+    ...given('capacityBytes', options.capacity),
+    ...given('cacheBytes', options.cacheSize),
+    ...given('listen', options.listen),
+    ...given('bytesPerSecond', options.rate?.bytesPerSecond),
+  };
+}
+
+/** All others join the cloud of the first, unless they know each other already. */
+async function joinAll(cli: Cli, names: readonly string[]): Promise<void> {
+  const [first, ...others] = names;
+  if (first === undefined || others.length === 0) return;
+  const { items } = await cli.clientOf(first).call('cluster.list', {});
+  const known = new Set(items.map((item) => item.metadata.name));
+  for (const name of others) {
+    if (known.has(name)) continue;
+    const { token } = await cli.clientOf(first).call('cluster.token', {});
+    await cli.clientOf(name).call('cluster.join', { token });
+  }
+}
+
+async function showUp(cli: Cli, names: readonly string[]): Promise<void> {
+  const clusters: ClusterObject[] = [];
+  for (const name of names) clusters.push(await cli.clientOf(name).call('agent.status', {}));
+  if (cli.options.output !== undefined) {
+    return cli.print({ kind: 'ClusterList', apiVersion: clusters[0]!.apiVersion, items: clusters });
+  }
+  const columns = [
+    { header: 'NAME', value: (row: ClusterObject) => row.metadata.name },
+    { header: 'PEERS-AT', value: (row: ClusterObject) => row.spec.address },
+    { header: 'PROCESS', value: (row: ClusterObject) => String(row.status.pid ?? '') },
+    { header: 'HOME', value: (row: ClusterObject) => row.status.home },
+  ];
+  cli.out(renderTable(columns, clusters, { wide: false }));
+  const first = names[0]!;
+  cli.note('');
+  cli.note(`Try: transship volume create db --size 10Gi --cluster ${first}`);
+  if (names.length > 1) {
+    cli.note(`     transship teleport db --from ${first} --to ${names[1]}`);
+  }
+  return undefined;
+}
+
+/** Until Ctrl-C; then ends what this command started. */
+async function stay(cli: Cli, started: readonly string[]): Promise<void> {
+  if (started.length === 0) return;
+  cli.note('\nRunning until Ctrl-C (--detach leaves them in the background).');
+  const interrupted = new Promise<void>((done) => cli.ports.terminal.onInterrupt(done));
+  await Promise.race([interrupted, watchAgents(cli, started)]);
+  cli.note('\nStopping.');
+  for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
+}
+
+/** Resolves when none of them runs any more: killed, or stopped by `transship down`. */
+async function watchAgents(cli: Cli, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const onEvent = () => undefined;
+    const client = cli.clientOf(name);
+    await client.stream('agent.events', { follow: true }, { onEvent }).catch(() => undefined);
+    cli.note(`${name} ended`);
+  }
+}
+
+function down(registry: Registry, program: Command): void {
+  add<{ readonly timeout?: number }>(registry, program, {
+    name: 'down',
+    about: 'stop clusters of this machine; their data stays',
+    args: [['[name...]', 'which (default: all that run)', 'cluster']],
+    options: [shared.timeout()],
+    examples: [['transship down east west', 'also while teleports run: they go on after `up`']],
+    run: async (cli, args, options) => {
+      const names = args.length > 0 ? args : await cli.ports.agents.running();
+      if (names.length === 0) cli.note('Nothing runs.');
+      for (const name of names) {
+        if (!cli.ports.agents.known().includes(name)) cli.clientOf(name);
+        const stopped = await cli.ports.agents.stop(name, options.timeout ?? stopTimeoutMs);
+        cli.out(stopped ? `cluster/${name} stopped\n` : `cluster/${name} was not running\n`);
+      }
+    },
+  });
+}

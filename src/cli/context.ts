@@ -1,0 +1,141 @@
+/** What every command works with: the chosen cluster, the output format, questions, waiting. */
+import type { ApiObject, ListOf } from '../api/objects.ts';
+import { fail } from '../base/errors.ts';
+import { printable } from '../base/names.ts';
+import { exitCodes } from '../base/reasons.ts';
+import { Exit } from './failure.ts';
+import { describe, nameOf, type OutputFormat, render } from './output.ts';
+import type { CliPorts, ControlClient } from './ports.ts';
+import { ProgressPainter } from './progress.ts';
+
+export interface GlobalOptions {
+  readonly output?: OutputFormat;
+  readonly cluster?: string;
+  readonly yes?: boolean;
+  readonly color?: boolean;
+}
+
+export class Cli {
+  readonly ports: CliPorts;
+  readonly options: GlobalOptions;
+
+  constructor(ports: CliPorts, options: GlobalOptions) {
+    this.ports = ports;
+    this.options = options;
+  }
+
+  nowMs(): number {
+    return this.ports.clock.wallMs();
+  }
+
+  /** The agent that `--cluster`, TRANSSHIP_CLUSTER or the only running one names. */
+  async client(): Promise<ControlClient> {
+    const named = this.options.cluster ?? this.ports.environment['TRANSSHIP_CLUSTER'];
+    if (named !== undefined && named !== '') return this.clientOf(named);
+    const running = await this.ports.agents.running();
+    if (running.length === 1) return this.ports.agents.connect(running[0]!);
+    if (running.length === 0) fail('AgentUnreachable', 'no cluster runs on this machine');
+    fail(
+      'BadArgument',
+      `${running.length} clusters run: choose with --cluster ${running.join('|')}`,
+    );
+  }
+
+  /** `AgentUnreachable` with the known names when it never ran here. */
+  clientOf(name: string): ControlClient {
+    const known = this.ports.agents.known();
+    if (known.includes(name)) return this.ports.agents.connect(name);
+    const names = known.length === 0 ? 'none was ever started' : `known: ${known.join(', ')}`;
+    fail('AgentUnreachable', `cluster '${printable(name)}' is not on this machine (${names})`);
+  }
+
+  /** Data for stdout. */
+  out(text: string): void {
+    this.ports.terminal.out(text);
+  }
+
+  /** Anything that is not data. */
+  note(text: string): void {
+    this.ports.terminal.err(`${text}\n`);
+  }
+
+  async print(object: ApiObject | ListOf<ApiObject>): Promise<void> {
+    this.out(await render(object, this.options.output ?? 'table', this.nowMs()));
+  }
+
+  /** A list; people get a sentence instead of an empty table. */
+  async printList(list: ListOf<ApiObject>, whenEmpty: string): Promise<void> {
+    const format = this.options.output ?? 'table';
+    if (list.items.length === 0 && (format === 'table' || format === 'wide')) this.note(whenEmpty);
+    else await this.print(list);
+  }
+
+  /** One object: its fields for people, the object itself for programs. */
+  async printOne(object: ApiObject): Promise<void> {
+    const format = this.options.output;
+    if (format === undefined) this.out(describe(object, this.nowMs()));
+    else await this.print(object);
+  }
+
+  /** "volume/db created", or the object when a format was asked for. */
+  async printDone(object: ApiObject, verb: string): Promise<void> {
+    const format = this.options.output;
+    if (format === undefined) this.out(`${nameOf(object)} ${verb}\n`);
+    else await this.print(object);
+  }
+
+  /** Shows what will happen; asks on a terminal, needs `--yes` elsewhere. */
+  async confirm(what: readonly string[]): Promise<void> {
+    const { terminal } = this.ports;
+    if (this.options.yes === true) return;
+    for (const line of what) this.note(line);
+    if (!terminal.inIsTerminal || !terminal.errIsTerminal) {
+      fail('BadArgument', 'this needs --yes, because there is no terminal to ask on');
+    }
+    const answer = await terminal.ask('Go on? [y/N] ');
+    if (/^y(es)?$/i.test(answer.trim())) return;
+    this.note('Nothing was changed.');
+    throw new Exit(exitCodes.interrupted);
+  }
+
+  painter(): ProgressPainter {
+    const { terminal, clock, environment } = this.ports;
+    const bars = terminal.errIsTerminal && environment['TERM'] !== 'dumb';
+    return new ProgressPainter(terminal, clock, bars);
+  }
+
+  /**
+   * Runs `watch` until it ends, Ctrl-C (exit 130, after saying that the work goes on) or the
+   * time-out (`TimedOut`, exit 5).
+   */
+  async watching<T>(
+    options: { readonly goesOn: string; readonly timeoutMs?: number },
+    watch: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const abort = new AbortController();
+    let interrupted = false;
+    let timedOut = false;
+    const stopListening = this.ports.terminal.onInterrupt(() => {
+      interrupted = true;
+      abort.abort();
+    });
+    const timer =
+      options.timeoutMs === undefined
+        ? undefined
+        : this.ports.clock.after(options.timeoutMs, () => {
+            timedOut = true;
+            abort.abort();
+          });
+    try {
+      return await watch(abort.signal);
+    } catch (error) {
+      if (timedOut) fail('TimedOut', `not done in time; ${options.goesOn}`);
+      if (!interrupted) throw error;
+      this.note(`\nInterrupted; ${options.goesOn}`);
+      throw new Exit(exitCodes.interrupted);
+    } finally {
+      timer?.cancel();
+      stopListening();
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/** Fakes of the command line's ports, for tests only. */
+import type { OperationName } from '../api/control.ts';
+import type { ApiObject } from '../api/objects.ts';
+import { TransshipError } from '../base/errors.ts';
+import type { Timer } from '../base/ports.ts';
+import type { Agents, CliPorts, ControlClient, Terminal } from './ports.ts';
+
+export const fakeNowMs = Date.UTC(2026, 0, 31, 12);
+
+export interface FakeTerminal extends Terminal {
+  readonly written: { out: string; err: string };
+  answer: string;
+  interrupt(): void;
+}
+
+export function createFakeTerminal(isTerminal = false, columns = 80): FakeTerminal {
+  const written = { out: '', err: '' };
+  let onInterrupt: (() => void) | undefined;
+  return {
+    written,
+    answer: '',
+    columns,
+    outIsTerminal: isTerminal,
+    errIsTerminal: isTerminal,
+    inIsTerminal: isTerminal,
+    out: (text) => void (written.out += text),
+    err: (text) => void (written.err += text),
+    async ask() {
+      return this.answer;
+    },
+    onInterrupt: (run) => {
+      onInterrupt = run;
+      return () => (onInterrupt = undefined);
+    },
+    interrupt: () => onInterrupt?.(),
+  };
+}
+
+export type FakeAnswers = Partial<
+  Record<OperationName, (request: unknown, onEvent: (event: unknown) => void) => unknown>
+>;
+
+export interface FakeCall {
+  readonly cluster: string;
+  readonly name: OperationName;
+  readonly request: unknown;
+}
+
+/** An agent that answers from a table and remembers what it was asked. */
+export function createFakeClient(
+  cluster: string,
+  answers: FakeAnswers,
+  calls: FakeCall[],
+): ControlClient {
+  const answer = async (
+    name: OperationName,
+    request: unknown,
+    onEvent: (event: unknown) => void = ignore,
+  ) => {
+    calls.push({ cluster, name, request });
+    const run = answers[name];
+    if (run === undefined) throw new TransshipError('NotFound', `no answer for ${name}`);
+    return run(request, onEvent);
+  };
+  return {
+    cluster,
+    call: (async (name: OperationName, request: unknown) =>
+      answer(name, request)) as ControlClient['call'],
+    stream: (async (
+      name: OperationName,
+      request: unknown,
+      watch: { onEvent: (event: unknown) => void; signal?: AbortSignal },
+    ) => {
+      const stopped = new Promise<never>((_, reject) => {
+        watch.signal?.addEventListener('abort', () => reject(new Error('aborted')));
+      });
+      return Promise.race([answer(name, request, watch.onEvent), stopped]);
+    }) as ControlClient['stream'],
+  };
+}
+
+function ignore(): void {
+  // For operations that stream nothing.
+}
+
+export interface FakeWorld {
+  readonly ports: CliPorts;
+  readonly terminal: FakeTerminal;
+  readonly calls: FakeCall[];
+}
+
+export function createFakeWorld(
+  answers: FakeAnswers,
+  options: {
+    readonly clusters?: readonly string[];
+    readonly terminal?: FakeTerminal;
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
+): FakeWorld {
+  const calls: FakeCall[] = [];
+  const clusters = options.clusters ?? ['east'];
+  const terminal = options.terminal ?? createFakeTerminal();
+  const agents: Agents = {
+    home: '/home/user/.transship',
+    known: () => clusters,
+    running: async () => clusters,
+    connect: (name) => createFakeClient(name, answers, calls),
+    start: async () => true,
+    stop: async () => true,
+    logPath: (name) => `/home/user/.transship/clusters/${name}/agent.log`,
+    repairPool: async () => undefined,
+  };
+  const ports: CliPorts = {
+    terminal,
+    agents,
+    clock: { wallMs: () => fakeNowMs, monotonicMs: () => 0, after: afterNow },
+    environment: options.environment ?? {},
+    workingDirectory: '/work',
+    version: '0.0.0',
+    hostFindings: async () => [],
+    runDemo: async () => 0,
+  };
+  return { ports, terminal, calls };
+}
+
+/** Timers of the fake clock never fire; tests of time-outs bring their own. */
+function afterNow(): Timer {
+  return { cancel: () => undefined };
+}
+
+export function metadata(name: string): ApiObject['metadata'] {
+  return {
+    name,
+    cluster: 'east',
+    creationTimestamp: new Date(fakeNowMs - 300_000).toISOString(),
+  };
+}

@@ -1,0 +1,76 @@
+/** What the command line needs from the world; `src/host` implements it, tests fake it. */
+import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/control.ts';
+import type { Clock } from '../base/ports.ts';
+
+export interface Terminal {
+  /** Width of the terminal at stderr, where progress goes; 80 when unknown. */
+  readonly columns: number;
+  readonly outIsTerminal: boolean;
+  readonly errIsTerminal: boolean;
+  readonly inIsTerminal: boolean;
+  out(text: string): void;
+  err(text: string): void;
+  /** One line from the person. Never called unless `inIsTerminal`. */
+  ask(question: string): Promise<string>;
+  /** Calls `run` at Ctrl-C instead of ending the process, until the returned function is called. */
+  onInterrupt(run: () => void): () => void;
+}
+
+/** Operations of one agent. Errors are what the agent said, or `AgentUnreachable`. */
+export interface ControlClient {
+  readonly cluster: string;
+  call<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>>;
+  stream<N extends OperationName>(
+    name: N,
+    request: RequestOf<N>,
+    watch: { readonly onEvent: (event: EventOf<N>) => void; readonly signal?: AbortSignal },
+  ): Promise<ResponseOf<N>>;
+}
+
+export interface StartAgent {
+  readonly name: string;
+  readonly poolDirectory?: string;
+  readonly capacityBytes?: number;
+  readonly cacheBytes?: number;
+  readonly listen?: string;
+  readonly bytesPerSecond?: number;
+}
+
+/** The agents of this host, by their directories in the home. */
+export interface Agents {
+  readonly home: string;
+  /** Names of all agents that ever ran here, sorted. */
+  known(): readonly string[];
+  /** Names of those that answer now. */
+  running(): Promise<readonly string[]>;
+  connect(name: string): ControlClient;
+  /**
+   * Starts an agent in the background and waits until it answers. Resolves with false when it runs
+   * already. Rejects with what the agent said when it gave up (`PoolLocked`, `BadArgument`, ...).
+   */
+  start(options: StartAgent): Promise<boolean>;
+  /** Ends an agent and waits until its process is gone. Resolves with false when none runs. */
+  stop(name: string, timeoutMs: number): Promise<boolean>;
+  logPath(name: string): string;
+  /** Repairs a pool whose agent does not run. */
+  repairPool(name: string, onLine: (line: string) => void): Promise<void>;
+}
+
+export interface CliPorts {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  readonly agents: Agents;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingDirectory: string;
+  readonly version: string;
+  /** Checks of this host that need no agent. */
+  hostFindings(): Promise<readonly HostFinding[]>;
+  runDemo(args: readonly string[]): Promise<number>;
+}
+
+export interface HostFinding {
+  readonly check: string;
+  readonly result: 'Passed' | 'Failed' | 'Warning' | 'Skipped';
+  readonly message: string;
+  readonly remedy?: string;
+}

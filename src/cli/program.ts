@@ -1,0 +1,107 @@
+/** The whole command line: the table of commands, and how one of them runs. */
+import { Command, CommanderError } from 'commander';
+import { TransshipError } from '../base/errors.ts';
+import { printable } from '../base/names.ts';
+import { exitCodes } from '../base/reasons.ts';
+import { examplesText, globalOptions, group, type Registry } from './command.ts';
+import { clusterCommands } from './commands/cluster.ts';
+import { lifecycleCommands } from './commands/lifecycle.ts';
+import { jobCommands, observeCommands } from './commands/observe.ts';
+import { policyCommands } from './commands/policy.ts';
+import { poolCommands } from './commands/pool.ts';
+import { shellCommands } from './commands/shell.ts';
+import { teleportCommands } from './commands/teleport.ts';
+import { volumeCommands } from './commands/volume.ts';
+import { volumeDataCommands } from './commands/volume-data.ts';
+import { volumeDoorCommands } from './commands/volume-doors.ts';
+import { completeWords } from './completion.ts';
+import { Cli } from './context.ts';
+import { report } from './failure.ts';
+import type { CliPorts } from './ports.ts';
+
+const start: readonly (readonly [string, string])[] = [
+  ['transship up east west --detach', 'two clusters on this machine'],
+  ['transship volume create db --size 10Gi --cluster east', 'a volume in one'],
+  ['transship teleport db --from east --to west', 'usable in the other, now'],
+  ['transship teleport watch db --cluster west', 'its data follows'],
+];
+
+/** Builds the table. The docs generator and completion read it too. */
+export function buildProgram(registry: Registry): Command {
+  const program = new Command('transship');
+  program
+    .description('Moves running workloads between Kubernetes clusters: volumes are usable at once.')
+    .enablePositionalOptions(false)
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .helpCommand(false)
+    .helpOption('-h, --help', 'what a command does, with examples');
+  for (const one of globalOptions()) program.addOption(one);
+  program.option('--no-color', 'no colour, as with NO_COLOR');
+  program.addHelpText('after', examplesText(start));
+  lifecycleCommands(registry, program);
+  const volume = group(program, 'volume', 'volumes: make, look, copy, open, delete');
+  volumeCommands(registry, volume);
+  volumeDataCommands(registry, volume);
+  volumeDoorCommands(registry, volume);
+  teleportCommands(registry, group(program, 'teleport', 'volumes on their way to this cluster'));
+  clusterCommands(
+    registry,
+    group(program, 'cluster', 'the cloud of clusters that trust each other'),
+  );
+  poolCommands(registry, group(program, 'pool', 'where data lives'));
+  policyCommands(registry, group(program, 'history-policy', 'how much of the past is kept'));
+  jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
+  observeCommands(registry, program);
+  shellCommands(registry, program);
+  return program;
+}
+
+/** Runs one command line (without the program's name); resolves with the exit code. */
+export async function runCli(args: readonly string[], ports: CliPorts): Promise<number> {
+  let exitCode: number = exitCodes.done;
+  const program = buildProgram({ ports, exit: (code) => (exitCode = code) });
+  prepare(program, ports);
+  if (args[0] === '__complete') return complete(args.slice(1), program, ports);
+  try {
+    await program.parseAsync(args.length === 0 ? ['--help'] : [...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return parseFailure(ports, error);
+  }
+}
+
+/** What shells and kubectl call while a person types; it must not fail, whatever they typed. */
+async function complete(
+  args: readonly string[],
+  program: Command,
+  ports: CliPorts,
+): Promise<number> {
+  const words = args[0] === '--' ? args.slice(1) : args;
+  ports.terminal.out(await completeWords(new Cli(ports, {}), program, words));
+  return exitCodes.done;
+}
+
+/** Commander's own exits and prints, turned into ours, at every level. */
+function prepare(command: Command, ports: CliPorts): void {
+  command.exitOverride();
+  command.configureOutput({
+    writeOut: (text) => ports.terminal.out(text),
+    // Its errors are printed by `parseFailure`, in the form all errors have.
+    writeErr: () => undefined,
+    getOutHelpWidth: () => 80,
+    getErrHelpWidth: () => 80,
+  });
+  command.configureHelp({ showGlobalOptions: true });
+  for (const child of command.commands) prepare(child, ports);
+}
+
+function parseFailure(ports: CliPorts, error: unknown): number {
+  if (!(error instanceof CommanderError)) return report(ports.terminal, error);
+  if (error.exitCode === 0) return exitCodes.done;
+  const message =
+    error.code === 'commander.help'
+      ? 'a sub-command is missing'
+      : error.message.replace(/^error: /, '');
+  const shown = message.split('\n').map(printable).join('\n');
+  return report(ports.terminal, new TransshipError('BadArgument', shown));
+}

@@ -1,0 +1,162 @@
+/**
+ * Progress on stderr: bars that redraw on a terminal, timestamped lines elsewhere. It draws what
+ * it is told, newest only; it never goes backwards because it keeps nothing but the last view.
+ */
+import type { JobObject, TeleportObject } from '../api/objects.ts';
+import type { Clock } from '../base/ports.ts';
+import { formatAge, formatBytes, formatMoment, formatRate } from '../base/units.ts';
+import { etaOf, percentOf, teleportPercent, trouble } from './columns.ts';
+import type { Terminal } from './ports.ts';
+
+export interface Lane {
+  readonly label: string;
+  readonly bytes: number;
+}
+
+export interface ProgressView {
+  readonly title: string;
+  readonly phase: string;
+  /** 0 … 100 with a per cent sign. */
+  readonly percent: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaMs: number | undefined;
+  readonly lanes: readonly Lane[];
+  readonly trouble: string | undefined;
+}
+
+export function teleportView(teleport: TeleportObject): ProgressView {
+  const { progress, phase, conditions } = teleport.status;
+  return {
+    title: teleport.metadata.name,
+    phase,
+    percent: teleportPercent(teleport.status),
+    doneBytes: progress.totalBytes - progress.missingBytes,
+    totalBytes: progress.totalBytes,
+    bytesPerSecond: progress.bytesPerSecond,
+    etaMs: progress.etaMs,
+    lanes: [
+      { label: 'on demand', bytes: progress.demandBytes },
+      { label: 'background', bytes: progress.backgroundBytes },
+      { label: 'there before', bytes: progress.presentBytes },
+    ],
+    trouble: trouble(conditions),
+  };
+}
+
+export function jobView(job: JobObject, bytesPerSecond: number): ProgressView {
+  const { doneBytes, totalBytes, phase } = job.status;
+  const leftBytes = totalBytes - doneBytes;
+  return {
+    title: `${job.spec.type} ${job.spec.target}`,
+    phase,
+    percent: percentOf(doneBytes, totalBytes),
+    doneBytes,
+    totalBytes,
+    bytesPerSecond,
+    etaMs: bytesPerSecond > 0 ? (leftBytes / bytesPerSecond) * 1000 : undefined,
+    lanes: [],
+    trouble: undefined,
+  };
+}
+
+const barWidthMax = 30;
+
+/** The lines of a bar for a terminal `columns` wide; no line is longer. */
+export function renderBar(view: ProgressView, columns: number): readonly string[] {
+  const facts = [
+    view.percent.padStart(4),
+    `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
+    ...(view.bytesPerSecond > 0 ? [formatRate(view.bytesPerSecond)] : []),
+    ...(view.etaMs !== undefined && view.percent !== '100%' ? [`${etaOf(view.etaMs)} left`] : []),
+  ].join('  ');
+  const title = `${view.title}  ${view.phase}`;
+  const barWidth = Math.min(barWidthMax, columns - title.length - facts.length - 6);
+  const bar = barWidth >= 5 ? `  ${barOf(view, barWidth)}` : '';
+  const lines = [`${title}${bar}  ${facts}`];
+  if (view.lanes.length > 0) lines.push(`  ${lanesOf(view.lanes)}`);
+  if (view.trouble !== undefined) lines.push(`  trouble: ${view.trouble}`);
+  return lines.map((line) => (line.length < columns ? line : line.slice(0, columns - 1)));
+}
+
+function barOf(view: ProgressView, width: number): string {
+  const filled = Math.floor((Number.parseInt(view.percent, 10) / 100) * width);
+  return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
+}
+
+function lanesOf(lanes: readonly Lane[]): string {
+  return lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`).join('   ');
+}
+
+/** One line for logs, pipes and dumb terminals. */
+export function renderLine(view: ProgressView, nowMs: number): string {
+  const parts = [
+    formatMoment(Math.floor(nowMs / 1000) * 1000),
+    `${view.title} ${view.phase} ${view.percent}`,
+    `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
+    ...view.lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`),
+    ...(view.bytesPerSecond > 0 ? [formatRate(view.bytesPerSecond)] : []),
+    ...(view.etaMs === undefined ? [] : [`${formatAge(view.etaMs)} left`]),
+    ...(view.trouble === undefined ? [] : [`trouble: ${view.trouble}`]),
+  ];
+  return parts.join(', ').replace(', ', ' ');
+}
+
+/** Between two lines of the same phase where bars are not possible. */
+const lineEveryMs = 5000;
+
+export class ProgressPainter {
+  readonly #terminal: Terminal;
+  readonly #clock: Clock;
+  readonly #bars: boolean;
+  #drawnLines = 0;
+  #lastLineMs = Number.NEGATIVE_INFINITY;
+  #lastKey = '';
+
+  constructor(terminal: Terminal, clock: Clock, bars: boolean) {
+    this.#terminal = terminal;
+    this.#clock = clock;
+    this.#bars = bars;
+  }
+
+  show(view: ProgressView): void {
+    if (this.#bars) this.#redraw(renderBar(view, this.#terminal.columns));
+    else this.#line(view);
+  }
+
+  /** Leaves the last picture standing; what is printed next starts on its own line. */
+  end(): void {
+    this.#drawnLines = 0;
+    this.#lastKey = '';
+  }
+
+  #redraw(lines: readonly string[]): void {
+    // Up to the first line of the last picture, then clear to the end of the screen.
+    const up = this.#drawnLines > 0 ? `\u001b[${this.#drawnLines}A\r\u001b[J` : '';
+    this.#terminal.err(`${up}${lines.join('\n')}\n`);
+    this.#drawnLines = lines.length;
+  }
+
+  #line(view: ProgressView): void {
+    const nowMs = this.#clock.monotonicMs();
+    const key = `${view.title} ${view.phase} ${view.trouble ?? ''}`;
+    if (key === this.#lastKey && nowMs - this.#lastLineMs < lineEveryMs) return;
+    this.#lastKey = key;
+    this.#lastLineMs = nowMs;
+    this.#terminal.err(`${renderLine(view, this.#clock.wallMs())}\n`);
+  }
+}
+
+/** Bytes a second over the last few samples, so that one slow moment does not swing the figure. */
+export class RateMeter {
+  readonly #samples: { readonly atMs: number; readonly bytes: number }[] = [];
+
+  sample(atMs: number, bytes: number): number {
+    this.#samples.push({ atMs, bytes });
+    if (this.#samples.length > 20) this.#samples.shift();
+    const first = this.#samples[0]!;
+    const seconds = (atMs - first.atMs) / 1000;
+    return seconds > 0 ? Math.max(0, (bytes - first.bytes) / seconds) : 0;
+  }
+}
