@@ -125,7 +125,7 @@ export class SimDisk {
     for (const change of done) applyEntry(this.#durableEntries, change);
   }
 
-  /** Directories are durable at once: pools make theirs when they are created, before any promise. */
+  /** Directories are durable at once: pools make theirs before they promise anything. */
   makeDirectory(path: string): void {
     const parts = path.split('/');
     for (let count = 1; count <= parts.length; count += 1) {
