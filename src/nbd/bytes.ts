@@ -81,7 +81,7 @@ export class FieldReader {
     return this.#view.getUint32(this.#at - 4);
   }
 
-  /** Text after its 32-bit length; `undefined` also when it is not UTF-8, has NUL or is too long. */
+  /** Text after its 32-bit length; `undefined` also when not UTF-8, with NUL, or too long. */
   text(bytesMax: number): string | undefined {
     const length = this.u32();
     if (length === undefined || length > bytesMax || length > this.remaining) return undefined;

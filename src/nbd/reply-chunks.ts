@@ -19,7 +19,7 @@ export class ReplyChunk {
   }
 }
 
-/** Shared by the connections of one server. The last returned comes first: it is in the CPU cache. */
+/** Shared by a server's connections. The last returned comes first: it is in the CPU cache. */
 export class ReplyChunkPool {
   readonly chunkBytes: number;
   readonly #kept: number;

@@ -1,10 +1,12 @@
 /** Layout of replies in the transmission phase (proto.md, "Simple" and "Structured reply"). */
+import { AssertionFailure, asTransshipError } from '../base/errors.ts';
 import { type Extent } from '../base/ports.ts';
 import { bytesOf, setUint64, viewOf } from './bytes.ts';
 import {
   allocationContext,
   chunkFlagDone,
   chunkKind,
+  errnoOf,
   magic,
   nbdLimits,
   simpleReplyBytes,
@@ -67,7 +69,7 @@ export function simpleReplies(cookies: readonly Cookie[], error: number): Uint8A
 }
 
 /** An error with its message; at most `plainReplyBytes` long. */
-export function errorChunk(cookie: Cookie, error: number, message: string): Uint8Array {
+function errorChunk(cookie: Cookie, error: number, message: string): Uint8Array {
   const text = cutText(message);
   const bytes = new Uint8Array(errorChunkFixedBytes + text.length);
   const view = viewOf(bytes);
@@ -77,6 +79,25 @@ export function errorChunk(cookie: Cookie, error: number, message: string): Uint
   view.setUint16(24, text.length);
   bytes.set(text, errorChunkFixedBytes);
   return bytes;
+}
+
+export interface Failure {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** What to tell a client about an error of the device. */
+export function failureOf(error: unknown): Failure {
+  // A broken promise of our own code stops the process; it is not an answer to a client.
+  if (error instanceof AssertionFailure) throw error;
+  const known = asTransshipError(error);
+  return { code: errnoOf(known.reason), message: known.message };
+}
+
+/** Only structured replies carry the message. */
+export function errorReply(structured: boolean, cookie: Cookie, failure: Failure): Uint8Array {
+  if (structured) return errorChunk(cookie, failure.code, failure.message);
+  return simpleReplies([cookie], failure.code);
 }
 
 /** UTF-8 without half a character at the end. */

@@ -1,5 +1,4 @@
 /** The server's side of the transmission phase (proto.md, "Transmission"). */
-import { AssertionFailure, asTransshipError } from '../base/errors.ts';
 import { type BlockDevice } from '../base/ports.ts';
 import { viewOf } from './bytes.ts';
 import { type Connection } from './connection.ts';
@@ -8,22 +7,25 @@ import { type Agreement } from './handshake.ts';
 import { Outbox } from './outbox.ts';
 import {
   command,
+  commandFlags,
   errno,
-  errnoOf,
   nbdLimits,
   requestHeaderBytes,
   simpleReplyBytes,
 } from './protocol.ts';
 import { PayloadReader } from './payload.ts';
-import { type Cookie, blockStatusChunk, dataHeaderBytes, errorChunk } from './reply.ts';
-import { putDataHeader, putSimpleReply, simpleReplies } from './reply.ts';
+import {
+  type Cookie,
+  blockStatusChunk,
+  dataHeaderBytes,
+  errorReply,
+  failureOf,
+  putDataHeader,
+  putSimpleReply,
+  simpleReplies,
+} from './reply.ts';
 import { type ReplyChunk, type ReplyChunkPool } from './reply-chunks.ts';
-import { RequestHeader, refusalOf } from './request.ts';
-import { commandFlags } from './protocol.ts';
-
-interface Deferred extends Cookie {
-  readonly forceUnitAccess: boolean;
-}
+import { PartialHeader, RequestHeader, refusalOf } from './request.ts';
 
 const nothing = new Uint8Array(0);
 
@@ -40,10 +42,8 @@ export class Transmission {
   readonly #onEnd: () => void;
   readonly #outbox: Outbox;
   readonly #request = new RequestHeader();
-  readonly #header = new Uint8Array(requestHeaderBytes);
-  readonly #headerView = viewOf(this.#header);
+  readonly #partial = new PartialHeader();
   readonly #payload = new PayloadReader();
-  #headerFill = 0;
   /** Received, but not looked at because too much is in flight. */
   #backlog: Uint8Array = nothing;
   #paused = false;
@@ -144,25 +144,20 @@ export class Transmission {
         if (content !== undefined) this.#write(content);
         continue;
       }
-      let next: number;
-      if (this.#headerFill === 0 && end - at >= requestHeaderBytes) {
+      let next = at + requestHeaderBytes;
+      if (next <= end && this.#partial.fillBytes === 0) {
         if (!this.#request.read(view, at)) return this.#abandon(end);
         if (!this.#admits()) break;
-        next = at + requestHeaderBytes;
       } else {
-        const missing = Math.min(requestHeaderBytes - this.#headerFill, end - at);
-        this.#header.set(bytes.subarray(at, at + missing), this.#headerFill);
-        this.#headerFill += missing;
-        at += missing;
-        if (this.#headerFill < requestHeaderBytes) break;
-        if (!this.#request.read(this.#headerView, 0)) return this.#abandon(end);
+        next = at + this.#partial.take(bytes, at);
+        if (!this.#partial.isWhole) return next;
+        if (!this.#request.read(this.#partial.view, 0)) return this.#abandon(end);
         if (!this.#admits()) {
-          // Looked at again when the limits allow: the last piece counts as not served.
-          this.#headerFill -= missing;
-          return at - missing;
+          // Looked at again when the limits allow: its last piece counts as not served.
+          this.#partial.giveBack(next - at);
+          break;
         }
-        this.#headerFill = 0;
-        next = at;
+        this.#partial.clear();
       }
       at = this.#dispatch(bytes, next);
       if (this.#outbox.batchBytes >= nbdLimits.batchBytesMax) this.#endBatch();
@@ -223,11 +218,9 @@ export class Transmission {
       case command.writeZeroes:
         this.#change(() => this.#device.writeZeroes(request.offset, request.length));
         return at;
-      case command.cache: {
-        const { offset, length } = request;
-        this.#later(deferredOf(request), () => this.#device.prefetch(offset, length));
+      case command.cache:
+        this.#doneLater(() => this.#device.prefetch(request.offset, request.length));
         return at;
-      }
       default:
         this.#blockStatus();
         return at;
@@ -265,12 +258,12 @@ export class Transmission {
     void later.then(
       () => {
         this.#outbox.sendDeferred(chunk, part);
-        this.#landed();
+        this.#landed(1);
       },
       (error: unknown) => {
         this.#outbox.sendDeferred(chunk, undefined);
         this.#failedLater(cookie, error);
-        this.#landed();
+        this.#landed(1);
       },
     );
   }
@@ -299,8 +292,11 @@ export class Transmission {
       return;
     }
     if (later !== undefined) {
-      const answer = later;
-      this.#later(deferredOf(request), () => answer);
+      const { forceUnitAccess } = request;
+      this.#doneLater(async () => {
+        await later;
+        if (forceUnitAccess) await this.#device.flush();
+      });
     } else if (request.forceUnitAccess) {
       this.#flushWaiters.push(cookieOf(request));
     } else {
@@ -310,41 +306,37 @@ export class Transmission {
     }
   }
 
-  /** Replies when the device has answered. */
-  #later(deferred: Deferred, start: () => Promise<void>): void {
-    this.#inFlight += 1;
-    const run = async () => {
-      try {
-        await start();
-        if (deferred.forceUnitAccess) await this.#device.flush();
-        this.#outbox.sendLate(simpleReplies([deferred], errno.ok));
-      } catch (error) {
-        this.#failedLater(deferred, error);
-      }
-      this.#landed();
-    };
-    void run();
+  /** Replies without data to the present request when `run` has ended. */
+  #doneLater(run: () => Promise<void>): void {
+    const cookies = [cookieOf(this.#request)];
+    void this.#later(cookies, async () => {
+      await run();
+      return simpleReplies(cookies, errno.ok);
+    });
+  }
+
+  /** Sends what `answer` gives when the device has answered, or an error to each of `cookies`. */
+  async #later(cookies: readonly Cookie[], answer: () => Promise<Uint8Array>): Promise<void> {
+    this.#inFlight += cookies.length;
+    try {
+      this.#outbox.sendLate(await answer());
+    } catch (error) {
+      for (const cookie of cookies) this.#failedLater(cookie, error);
+    }
+    this.#landed(cookies.length);
   }
 
   #blockStatus(): void {
     const { offset, length, flags } = this.#request;
     const requestOne = (flags & commandFlags.requestOne) !== 0;
     const request = { ...cookieOf(this.#request), length, requestOne };
-    this.#inFlight += 1;
-    const run = async () => {
-      try {
-        const extents = await this.#device.extents(offset, length);
-        this.#outbox.sendLate(blockStatusChunk(request, extents));
-      } catch (error) {
-        this.#failedLater(request, error);
-      }
-      this.#landed();
-    };
-    void run();
+    void this.#later([request], async () =>
+      blockStatusChunk(request, await this.#device.extents(offset, length)),
+    );
   }
 
-  #landed(): void {
-    this.#inFlight -= 1;
+  #landed(requests: number): void {
+    this.#inFlight -= requests;
     this.#progress();
   }
 
@@ -368,23 +360,15 @@ export class Transmission {
     if (this.#flushWaiters.length === 0) return;
     const waiters = this.#flushWaiters;
     this.#flushWaiters = [];
-    this.#inFlight += waiters.length;
-    const run = async () => {
-      try {
-        await this.#device.flush();
-        this.#outbox.sendLate(simpleReplies(waiters, errno.ok));
-      } catch (error) {
-        for (const waiter of waiters) this.#failedLater(waiter, error);
-      }
-      this.#inFlight -= waiters.length;
-      this.#progress();
-    };
-    void run();
+    void this.#later(waiters, async () => {
+      await this.#device.flush();
+      return simpleReplies(waiters, errno.ok);
+    });
   }
 
   /** `uncork` failed, so none of its writes may be acknowledged. */
   #failBatch(error: unknown): void {
-    const { code } = this.#describe(error);
+    const { code } = failureOf(error);
     const chunk = this.#outbox.reserve(0);
     for (const at of this.#writeReplies) chunk.view.setUint32(at + 4, code);
     const waiters = this.#flushWaiters;
@@ -393,7 +377,7 @@ export class Transmission {
   }
 
   #failed(cookie: Cookie, error: unknown): void {
-    const { code, message } = this.#describe(error);
+    const { code, message } = failureOf(error);
     this.#error(cookie, code, message);
   }
 
@@ -401,34 +385,18 @@ export class Transmission {
   #error(cookie: Cookie, code: number, message: string): void {
     countError(this.#counters, cookie.type);
     const chunk = this.#reserve(nbdLimits.plainReplyBytes);
-    const reply = this.#errorReply(cookie, code, message);
+    const reply = errorReply(this.#agreement.structuredReplies, cookie, { code, message });
     chunk.bytes.set(reply, chunk.position);
     chunk.position += reply.length;
   }
 
   #failedLater(cookie: Cookie, error: unknown): void {
-    const { code, message } = this.#describe(error);
+    const failure = failureOf(error);
     countError(this.#counters, cookie.type);
-    this.#outbox.sendLate(this.#errorReply(cookie, code, message));
-  }
-
-  #errorReply(cookie: Cookie, code: number, message: string): Uint8Array {
-    if (this.#agreement.structuredReplies) return errorChunk(cookie, code, message);
-    return simpleReplies([cookie], code);
-  }
-
-  #describe(error: unknown): { readonly code: number; readonly message: string } {
-    // A broken promise of our own code stops the process; it is not an answer to a client.
-    if (error instanceof AssertionFailure) throw error;
-    const known = asTransshipError(error);
-    return { code: errnoOf(known.reason), message: known.message };
+    this.#outbox.sendLate(errorReply(this.#agreement.structuredReplies, cookie, failure));
   }
 }
 
 function cookieOf(request: RequestHeader): Cookie {
   return { cookieHigh: request.cookieHigh, cookieLow: request.cookieLow, type: request.type };
-}
-
-function deferredOf(request: RequestHeader): Deferred {
-  return { ...cookieOf(request), forceUnitAccess: request.forceUnitAccess };
 }
