@@ -3,6 +3,7 @@ import { fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { printable } from '../base/names.ts';
 import { isReason, type Reason } from '../base/reasons.ts';
+import { nameHex } from '../volume/name.ts';
 import {
   nameBytes,
   type BlockRange,
@@ -112,7 +113,7 @@ export function encodeGrant(grant: LeaseGrant): Uint8Array {
   const { leaseId, version, expiresMs, recentUse } = grant;
   return encodeJson({
     leaseId,
-    version: { ...version, root: hex(version.root) },
+    version: { ...version, root: nameHex(version.root) },
     expiresMs,
     recentUse: recentUse.flatMap(({ first, count }) => [first, count]),
   });
@@ -215,7 +216,7 @@ export function decodePathRequest(payload: Uint8Array): PathRequest {
   if (!whole || firstBlock < 0 || blockCount < 1 || firstBlock + blockCount > blocks) {
     fail('ProtocolError', `blocks ${firstBlock}+${blockCount} of a volume of ${blocks}`);
   }
-  if (blockCount * blockBytes > limits.requestBytesMax || request.skipLevels > levelsMax) {
+  if ((blockCount - 2) * blockBytes > limits.requestBytesMax || request.skipLevels > levelsMax) {
     fail('LimitExceeded', `a read of more than ${limits.requestBytesMax} bytes`);
   }
   return request;
@@ -232,8 +233,4 @@ export function decodeError(payload: Uint8Array, from: string): TransshipError {
   const reason: Reason = isReason(word) ? word : 'Internal';
   const message = fields.text('message', 8000).replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ');
   return new TransshipError(reason, `${from}: ${message}`);
-}
-
-export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }

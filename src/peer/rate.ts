@@ -12,9 +12,9 @@ export interface RateLimit {
   /**
    * Resolves when so many bytes may go, first come first served. More than a burst is taken into
    * debt instead of waiting for ever, so over any time t at most rate × (t + 0.25 s) and one taking
-   * pass.
+   * pass. Rejects with the signal's reason.
    */
-  take(bytes: number): Promise<void>;
+  take(bytes: number, signal?: AbortSignal): Promise<void>;
   /** What was taken and not used, or, negative, used beyond what was taken. */
   giveBack(bytes: number): void;
 }
@@ -57,10 +57,22 @@ class TokenBucket implements RateLimit {
     this.#serve();
   }
 
-  take(bytes: number): Promise<void> {
+  take(bytes: number, signal?: AbortSignal): Promise<void> {
     if (this.#rate === undefined) return Promise.resolve();
-    return new Promise((go) => {
-      this.#waiters.push({ bytes, go });
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        this.#serve();
+        reject(signal?.reason as Error);
+      };
+      const go = () => {
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      const waiter = { bytes, go };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#waiters.push(waiter);
       this.#serve();
     });
   }

@@ -2,6 +2,7 @@
 import { fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Metrics } from '../base/ports.ts';
+import { sameName } from '../volume/name.ts';
 import type { LeaseGrant, Name, PeerStore, StoredChunk } from '../volume/types.ts';
 import {
   chunkWireBytes,
@@ -229,17 +230,12 @@ async function sendSlice(
 ): Promise<number | undefined> {
   let position = 0;
   for (const chunk of chunks) {
-    while (position < slice.length && !isSame(slice[position]!, chunk.name)) position++;
+    while (position < slice.length && !sameName(slice[position]!, chunk.name)) position++;
     if (!stream.fits(chunk)) return position;
     await stream.add(chunk);
     position++;
   }
   return undefined;
-}
-
-function isSame(a: Name, b: Name): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }
 
 /** Chunks of one reply, gathered into frames. */

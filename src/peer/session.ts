@@ -63,6 +63,8 @@ export interface Session {
   readonly isOpen: boolean;
   readonly openRequests: number;
   readonly openCredit: number;
+  /** Payload bytes of open requests. */
+  readonly openBytes: number;
   /**
    * Rejects with the error the other end answered, with `LinkLost` when the link died first, or
    * with the signal's reason.
@@ -76,9 +78,13 @@ export interface Session {
 
 /** The link died before the reply was complete. The request may be sent again on another. */
 export class LinkLost extends TransshipError {
-  constructor(cause: TransshipError) {
+  /** Frames of the reply that came before the end. */
+  readonly payloads: readonly Uint8Array[];
+
+  constructor(cause: TransshipError, payloads: readonly Uint8Array[] = []) {
     super(cause.reason, cause.message, { cause });
     this.name = 'LinkLost';
+    this.payloads = payloads;
   }
 }
 
@@ -91,6 +97,7 @@ export function openSession(options: SessionOptions): Session {
 interface Open {
   readonly type: number;
   readonly credit: number;
+  readonly bytes: number;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: Error) => void;
   /** Undefined once nobody waits: the rest of the reply is counted and dropped. */
@@ -107,7 +114,9 @@ class LinkSession implements Session {
   #handler: Handler;
   #nextNumber = 1;
   #openCredit = 0;
+  #openBytes = 0;
   #isOpen = true;
+  #isAdmitted = false;
   #heardMs: number;
   #timer: Timer | undefined;
 
@@ -136,6 +145,10 @@ class LinkSession implements Session {
     return this.#openCredit;
   }
 
+  get openBytes(): number {
+    return this.#openBytes;
+  }
+
   start(): void {
     this.#link.start({
       onBytes: (bytes) => this.#onBytes(bytes),
@@ -146,6 +159,7 @@ class LinkSession implements Session {
 
   admit(handler: Handler): void {
     this.#handler = handler;
+    this.#isAdmitted = true;
     this.#decoder.trust();
     this.#keepAlive();
   }
@@ -159,6 +173,7 @@ class LinkSession implements Session {
       const open: Open = {
         type: call.type,
         credit: call.credit,
+        bytes: call.payload.reduce((sum, part) => sum + part.length, 0),
         payloads: [],
         receivedBytes: 0,
         resolve: (reply) => {
@@ -177,7 +192,8 @@ class LinkSession implements Session {
       };
       signal?.addEventListener('abort', abandon, { once: true });
       this.#open.set(number, open);
-      this.#openCredit += call.credit;
+      this.#openCredit += open.credit;
+      this.#openBytes += open.bytes;
       const head = { type: call.type, lane: call.lane, last: true, number, argument: call.credit };
       this.#outbox.push(head, call.payload);
     });
@@ -234,12 +250,13 @@ class LinkSession implements Session {
   #forget(number: number, open: Open): void {
     this.#open.delete(number);
     this.#openCredit -= open.credit;
+    this.#openBytes -= open.bytes;
   }
 
   #onRequest(frame: Frame): void {
     if (!frame.last) broken('a request of several frames');
     const answer = this.#answerTo(frame);
-    if (frame.type === operations.ping) {
+    if (frame.type === operations.ping && this.#isAdmitted) {
       void answer.frame([encodeJson({ wallMs: this.#options.clock.wallMs() })], { last: true });
       return;
     }
@@ -305,7 +322,8 @@ class LinkSession implements Session {
     const lost = [...this.#open.values()];
     this.#open.clear();
     this.#openCredit = 0;
-    for (const open of lost) open.reject(new LinkLost(error));
+    this.#openBytes = 0;
+    for (const open of lost) open.reject(new LinkLost(error, open.payloads));
     this.#options.onClose(error);
   }
 }
