@@ -9,6 +9,9 @@ import type { Rng } from './rng.ts';
 
 export class Stuck extends Error {}
 
+/** Thrown by every call of a process that is gone, so that its code stops where it is. */
+export class Crashed extends Error {}
+
 interface Event {
   readonly dueMs: number;
   readonly order: number;
@@ -107,8 +110,14 @@ export class Scheduler {
     for (;;) {
       await letPromisesRun();
       if (settled) return work;
-      this.#step();
+      if (!this.#step()) throw new Stuck('nothing left to happen, but work is unfinished');
     }
+  }
+
+  /** Lets so many events happen, or all there are. */
+  async turns(count: number): Promise<void> {
+    await letPromisesRun();
+    for (let turn = 0; turn < count && this.#step(); turn += 1) await letPromisesRun();
   }
 
   /** Lets things happen for so many virtual milliseconds. */
@@ -116,15 +125,20 @@ export class Scheduler {
     await this.drive(new Promise<void>((resolve) => void this.at(forMs, 'idle', resolve)));
   }
 
-  #step(): void {
+  #step(): boolean {
     const event = this.#pop();
-    if (event === undefined) throw new Stuck('nothing left to happen, but work is unfinished');
-    if (event.canceled) return;
+    if (event === undefined) return false;
+    if (event.canceled) return true;
     this.events += 1;
     if (this.events > this.#eventsMax) throw new Stuck(`no end after ${this.#eventsMax} events`);
     this.#nowMs = event.dueMs;
     this.note(event.label);
-    event.run();
+    try {
+      event.run();
+    } catch (error) {
+      if (!(error instanceof Crashed)) throw error;
+    }
+    return true;
   }
 
   #push(event: Event): void {

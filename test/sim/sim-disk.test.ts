@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Disk } from '../../src/base/ports.ts';
 import { createRng } from './rng.ts';
-import { Scheduler, Stuck } from './scheduler.ts';
-import { Crashed, SimDisk, type SimDiskOptions } from './sim-disk.ts';
+import { Crashed, Scheduler, Stuck } from './scheduler.ts';
+import { SimDisk, type SimDiskOptions } from './sim-disk.ts';
 
 const KiB = 1024;
 
@@ -124,7 +124,7 @@ test('a sync that fails loses some of the writes for good, and memory hides it',
 
 test('a lying sync loses data in some seed: the disk can tell an engine that never syncs', () => {
   const lost = count(50, (seed) => {
-    const { simDisk } = machine(seed, { lyingSync: true });
+    const { simDisk } = machine(seed, { lyingSync: '' });
     const disk = simDisk.mount();
     const file = disk.open('a', { create: true });
     disk.syncDirectory('.');

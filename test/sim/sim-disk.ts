@@ -5,16 +5,15 @@
 import { TransshipError } from '../../src/base/errors.ts';
 import type { Disk, DiskFile } from '../../src/base/ports.ts';
 import type { Rng } from './rng.ts';
-import type { Scheduler } from './scheduler.ts';
+import { Crashed, type Scheduler } from './scheduler.ts';
 import { SimFile } from './sim-file.ts';
-
-/** Thrown by every disk call of a process that is gone, so that its code stops where it is. */
-export class Crashed extends Error {}
 
 export interface SimDiskOptions {
   readonly capacityBytes: number;
-  /** The medium's cache acknowledges a sync without doing it. */
-  readonly lyingSync?: boolean;
+  /** The medium acknowledges a sync of such paths (a prefix; '' is all) without doing it. */
+  readonly lyingSync?: string;
+  /** The same for directories. */
+  readonly lyingDirectories?: boolean;
   readonly syncFailure?: number;
   readonly readFailure?: number;
   readonly writeFailure?: number;
@@ -120,6 +119,7 @@ export class SimDisk {
 
   syncDirectory(directory: string): void {
     this.checkDirectory(directory);
+    if (this.options.lyingDirectories === true) return;
     const done = this.#entryChanges.filter((change) => change.directory === directory);
     this.#entryChanges = this.#entryChanges.filter((change) => change.directory !== directory);
     for (const change of done) applyEntry(this.#durableEntries, change);
@@ -233,6 +233,7 @@ class Mount {
         }),
       syncDirectory: (path) => this.#do('syncdir', path, () => simDisk.syncDirectory(path)),
       space: () => {
+        this.#enter('space', '.');
         const totalBytes = simDisk.options.capacityBytes;
         return { totalBytes, freeBytes: Math.max(0, totalBytes - simDisk.usedBytes) };
       },
@@ -318,7 +319,8 @@ class Mount {
   }
 
   #sync(path: string, file: SimFile, mark: number): void {
-    if (this.#simDisk.options.lyingSync === true) return;
+    const { lyingSync } = this.#simDisk.options;
+    if (lyingSync !== undefined && path.startsWith(lyingSync)) return;
     if (this.#simDisk.fails(this.#simDisk.options.syncFailure)) {
       this.#simDisk.failSync(file, mark);
       throw diskFailed('sync', path);
