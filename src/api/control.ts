@@ -193,7 +193,6 @@ export const operations = {
   }).answers<objects.TokenObject>(),
   'cluster.join': operation('Joins the cloud that made the token.', {
     token: 'text',
-    address: 'text?',
   }).answers<Cluster>(),
   'cluster.check': operation('Tries the way to a peer.', {
     name: 'text',

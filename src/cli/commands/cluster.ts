@@ -15,7 +15,6 @@ export function clusterCommands(registry: Registry, cluster: Command): void {
 
 interface AddOptions {
   readonly token?: string;
-  readonly address?: string;
 }
 
 function join(registry: Registry, cluster: Command): void {
@@ -23,13 +22,13 @@ function join(registry: Registry, cluster: Command): void {
     name: 'add',
     about: 'join the cloud of another cluster, so that volumes can teleport between them',
     args: [['[name]', 'a cluster on this machine, when there is no token', 'cluster']],
-    options: [
-      option('--token <token>', 'from `transship cluster token` over there'),
-      option('--address <host:port>', 'where to reach it, when not as the token says'),
-    ],
+    options: [option('--token <token>', 'from `transship cluster token` over there')],
     examples: [
       ['transship cluster add east --cluster west', 'two clusters of this machine'],
-      ['transship cluster add --token T-...', 'a cluster elsewhere; the token tells where'],
+      [
+        'transship cluster add --token transship1-...',
+        'a cluster elsewhere; the token tells where',
+      ],
     ],
     run: async (cli, [name], options) => {
       if ((name === undefined) === (options.token === undefined)) {
@@ -38,10 +37,7 @@ function join(registry: Registry, cluster: Command): void {
       const client = await cli.client();
       if (name === client.cluster) fail('BadArgument', `${name} cannot join itself`);
       const token = options.token ?? (await cli.clientOf(name!).call('cluster.token', {})).token;
-      const joined = await client.call('cluster.join', {
-        token,
-        ...given('address', options.address),
-      });
+      const joined = await client.call('cluster.join', { token });
       await cli.printDone(joined, `trusted by ${client.cluster}`);
     },
   });

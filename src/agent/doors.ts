@@ -1,0 +1,89 @@
+/** Answers about the doors of volumes: NBD addresses, attachments, watching; the exports themselves. */
+import { apiVersion } from '../api/objects.ts';
+import type { BlockDevice } from '../base/ports.ts';
+import type { AgentParts, HandlersOf } from './parts.ts';
+import type { Pools } from './pools.ts';
+import { viewOf } from './volumes.ts';
+
+type Doors = Pick<
+  HandlersOf<'volume'>,
+  'volume.watch' | 'volume.attach' | 'volume.detach' | 'volume.uri'
+>;
+
+/** How often watched volumes are looked at. */
+const watchEveryMs = 500;
+
+/** Every volume is an export of its name; a client of one holds a door of it. */
+export function exportsOf(pools: Pools): {
+  readonly exports: {
+    find(name: string): BlockDevice | undefined;
+    list(): readonly string[];
+  };
+  readonly onOpen: (name: string) => () => void;
+} {
+  return {
+    exports: {
+      find: (name) => pools.find(name)?.volume,
+      list: () => pools.volumes().map(({ volume }) => volume.name),
+    },
+    onOpen: (name) => pools.locate(name).volume.openDoor('nbd'),
+  };
+}
+
+export function doorHandlers(parts: AgentParts): Doors {
+  const { pools, attachments, info } = parts;
+  const uriOf = (volume: string) => {
+    const { name } = pools.locate(volume).volume;
+    const socket = encodeURIComponent(info.nbdSocket).replaceAll('%2F', '/');
+    return `nbd+unix:///${name}?socket=${socket}`;
+  };
+  return {
+    'volume.uri': async ({ volume }) => ({
+      kind: 'VolumeUri',
+      apiVersion,
+      metadata: { name: volume, cluster: info.cluster },
+      uri: uriOf(volume),
+    }),
+    'volume.attach': async ({ volume, mount, format, readOnly }) =>
+      attachments.attach({
+        volume,
+        uri: uriOf(volume),
+        mount,
+        format,
+        readOnly: readOnly === true,
+      }),
+    'volume.detach': async ({ volume }) => {
+      // A volume that is gone may still have left a mount, so only an unknown one is refused.
+      if (!attachments.names().includes(volume)) pools.locate(volume);
+      return attachments.detach(volume);
+    },
+    'volume.watch': async ({ name }, { emit, signal }) => {
+      const seen = new Map<string, string>();
+      while (!signal.aborted) {
+        const located = name === undefined ? pools.volumes() : [pools.locate(name)];
+        for (const one of located) {
+          const view = viewOf(parts, one);
+          const text = JSON.stringify(view);
+          if (seen.get(view.metadata.name) !== text) emit(view);
+          seen.set(view.metadata.name, text);
+        }
+        await pause(parts, watchEveryMs, signal);
+      }
+      return {};
+    },
+  };
+}
+
+/** Resolves after `ms`, or at once when the signal is aborted. */
+export function pause(parts: AgentParts, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = parts.ports.clock.after(ms, done);
+    function done(): void {
+      timer.cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done);
+  });
+}
