@@ -1,0 +1,4 @@
+/** A wall-clock time for people. */
+export function formatMoment(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,390 @@
+/** The segments of a pool: where records are appended, found and dropped (docs/formats/segment.md). */
+import { crc32 } from 'node:zlib';
+import { asTransshipError, assert, fail } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Disk, DiskFile, Log } from '../base/ports.ts';
+import {
+  decodeRecord,
+  decodeRecordHeader,
+  decodeTrailer,
+  encodePlace,
+  encodeRecordHeader,
+  encodeSegmentHeader,
+  encodeTrailer,
+  kindCode,
+  paddedBytes,
+  placePosition,
+  placeSpan,
+  recordHeaderBytes,
+  segmentHeaderBytes,
+  segmentHeaderProblem,
+  type TrailerEntry,
+  trailerKind,
+} from './record.ts';
+import { zeroName } from './name.ts';
+import type { StoredChunk } from './types.ts';
+
+const footerMagic = 'TSSEAL01';
+const footerBytes = 64;
+/** Open descriptors kept for reading. */
+const openFilesMax = 256;
+
+export interface Place {
+  readonly segment: number;
+  readonly place: number;
+}
+
+interface Segment {
+  readonly number: number;
+  bytes: number;
+  sealed: boolean;
+  /** Length known to be durable. */
+  trusted: number;
+}
+
+export type OnRecord = (entry: TrailerEntry, segment: number) => void;
+
+function segmentPath(number: number): string {
+  return `segments/${String(number).padStart(8, '0')}.seg`;
+}
+
+export interface SegmentStoreOptions {
+  readonly disk: Disk;
+  readonly poolId: Uint8Array;
+  readonly log: Log;
+  readonly segmentBytesMax?: number;
+  /** A sync failed; called once. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class SegmentStore {
+  readonly #disk: Disk;
+  readonly #poolId: Uint8Array;
+  readonly #log: Log;
+  readonly #bytesMax: number;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #segments = new Map<number, Segment>();
+  readonly #files = new Map<number, DiskFile>();
+  readonly #dirty = new Set<number>();
+  #active: Segment | undefined;
+  #activeEntries: TrailerEntry[] = [];
+  #next = 1;
+  #syncing: Promise<void> = Promise.resolve();
+  #failed = false;
+  totalBytes = 0;
+
+  constructor(options: SegmentStoreOptions) {
+    this.#disk = options.disk;
+    this.#poolId = options.poolId;
+    this.#log = options.log;
+    this.#onFailure = options.onFailure;
+    this.#bytesMax = options.segmentBytesMax ?? limits.segmentBytesMax;
+  }
+
+  get count(): number {
+    return this.#segments.size;
+  }
+
+  /** Reads what is there. `suspects` maps a segment to the length that may be trusted. */
+  open(suspects: ReadonlyMap<number, number>, onRecord: OnRecord): void {
+    this.#disk.makeDirectory('segments');
+    for (const name of this.#disk.list('segments')) {
+      const number = Number(/^(\d{8})\.seg$/.exec(name)?.[1] ?? Number.NaN);
+      if (!Number.isInteger(number)) continue;
+      this.#next = Math.max(this.#next, number + 1);
+      this.#openOne(number, suspects.get(number), onRecord);
+    }
+  }
+
+  /** Appends and returns where each chunk lies. Visible to readers at once, durable after a sync. */
+  append(chunks: readonly StoredChunk[]): Place[] {
+    const places: Place[] = [];
+    let parts: Uint8Array[] = [];
+    let start = 0;
+    let position = 0;
+    for (const chunk of chunks) {
+      const bytes = paddedBytes(chunk.bytes.length);
+      let active = this.#active;
+      if (active === undefined || active.bytes + (position - start) + bytes > this.#bytesMax) {
+        this.#flushParts(parts, start, position);
+        parts = [];
+        active = this.#roll();
+        start = position = active.bytes;
+      } else if (parts.length === 0) {
+        start = position = active.bytes;
+      }
+      const header = new Uint8Array(recordHeaderBytes);
+      encodeRecordHeader(
+        { ...chunk, kind: kindCode(chunk.kind), storedBytes: chunk.bytes.length },
+        header,
+      );
+      parts.push(header, chunk.bytes);
+      const pad = bytes - recordHeaderBytes - chunk.bytes.length;
+      if (pad > 0) parts.push(new Uint8Array(pad));
+      const place = encodePlace(position, chunk.bytes.length);
+      this.#activeEntries.push({ name: chunk.name.slice(), place, rawBytes: chunk.rawBytes });
+      places.push({ segment: active.number, place });
+      position += bytes;
+    }
+    this.#flushParts(parts, start, position);
+    return places;
+  }
+
+  /** The chunk at a place, or undefined when the record is not valid (a miss). */
+  async readLater(place: Place): Promise<StoredChunk | undefined> {
+    if (!this.#segments.has(place.segment)) return undefined;
+    try {
+      const file = this.#file(place.segment);
+      const bytes = new Uint8Array(placeSpan(place.place));
+      const count = await file.readLater(bytes, placePosition(place.place));
+      return decodeRecord(bytes.subarray(0, count));
+    } catch (error) {
+      const problem = asTransshipError(error);
+      this.#log.log('warn', 'a segment record could not be read', {
+        segment: place.segment,
+        problem: problem.message,
+      });
+      return undefined;
+    }
+  }
+
+  /** Makes durable everything appended before the call. A failure is final for this store. */
+  syncLater(): Promise<void> {
+    this.#syncing = this.#syncing.then(() => this.#syncDirty());
+    return this.#syncing;
+  }
+
+  /** Lengths that may be trusted after a failed sync: the unsealed and the unsynced segments. */
+  trustedLengths(): ReadonlyMap<number, number> {
+    const lengths = new Map<number, number>();
+    for (const segment of this.#segments.values()) {
+      if (segment.trusted < segment.bytes) lengths.set(segment.number, segment.trusted);
+    }
+    return lengths;
+  }
+
+  all(): readonly number[] {
+    return [...this.#segments.keys()];
+  }
+
+  /** All segments but the one being written. */
+  sealed(): readonly { readonly number: number; readonly bytes: number }[] {
+    return [...this.#segments.values()].filter((segment) => segment.sealed);
+  }
+
+  /** What lies in a sealed segment, in order; reads the trailer. */
+  entriesOf(number: number): readonly TrailerEntry[] {
+    const segment = this.#segments.get(number);
+    if (segment === undefined) return [];
+    if (segment === this.#active) return this.#activeEntries;
+    return this.#readTrailer(this.#file(number), segment.bytes) ?? this.#scan(number).entries;
+  }
+
+  /** Seals the segment being written, so that collection may take it too. */
+  sealActive(): void {
+    if (this.#active !== undefined) this.#seal(this.#active);
+  }
+
+  remove(number: number): void {
+    const segment = this.#segments.get(number);
+    if (segment === undefined) return;
+    assert(segment !== this.#active, 'the segment being written is never removed');
+    this.#segments.delete(number);
+    this.#dirty.delete(number);
+    this.totalBytes -= segment.bytes;
+    // The descriptor stays open until it falls out of use: a reader may be in the middle.
+    this.#disk.remove(segmentPath(number));
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.close();
+    this.#files.clear();
+  }
+
+  #openOne(number: number, suspect: number | undefined, onRecord: OnRecord): void {
+    const file = this.#file(number);
+    const header = new Uint8Array(segmentHeaderBytes);
+    const headerCount = file.read(header, 0);
+    const problem = segmentHeaderProblem(header.subarray(0, headerCount), number, this.#poolId);
+    if (problem !== undefined) {
+      if (suspect === undefined && file.sizeBytes() > segmentHeaderBytes && headerCount > 0) {
+        this.#log.log('error', 'a segment cannot be used', { segment: number, problem });
+      }
+      // Nothing durable refers into a segment whose header never became durable; a damaged one is
+      // kept for `pool repair`, and its chunks are misses.
+      file.close();
+      this.#files.delete(number);
+      return;
+    }
+    const size = file.sizeBytes();
+    let entries = suspect === undefined ? this.#readTrailer(file, size) : undefined;
+    const segment: Segment = { number, bytes: size, sealed: entries !== undefined, trusted: size };
+    if (entries === undefined) {
+      const scan = this.#scan(number, suspect);
+      entries = scan.entries;
+      segment.bytes = segment.trusted = scan.end;
+      if (scan.end < size) file.truncate(scan.end);
+      file.sync();
+    }
+    this.#segments.set(number, segment);
+    this.totalBytes += segment.bytes;
+    for (const entry of entries) onRecord(entry, number);
+    if (!segment.sealed) this.#adopt(segment, entries);
+  }
+
+  /** An unsealed segment is written on; of several, all but the last are sealed. */
+  #adopt(segment: Segment, entries: TrailerEntry[]): void {
+    if (this.#active !== undefined) this.#seal(this.#active);
+    this.#active = segment;
+    this.#activeEntries = entries;
+  }
+
+  #scan(number: number, end?: number): { entries: TrailerEntry[]; end: number } {
+    const file = this.#file(number);
+    const size = Math.min(end ?? Number.POSITIVE_INFINITY, file.sizeBytes());
+    const entries: TrailerEntry[] = [];
+    let position = segmentHeaderBytes;
+    const window = new Uint8Array(1024 * 1024);
+    let windowStart = 0;
+    let windowEnd = 0;
+    while (position + recordHeaderBytes <= size) {
+      const want = recordHeaderBytes + 256 * 1024;
+      if (position + want > windowEnd && windowEnd < size) {
+        windowStart = position;
+        windowEnd = position + file.read(window, position);
+      }
+      const bytes = window.subarray(position - windowStart, windowEnd - windowStart);
+      const header = decodeRecordHeader(bytes);
+      if (header === undefined || header.kind === trailerKind) break;
+      const record = decodeRecord(bytes);
+      const next = position + paddedBytes(header.storedBytes);
+      if (record === undefined || next > size) break;
+      entries.push({
+        name: header.name,
+        place: encodePlace(position, header.storedBytes),
+        rawBytes: header.rawBytes,
+      });
+      position = next;
+    }
+    return { entries, end: position };
+  }
+
+  #readTrailer(file: DiskFile, size: number): TrailerEntry[] | undefined {
+    const footer = new Uint8Array(footerBytes);
+    if (size < segmentHeaderBytes + footerBytes) return undefined;
+    if (file.read(footer, size - footerBytes) < footerBytes) return undefined;
+    const view = new DataView(footer.buffer);
+    if (Buffer.from(footer.subarray(0, 8)).toString('latin1') !== footerMagic) return undefined;
+    if (view.getUint32(60, true) !== crc32(footer.subarray(0, 60))) return undefined;
+    const at = view.getUint32(8, true);
+    const bytes = new Uint8Array(size - footerBytes - at);
+    file.read(bytes, at);
+    const header = decodeRecordHeader(bytes);
+    if (header?.kind !== trailerKind) return undefined;
+    const stored = bytes.subarray(recordHeaderBytes, recordHeaderBytes + header.storedBytes);
+    return crc32(stored) === header.checksum ? decodeTrailer(stored) : undefined;
+  }
+
+  #seal(segment: Segment): void {
+    const stored = encodeTrailer(this.#activeEntries);
+    const header = new Uint8Array(recordHeaderBytes);
+    encodeRecordHeader(
+      {
+        kind: trailerKind,
+        codec: 0,
+        rawBytes: stored.length,
+        storedBytes: stored.length,
+        name: zeroName,
+        checksum: crc32(stored),
+      },
+      header,
+    );
+    const footer = new Uint8Array(footerBytes);
+    const view = new DataView(footer.buffer);
+    footer.set(Buffer.from(footerMagic, 'latin1'), 0);
+    view.setUint32(8, segment.bytes, true);
+    view.setUint32(60, crc32(footer.subarray(0, 60)), true);
+    const pad = new Uint8Array(paddedBytes(stored.length) - recordHeaderBytes - stored.length);
+    this.#write(segment, [header, stored, pad, footer]);
+    segment.sealed = true;
+    if (this.#active === segment) {
+      this.#active = undefined;
+      this.#activeEntries = [];
+    }
+  }
+
+  #roll(): Segment {
+    if (this.#active !== undefined) this.#seal(this.#active);
+    const number = this.#next++;
+    const file = this.#disk.open(segmentPath(number), { create: true });
+    this.#remember(number, file);
+    const segment: Segment = { number, bytes: 0, sealed: false, trusted: 0 };
+    this.#segments.set(number, segment);
+    this.#active = segment;
+    this.#activeEntries = [];
+    this.#write(segment, [encodeSegmentHeader(number, this.#poolId)]);
+    return segment;
+  }
+
+  #flushParts(parts: readonly Uint8Array[], start: number, end: number): void {
+    if (parts.length === 0) return;
+    const active = this.#active;
+    assert(active !== undefined && active.bytes === start, 'records are appended in order');
+    this.#write(active, parts);
+    assert(active.bytes === end, 'records have the length they were given');
+  }
+
+  #write(segment: Segment, parts: readonly Uint8Array[]): void {
+    if (this.#failed) fail('DiskFailed', 'this pool stopped after a failed sync');
+    let bytes = 0;
+    for (const part of parts) bytes += part.length;
+    this.#file(segment.number).write(parts, segment.bytes);
+    segment.bytes += bytes;
+    this.totalBytes += bytes;
+    this.#dirty.add(segment.number);
+  }
+
+  async #syncDirty(): Promise<void> {
+    if (this.#failed) fail('DiskFailed', 'this pool stopped after a failed sync');
+    const batch = [...this.#dirty].map((number) => this.#segments.get(number));
+    this.#dirty.clear();
+    const fresh = batch.some((segment) => segment?.trusted === 0);
+    try {
+      if (fresh) this.#disk.syncDirectory('segments');
+      for (const segment of batch) {
+        if (segment === undefined || !this.#segments.has(segment.number)) continue;
+        const bytes = segment.bytes;
+        await this.#file(segment.number).syncLater();
+        segment.trusted = bytes;
+      }
+    } catch (error) {
+      this.#failed = true;
+      this.#onFailure(error);
+      throw error;
+    }
+  }
+
+  #file(number: number): DiskFile {
+    const known = this.#files.get(number);
+    if (known !== undefined) {
+      this.#files.delete(number);
+      this.#files.set(number, known);
+      return known;
+    }
+    const file = this.#disk.open(segmentPath(number));
+    this.#remember(number, file);
+    return file;
+  }
+
+  #remember(number: number, file: DiskFile): void {
+    this.#files.set(number, file);
+    if (this.#files.size <= openFilesMax) return;
+    for (const [old, oldFile] of this.#files) {
+      // A dirty file keeps the descriptor that was written through, or an fsync error could be lost.
+      if (this.#dirty.has(old) || old === number) continue;
+      oldFile.close();
+      this.#files.delete(old);
+      return;
+    }
+  }
+}

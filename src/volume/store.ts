@@ -1,0 +1,261 @@
+/** Chunks of a pool by name: index over segments, deduplication, hot blocks, space. */
+import { assert, fail } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Disk, Log } from '../base/ports.ts';
+import { HotCache } from './cache.ts';
+import { FingerprintTable } from './fingerprints.ts';
+import { isZeroName, nameKey } from './name.ts';
+import { decompressChunk } from './pack.ts';
+import { placeSpan } from './record.ts';
+import { type Place, SegmentStore } from './segments.ts';
+import type { Name, PackedBlock, Packer, StoredChunk } from './types.ts';
+
+export const pageBytes = limits.pageNames * 32;
+const pageCacheMax = limits.pageCacheEntries;
+const rawClassBits = 3;
+
+/** Raw sizes are powers of two from 4 KiB, so that three bits beside the segment number say them. */
+function rawClass(rawBytes: number): number {
+  const log = Math.log2(rawBytes / limits.sectorBytes);
+  assert(Number.isInteger(log) && log >= 0 && log < 8, `chunks have no size ${rawBytes}`);
+  return log;
+}
+
+export interface StoreOptions {
+  readonly disk: Disk;
+  readonly poolId: Uint8Array;
+  readonly log: Log;
+  readonly packer: Packer;
+  readonly cacheBytes: number;
+  readonly segmentBytesMax?: number;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class ChunkStore {
+  readonly segments: SegmentStore;
+  readonly packer: Packer;
+  readonly index = new FingerprintTable();
+  readonly #disk: Disk;
+  readonly #cacheBytes: number;
+  readonly #caches = new Map<number, HotCache>();
+  readonly #pages = new Map<string, Uint8Array>();
+  readonly #reading = new Map<string, Promise<Uint8Array | undefined>>();
+  readonly #live = new Map<number, number>();
+  /** Content of all chunks before compression. */
+  uniqueBytes = 0;
+  /** What the segments hold that the index names. */
+  liveBytes = 0;
+  /** The collector listens while it marks. */
+  onTouched: ((name: Name) => void) | undefined;
+  /** Called with the name of a chunk whose record failed its checksum. */
+  onCorrupt: ((name: Name) => void) | undefined;
+
+  constructor(options: StoreOptions) {
+    this.#disk = options.disk;
+    this.#cacheBytes = options.cacheBytes;
+    this.packer = options.packer;
+    this.segments = new SegmentStore(options);
+  }
+
+  open(suspects: ReadonlyMap<number, number>): void {
+    this.segments.open(suspects, (entry, segment) => {
+      this.#enter(entry.name, { segment, place: entry.place }, entry.rawBytes);
+    });
+  }
+
+  close(): void {
+    this.segments.close();
+    for (const cache of this.#caches.values()) cache.close();
+  }
+
+  has(name: Name): boolean {
+    return isZeroName(name) || this.index.has(name);
+  }
+
+  /** Like `has`, and the collector learns that somebody counts on it. */
+  claim(name: Name): boolean {
+    if (isZeroName(name)) return true;
+    if (!this.index.has(name)) return false;
+    this.onTouched?.(name);
+    return true;
+  }
+
+  place(name: Name): Place | undefined {
+    const slot = this.index.find(name);
+    if (slot < 0) return undefined;
+    const segment = this.index.first(slot) >>> rawClassBits;
+    return { segment, place: this.index.second(slot) };
+  }
+
+  rawBytesOf(slot: number): number {
+    return limits.sectorBytes << (this.index.first(slot) & 7);
+  }
+
+  /** Live bytes of a segment, to choose what to compact. */
+  liveIn(segment: number): number {
+    return this.#live.get(segment) ?? 0;
+  }
+
+  /** Stores chunks that are not here yet. Their names must have been verified. */
+  add(chunks: readonly StoredChunk[]): number {
+    const fresh: StoredChunk[] = [];
+    const seen = new Set<string>();
+    for (const chunk of chunks) {
+      const key = nameKey(chunk.name);
+      if (this.index.has(chunk.name) || seen.has(key)) continue;
+      seen.add(key);
+      fresh.push(chunk);
+    }
+    const places = this.segments.append(fresh);
+    fresh.forEach((chunk, i) => {
+      const place = places[i];
+      assert(place !== undefined, 'a place for every chunk');
+      this.#enter(chunk.name, place, chunk.rawBytes);
+    });
+    for (const chunk of chunks) this.onTouched?.(chunk.name);
+    return fresh.length;
+  }
+
+  /**
+   * Packs blocks and stores what is new; returns their names.
+   * Between the answer and the caller's use of the names no turn of the loop passes.
+   */
+  async put(blocks: Uint8Array, blockBytes: number, kind: 'block' | 'page'): Promise<Name[]> {
+    const known = (name: Name) => this.index.has(name);
+    const packed = await this.packer.pack(blocks, blockBytes, known);
+    const vanished = packed.some((one) => one.bytes === undefined && !this.has(one.name));
+    // Collected between the packer's look and now: pack again, storing everything.
+    const sure = vanished ? await this.packer.pack(blocks, blockBytes) : packed;
+    return this.#store(sure, blockBytes, kind);
+  }
+
+  /** The uncompressed content, or undefined when it is not here or damaged (a miss). */
+  content(name: Name): Promise<Uint8Array | undefined> {
+    const key = nameKey(name);
+    const running = this.#reading.get(key);
+    if (running !== undefined) return running;
+    const reading = this.#read(name).finally(() => this.#reading.delete(key));
+    this.#reading.set(key, reading);
+    return reading;
+  }
+
+  async stored(name: Name): Promise<StoredChunk | undefined> {
+    // A second look, because compaction may move the record while it is being read.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const place = this.place(name);
+      if (place === undefined) return undefined;
+      const chunk = await this.segments.readLater(place);
+      if (chunk !== undefined && Buffer.compare(chunk.name, name) === 0) return chunk;
+      const now = this.place(name);
+      if (now?.segment === place.segment && now.place === place.place) break;
+    }
+    if (this.index.has(name)) {
+      this.forget(name);
+      this.onCorrupt?.(name);
+    }
+    return undefined;
+  }
+
+  /** A page's names; cached in memory. */
+  async page(name: Name): Promise<Uint8Array | undefined> {
+    const known = this.pageCached(name);
+    if (known !== undefined) return known;
+    const page = await this.content(name);
+    if (page === undefined || page.length !== pageBytes) return undefined;
+    this.rememberPage(name, page);
+    return page;
+  }
+
+  pageCached(name: Name): Uint8Array | undefined {
+    return this.#pages.get(nameKey(name));
+  }
+
+  rememberPage(name: Name, page: Uint8Array): void {
+    const key = nameKey(name);
+    this.#pages.delete(key);
+    this.#pages.set(key, page);
+    if (this.#pages.size <= pageCacheMax) return;
+    for (const oldest of this.#pages.keys()) {
+      this.#pages.delete(oldest);
+      return;
+    }
+  }
+
+  cache(blockBytes: number): HotCache {
+    let cache = this.#caches.get(blockBytes);
+    if (cache === undefined) {
+      cache = new HotCache(this.#disk, blockBytes, this.#cacheBytes);
+      this.#caches.set(blockBytes, cache);
+    }
+    return cache;
+  }
+
+  get cacheFileBytes(): number {
+    let bytes = 0;
+    for (const cache of this.#caches.values()) bytes += cache.bytes;
+    return bytes;
+  }
+
+  /** Drops a name: it was collected or is damaged. */
+  forget(name: Name): void {
+    const slot = this.index.find(name);
+    if (slot >= 0) this.forgetSlot(slot);
+  }
+
+  forgetSlot(slot: number): void {
+    const segment = this.index.first(slot) >>> rawClassBits;
+    this.#account(segment, this.index.second(slot), -1);
+    this.uniqueBytes -= this.rawBytesOf(slot);
+    this.index.removeSlot(slot);
+  }
+
+  /** A record was copied to another place. */
+  moved(name: Name, to: Place): void {
+    const slot = this.index.find(name);
+    assert(slot >= 0, 'only live records move');
+    const word = this.index.first(slot);
+    this.#account(word >>> rawClassBits, this.index.second(slot), -1);
+    this.index.set(name, ((to.segment << rawClassBits) | (word & 7)) >>> 0, to.place);
+    this.#account(to.segment, to.place, 1);
+  }
+
+  segmentGone(segment: number): void {
+    this.#live.delete(segment);
+  }
+
+  #store(packed: readonly PackedBlock[], rawBytes: number, kind: 'block' | 'page'): Name[] {
+    const chunks: StoredChunk[] = [];
+    for (const { name, codec, checksum, bytes } of packed) {
+      if (bytes !== undefined) chunks.push({ name, kind, codec, rawBytes, checksum, bytes });
+      else if (!this.claim(name)) fail('Internal', 'a known chunk vanished');
+    }
+    this.add(chunks);
+    return packed.map((one) => one.name);
+  }
+
+  #enter(name: Name, place: Place, rawBytes: number): void {
+    // A name found twice by a scan (a crash during compaction): the later record serves.
+    const slot = this.index.find(name);
+    if (slot >= 0) this.forgetSlot(slot);
+    const word = ((place.segment << rawClassBits) | rawClass(rawBytes)) >>> 0;
+    this.index.set(name, word, place.place);
+    this.uniqueBytes += rawBytes;
+    this.#account(place.segment, place.place, 1);
+  }
+
+  #account(segment: number, place: number, sign: number): void {
+    const bytes = placeSpan(place) * sign;
+    this.liveBytes += bytes;
+    this.#live.set(segment, (this.#live.get(segment) ?? 0) + bytes);
+  }
+
+  async #read(name: Name): Promise<Uint8Array | undefined> {
+    const chunk = await this.stored(name);
+    if (chunk === undefined) return undefined;
+    const content = decompressChunk(chunk);
+    if (content?.length === chunk.rawBytes) return content;
+    this.forget(name);
+    this.onCorrupt?.(name);
+    return undefined;
+  }
+}

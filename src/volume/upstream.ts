@@ -1,0 +1,170 @@
+/**
+ * Brings chunks that the pool does not have: from the source of a teleported volume, in one round trip for a
+ * whole path, or from anybody who can heal a damaged chunk. Everything is verified before it is used.
+ */
+import { fail } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { isZeroName, nameAt, nameKey, nameOfHex } from './name.ts';
+import { type ChunkStore, pageBytes } from './store.ts';
+import { entrySpan, treeDepth } from './tree.ts';
+import type { VolumeOrigin } from './api.ts';
+import type { ChunkSource, Name, StoredChunk } from './types.ts';
+
+/** Blocks fetched at once when reads are sequential. */
+const readAheadMax = 32;
+
+export interface UpstreamOptions {
+  readonly store: ChunkStore;
+  readonly blockBytes: number;
+  readonly volume: string;
+  /** Other holders of a chunk, asked when the pool's own copy is damaged. */
+  readonly heal: ((names: readonly Name[]) => Promise<readonly StoredChunk[]>) | undefined;
+  readonly nowMs: () => number;
+  readonly onDemand: (fetch: DemandFetch) => void;
+}
+
+export interface DemandFetch {
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/** Verifies and stores chunks from outside; returns the contents of those that were right. */
+export async function acceptChunks(
+  store: ChunkStore,
+  chunks: readonly StoredChunk[],
+): Promise<Map<string, Uint8Array>> {
+  const plausible = chunks.filter(
+    (chunk) => limits.blockBytesAllowed.includes(chunk.rawBytes) || chunk.rawBytes === pageBytes,
+  );
+  const contents = await store.packer.unpack(plausible);
+  const accepted = new Map<string, Uint8Array>();
+  const good: StoredChunk[] = [];
+  plausible.forEach((chunk, i) => {
+    const content = contents[i];
+    if (content === undefined) return;
+    good.push(chunk);
+    accepted.set(nameKey(chunk.name), content);
+    if (chunk.kind === 'page' && content.length === pageBytes) {
+      store.rememberPage(chunk.name, content);
+    }
+  });
+  store.add(good);
+  return accepted;
+}
+
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #running = new Map<number, Promise<void>>();
+  origin: VolumeOrigin | undefined;
+  source: ChunkSource | undefined;
+  #nextSequential = -1;
+  #streak = 1;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+  }
+
+  /** A page of this volume's tree, wherever it is. */
+  async page(name: Name, level: number, number: number): Promise<Uint8Array> {
+    const { store } = this.#options;
+    const here = await store.page(name);
+    if (here !== undefined) return here;
+    await this.#bring(name, number * entrySpan(level + 1), 1);
+    const page = await store.page(name);
+    return page ?? this.#absent(name, 'a page of its tree');
+  }
+
+  /** The content of one of this volume's blocks, wherever it is. */
+  async block(name: Name, block: number): Promise<Uint8Array> {
+    const { store, blockBytes } = this.#options;
+    const here = await store.content(name);
+    if (here?.length === blockBytes) return here;
+    await this.#bring(name, block, this.#ahead(block));
+    const content = await store.content(name);
+    if (content?.length === blockBytes) return content;
+    return this.#absent(name, `block ${block}`);
+  }
+
+  /** Gives up the source: everything is here. */
+  detach(): void {
+    this.origin = undefined;
+    this.source = undefined;
+  }
+
+  #absent(_name: Name, what: string): never {
+    const { volume } = this.#options;
+    if (this.origin === undefined) {
+      fail('DataCorrupt', `volume ${volume}: ${what} is damaged and nobody else has it`);
+    }
+    fail('DataMissing', `volume ${volume}: ${what} is not here and its source did not give it`);
+  }
+
+  async #bring(name: Name, firstBlock: number, blockCount: number): Promise<void> {
+    const { store } = this.#options;
+    if (this.source !== undefined && this.origin !== undefined) {
+      const running = this.#running.get(firstBlock);
+      const fetch = running ?? this.#fetchPath(firstBlock, blockCount);
+      if (running === undefined) {
+        this.#running.set(firstBlock, fetch);
+        const done = (): boolean => this.#running.delete(firstBlock);
+        fetch.then(done, done);
+      }
+      await fetch;
+      if (store.has(name)) return;
+      // Not under the teleported root any more: perhaps a damaged chunk that the source also has.
+      await acceptChunks(store, await this.source.pull([name], 'demand'));
+      if (store.has(name)) return;
+    }
+    const healed = await this.#options.heal?.([name]);
+    if (healed !== undefined) await acceptChunks(store, healed);
+  }
+
+  async #fetchPath(firstBlock: number, wanted: number): Promise<void> {
+    const { origin, source } = this;
+    const { store, nowMs, onDemand } = this.#options;
+    if (origin === undefined || source === undefined) return;
+    const root = nameOfHex(origin.root);
+    const blocks = Math.ceil(origin.sizeBytes / origin.blockBytes);
+    if (root === undefined || firstBlock >= blocks) return;
+    const skipLevels = await this.#levelsHere(root, origin, firstBlock);
+    const blockCount = Math.min(wanted, blocks - firstBlock);
+    const startMs = nowMs();
+    const { sizeBytes, blockBytes } = origin;
+    const request = { root, sizeBytes, blockBytes, firstBlock, blockCount, skipLevels };
+    const chunks = await source.readPath(request);
+    const accepted = await acceptChunks(store, chunks);
+    const cache = store.cache(this.#options.blockBytes);
+    let bytes = 0;
+    for (const chunk of chunks) {
+      bytes += chunk.bytes.length;
+      const content = accepted.get(nameKey(chunk.name));
+      if (chunk.kind === 'block' && content?.length === this.#options.blockBytes) {
+        cache.put(chunk.name, content);
+      }
+    }
+    onDemand({ chunks: accepted.size, bytes, seconds: (nowMs() - startMs) / 1000 });
+  }
+
+  /** Pages on the path that need not travel again. */
+  async #levelsHere(root: Name, origin: VolumeOrigin, block: number): Promise<number> {
+    const { store } = this.#options;
+    const depth = treeDepth(origin.sizeBytes, origin.blockBytes);
+    let name = root;
+    for (let skip = 0; skip < depth; skip++) {
+      if (isZeroName(name)) return skip;
+      const page = await store.page(name);
+      if (page === undefined) return skip;
+      const level = depth - 1 - skip;
+      name = nameAt(page, Math.floor(block / entrySpan(level)) % limits.pageNames);
+    }
+    return depth;
+  }
+
+  #ahead(block: number): number {
+    const sequential = block === this.#nextSequential;
+    this.#streak = sequential ? Math.min(readAheadMax, this.#streak * 2) : 1;
+    this.#nextSequential = block + this.#streak;
+    return this.#streak;
+  }
+}

@@ -1,0 +1,522 @@
+/** A volume: its device, and everything that changes it as a whole. */
+import { fail } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { checkName } from '../base/names.ts';
+import type { Clock, Disk, Extent } from '../base/ports.ts';
+import type {
+  Condition,
+  HistoryInfo,
+  HistoryPolicy,
+  Moment,
+  SnapshotInfo,
+  VolumeApi,
+  VolumeOrigin,
+  VolumeStatus,
+} from './api.ts';
+import { Conditions } from './conditions.ts';
+import { Device } from './device.ts';
+import { replaceDocument } from './document.ts';
+import { type Gate, Lane } from './gate.ts';
+import type { Head } from './head.ts';
+import { History, policyProblem, tickMs } from './history.ts';
+import { nameHex, zeroName } from './name.ts';
+import { settleOldest } from './settle.ts';
+import { checkSize } from './shape.ts';
+import { pageBytes } from './store.ts';
+import { applyChanges, blockCount, resizeTree, type TreeIo, treeDepth } from './tree.ts';
+import type { BlockRange, ChunkSource, Name, Version } from './types.ts';
+import type { Upstream } from './upstream.ts';
+import { RecentUse } from './use.ts';
+import { documentPath, treeOf, type VolumeDocument, withTree } from './volume-document.ts';
+
+/** Zeroed blocks that a history point still lists one by one; more make a base. */
+const historyZeroesMax = 4096;
+/** Names waiting for a tree update: bounds memory during imports. */
+export const namesMax = 32 * 1024;
+
+export interface VolumeOptions {
+  readonly document: VolumeDocument;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly head: Head;
+  readonly upstream: Upstream;
+  readonly gate: Gate;
+  readonly checkAlive: () => void;
+  readonly admit: () => undefined | Promise<void>;
+  /** After a checkpoint: journal files may have become free. */
+  readonly onRooted: () => void;
+  /** Keeps a version from the collector until its taker has made it durable. */
+  readonly pin: (version: Version) => void;
+  /** A sync failed: nothing more may be acknowledged. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class Volume implements VolumeApi {
+  readonly id: string;
+  readonly #o: VolumeOptions;
+  readonly #head: Head;
+  readonly #device: Device;
+  readonly #lane = new Lane();
+  readonly #io: TreeIo;
+  readonly #use: RecentUse;
+  readonly #doors: string[] = [];
+  readonly #conditions: Conditions;
+  #document: VolumeDocument;
+  #history: History | undefined;
+  #lastTickMs = 0;
+  /** Changes since the last history point. */
+  #changed = new Map<number, Name>();
+  /** The log may not fit the content (just opened, restored, resized): the next point is a base. */
+  #needsBase = true;
+  isDeleted = false;
+
+  constructor(options: VolumeOptions) {
+    this.#o = options;
+    this.#head = options.head;
+    this.#document = options.document;
+    this.id = options.document.id;
+    this.#use = new RecentUse(options.head.blockBytes);
+    this.#conditions = new Conditions(options.clock);
+    this.#device = new Device({
+      head: options.head,
+      upstream: options.upstream,
+      use: this.#use,
+      sizeBytes: () => this.#document.sizeBytes,
+      checkAlive: () => this.#checkAlive(),
+      admit: () => this.#admit(),
+    });
+    const { store } = options.head;
+    this.#io = {
+      page: (name, level, number) => options.upstream.page(name, level, number),
+      pageHere: (name) => store.page(name),
+      putPages: (pages) => store.put(pages, pageBytes, 'page'),
+    };
+    if (tickMs(this.#document.policy) !== undefined) this.#openHistory();
+  }
+
+  get name(): string {
+    return this.#document.name;
+  }
+  get sizeBytes(): number {
+    return this.#document.sizeBytes;
+  }
+  get blockSizeBytes(): number {
+    return this.#document.blockBytes;
+  }
+  get readOnly(): boolean {
+    return false;
+  }
+  get document(): VolumeDocument {
+    return this.#document;
+  }
+  get head(): Head {
+    return this.#head;
+  }
+  get upstream(): Upstream {
+    return this.#o.upstream;
+  }
+  get phase(): VolumeStatus['phase'] {
+    return this.#document.origin === undefined ? 'Available' : 'Accessible';
+  }
+
+  read(into: Uint8Array, offset: number): undefined | Promise<void> {
+    return this.#device.read(into, offset);
+  }
+  write(from: Uint8Array, offset: number): undefined | Promise<void> {
+    return this.#device.write(from, offset);
+  }
+  writeZeroes(offset: number, lengthBytes: number): undefined | Promise<void> {
+    return this.#device.writeZeroes(offset, lengthBytes);
+  }
+  flush(): Promise<void> {
+    return this.#device.flush();
+  }
+  prefetch(offset: number, lengthBytes: number): Promise<void> {
+    return this.#device.prefetch(offset, lengthBytes);
+  }
+  extents(offset: number, lengthBytes: number): Promise<readonly Extent[]> {
+    return this.#device.extents(offset, lengthBytes);
+  }
+  cork(): void {
+    this.#device.cork();
+  }
+  uncork(): void {
+    this.#device.uncork();
+  }
+
+  status(): VolumeStatus {
+    const document = this.#document;
+    return {
+      id: this.id,
+      name: document.name,
+      phase: this.phase,
+      sizeBytes: document.sizeBytes,
+      blockBytes: document.blockBytes,
+      allocatedBytes: document.allocatedBlocks * document.blockBytes,
+      root: document.root,
+      policy: document.policy,
+      snapshots: document.snapshots.length,
+      createdMs: document.createdMs,
+      unsettledBytes: this.#head.unsettledSectors * limits.sectorBytes,
+      conditions: this.#conditions.list(),
+      origin: document.origin,
+    };
+  }
+
+  setCondition(condition: Omit<Condition, 'sinceMs'>): void {
+    this.#conditions.set(condition);
+  }
+
+  openDoor(holder: string): () => void {
+    this.#checkAlive();
+    this.#doors.push(holder);
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.#doors.splice(this.#doors.indexOf(holder), 1);
+    };
+  }
+
+  doors(): readonly string[] {
+    return this.#doors;
+  }
+
+  seal(): Promise<Version> {
+    return this.#exclusive(async () => {
+      await this.#checkpoint();
+      const version = this.#version();
+      this.#o.pin(version);
+      return version;
+    });
+  }
+
+  snapshot(name: string, options: { readonly trace?: boolean } = {}): Promise<SnapshotInfo> {
+    checkName(name, 'snapshot');
+    return this.#exclusive(async () => {
+      if (this.#document.snapshots.some((one) => one.name === name)) {
+        fail('AlreadyExists', `volume ${this.name} has a snapshot ${name} already`);
+      }
+      await this.#checkpoint();
+      const { root, sizeBytes, allocatedBlocks } = this.#document;
+      const atMs = this.#o.clock.wallMs();
+      const trace = options.trace === true ? { trace: this.#use.ranges() } : {};
+      const snapshot = { name, root, sizeBytes, allocatedBlocks, atMs, ...trace };
+      this.#save({ ...this.#document, snapshots: [...this.#document.snapshots, snapshot] });
+      return { name, root, sizeBytes, allocatedBlocks, atMs, hasTrace: options.trace === true };
+    });
+  }
+
+  listSnapshots(): readonly SnapshotInfo[] {
+    return this.#document.snapshots.map(({ trace, ...rest }) => {
+      return { ...rest, hasTrace: trace !== undefined };
+    });
+  }
+
+  deleteSnapshot(name: string): Promise<void> {
+    return this.#exclusive(async () => {
+      const rest = this.#document.snapshots.filter((one) => one.name !== name);
+      if (rest.length === this.#document.snapshots.length) this.#noSnapshot(name);
+      this.#save({ ...this.#document, snapshots: rest });
+    });
+  }
+
+  resize(sizeBytes: number, options: { readonly force?: boolean } = {}): Promise<void> {
+    checkSize(sizeBytes);
+    return this.#exclusive(async () => {
+      const shrink = sizeBytes < this.sizeBytes;
+      if (shrink) this.#checkShrink(sizeBytes, options.force === true);
+      const { blockBytes } = this.#document;
+      const last = Math.ceil(sizeBytes / blockBytes) * blockBytes;
+      const tail = Math.min(last, this.sizeBytes) - sizeBytes;
+      if (shrink && tail > 0) await this.#device.writeZeroes(sizeBytes, tail);
+      await this.#checkpoint();
+      const depth = treeDepth(sizeBytes, blockBytes);
+      const blocks = blockCount(sizeBytes, blockBytes);
+      const tree = await resizeTree(this.#io, this.#head.tree, blocks, depth);
+      await this.#head.store.segments.syncLater();
+      this.#needsBase = true;
+      this.#save(withTree({ ...this.#document, sizeBytes }, tree, this.#document.journalFrom));
+      this.#head.tree = tree;
+      await this.#tick();
+    });
+  }
+
+  setPolicy(policy: HistoryPolicy): Promise<void> {
+    const problem = policyProblem(policy);
+    if (problem !== undefined) fail('BadPolicy', problem);
+    return this.#exclusive(async () => {
+      await this.#checkpoint();
+      this.#save({ ...this.#document, policy });
+      if (tickMs(policy) === undefined) {
+        this.#history?.remove();
+        this.#history = undefined;
+      } else {
+        this.#openHistory();
+        await this.#tick();
+      }
+    });
+  }
+
+  history(): HistoryInfo {
+    const { policy } = this.#document;
+    const none = { policy, oldestMs: undefined, newestMs: undefined, points: 0 };
+    return this.#history?.info(policy) ?? none;
+  }
+
+  versionAt(moment: Moment): Promise<Version> {
+    const { atMs, snapshot } = moment;
+    if (snapshot !== undefined) return Promise.resolve(this.#snapshotVersion(snapshot));
+    if (atMs === undefined) return this.seal();
+    return this.#exclusive(async () => {
+      await this.#tick();
+      if (this.#history === undefined) {
+        fail('NotFound', `volume ${this.name} keeps no history; give it a history policy first`);
+      }
+      const version = await this.#history.versionAt(atMs);
+      await this.#head.store.segments.syncLater();
+      this.#o.pin(version);
+      return version;
+    });
+  }
+
+  async restore(moment: Moment): Promise<void> {
+    this.#checkNoDoors('restored');
+    const version = await this.versionAt(moment);
+    await this.#exclusive(async () => {
+      this.#checkNoDoors('restored');
+      // What is there now stays reachable through history, so a mistaken restore can be undone.
+      await this.#checkpoint();
+      this.#needsBase = true;
+      const { sizeBytes, allocatedBlocks } = version;
+      const tree = treeOf({ ...version, root: nameHex(version.root) }, version.blockBytes);
+      const from = this.#head.journal.nextSequence;
+      this.#save(withTree({ ...this.#document, sizeBytes, allocatedBlocks }, tree, from));
+      this.#head.reset(tree);
+      this.#o.onRooted();
+      await this.#tick();
+    });
+  }
+
+  recentUse(snapshot?: string): readonly BlockRange[] {
+    const trace = this.#document.snapshots.find((one) => one.name === snapshot)?.trace;
+    return trace ?? this.#use.ranges();
+  }
+
+  setOrigin(origin: VolumeOrigin | undefined, source: ChunkSource | undefined): Promise<void> {
+    const { upstream } = this.#o;
+    return this.#exclusive(async () => {
+      const { origin: _old, ...rest } = this.#document;
+      if (origin === undefined) {
+        await this.#head.store.segments.syncLater();
+        this.#save(rest);
+      } else if (_old === undefined || JSON.stringify(_old) !== JSON.stringify(origin)) {
+        this.#save({ ...rest, origin });
+      }
+      upstream.origin = origin;
+      upstream.source = source;
+    });
+  }
+
+  putNames(firstBlock: number, names: readonly Name[]): void {
+    names.forEach((name, i) => this.#head.names.set(firstBlock + i, name.slice()));
+  }
+
+  /** Import: settles what is older, then runs `store`, which ends in `putNames`. */
+  ingest(store: () => Promise<void>): Promise<void> {
+    return this.#exclusive(async () => {
+      if (!this.#head.active.isEmpty || this.#head.frozen.length > 0) await this.#settleAll();
+      await store();
+      if (this.#head.names.size > namesMax) await this.#checkpoint();
+    });
+  }
+
+  /** Housekeeping: makes a history point and a checkpoint when they are due. */
+  async keep(due: { readonly checkpoint: boolean; readonly prune: boolean }): Promise<void> {
+    const period = tickMs(this.#document.policy);
+    const nowMs = this.#o.clock.wallMs();
+    const tickDue =
+      period !== undefined && Math.floor(nowMs / period) !== Math.floor(this.#lastTickMs / period);
+    if (!tickDue && !due.checkpoint) return;
+    if (this.#lane.isBusy) return;
+    await this.#exclusive(async () => {
+      if (tickDue) await this.#tick();
+      if (due.checkpoint) await this.#checkpoint();
+      if (due.prune) await this.#history?.prune(this.#document.policy, nowMs);
+    });
+  }
+
+  /** Everything that the collector must keep for this volume. */
+  *held(): Generator<{ readonly name: Name; readonly sizeBytes: number; readonly root: boolean }> {
+    const { sizeBytes, origin, snapshots } = this.#document;
+    yield { name: this.#head.tree.root, sizeBytes, root: true };
+    for (const name of this.#head.names.values()) yield { name, sizeBytes, root: false };
+    for (const one of snapshots) {
+      yield { name: treeOf(one, this.blockSizeBytes).root, sizeBytes: one.sizeBytes, root: true };
+    }
+    if (origin !== undefined) {
+      yield { name: treeOf(origin, origin.blockBytes).root, sizeBytes: origin.sizeBytes, root: true };
+    }
+    for (const { name, sizeBytes: size, base } of this.#history?.held() ?? []) {
+      yield { name, sizeBytes: size, root: base };
+    }
+  }
+
+  /** Waits for what runs, then nothing runs any more. */
+  async stop(options: { readonly checkpoint: boolean }): Promise<void> {
+    await this.#lane.run(async () => {
+      try {
+        if (options.checkpoint && !this.isDeleted) await this.#o.gate.shared(() => this.#checkpoint());
+      } finally {
+        this.#history?.close();
+        this.#history = undefined;
+      }
+    });
+  }
+
+  /** The volume is being deleted: nothing it does is saved any more. */
+  erase(): Promise<void> {
+    this.isDeleted = true;
+    return this.#lane.run(async () => {
+      this.#history?.remove();
+      this.#history = undefined;
+    });
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#lane.run(() => {
+      this.#checkAlive();
+      return this.#o.gate.shared(work);
+    });
+  }
+
+  async #settleAll(): Promise<void> {
+    const { upstream } = this.#o;
+    const head = this.#head;
+    const io = {
+      tree: this.#io,
+      block: (name: Name, block: number) => upstream.block(name, block),
+    };
+    if (head.frozen.length === 0) head.freeze();
+    for (let layer = head.frozen.at(-1); layer !== undefined; layer = head.frozen.at(-1)) {
+      const settled = await settleOldest(head, io);
+      if (this.#history === undefined) continue;
+      for (const { first, count } of layer.zeroes.ranges()) {
+        this.#needsBase ||= count > historyZeroesMax;
+        const listed = this.#needsBase ? 0 : count;
+        for (let i = 0; i < listed; i++) this.#changed.set(first + i, zeroName);
+      }
+      for (const [block, name] of settled) this.#changed.set(block, name);
+    }
+  }
+
+  /** The content at some moment during the call becomes the durable root. */
+  async #checkpoint(): Promise<void> {
+    const head = this.#head;
+    // What an earlier failure left frozen goes first; then everything up to now.
+    if (head.frozen.length > 0) await this.#settleAll();
+    await this.#settleAll();
+    // Before the root moves on: after a crash nobody could tell these changes any more.
+    await this.#recordChanges(this.#o.clock.wallMs());
+    if (head.isRooted) return;
+    const from = head.active.isEmpty ? head.journal.nextSequence : head.active.fromSequence;
+    const tree = await applyChanges(this.#io, head.tree, head.names, head.zeroes);
+    await head.store.segments.syncLater();
+    this.#save(withTree(this.#document, tree, from));
+    head.tree = tree;
+    head.names = new Map();
+    head.zeroes.clear();
+    head.namesFrom = Number.POSITIVE_INFINITY;
+    this.#o.onRooted();
+  }
+
+  /** A history point: the changes since the last one, without a new tree. */
+  async #tick(): Promise<void> {
+    const history = this.#history;
+    if (history === undefined) return;
+    const head = this.#head;
+    const atMs = this.#o.clock.wallMs();
+    this.#lastTickMs = atMs;
+    await this.#settleAll();
+    await this.#recordChanges(atMs);
+    if (this.#needsBase || history.wantsBase) {
+      // The content may have moved on meanwhile; the base says so with a later time.
+      await this.#checkpoint();
+      history.appendBase(this.#o.clock.wallMs(), this.sizeBytes, head.tree);
+      await history.syncLater();
+      this.#changed.clear();
+      this.#needsBase = false;
+    } else if (head.names.size > namesMax) await this.#checkpoint();
+  }
+
+  async #recordChanges(atMs: number): Promise<void> {
+    const history = this.#history;
+    if (history === undefined || this.#needsBase || this.#changed.size === 0) return;
+    await this.#head.store.segments.syncLater();
+    history.append(atMs, this.sizeBytes, this.#changed);
+    this.#changed.clear();
+    await history.syncLater();
+  }
+
+  #openHistory(): void {
+    this.#history ??= new History({
+      disk: this.#o.disk,
+      path: `history/${this.id}.log`,
+      blockBytes: this.#document.blockBytes,
+      io: this.#io,
+      syncChunks: () => this.#head.store.segments.syncLater(),
+    });
+  }
+
+  #save(document: VolumeDocument): void {
+    this.#checkAlive();
+    try {
+      replaceDocument(this.#o.disk, documentPath(this.id), document);
+    } catch (error) {
+      // Old or new: nobody can tell which one a crash would find.
+      this.#o.onFailure(error);
+      throw error;
+    }
+    this.#document = document;
+  }
+
+  #version(): Version {
+    const { sizeBytes, blockBytes } = this.#document;
+    const { root, allocatedBlocks } = this.#head.tree;
+    return { root, sizeBytes, blockBytes, allocatedBlocks };
+  }
+
+  #snapshotVersion(name: string): Version {
+    const found = this.#document.snapshots.find((one) => one.name === name);
+    if (found === undefined) this.#noSnapshot(name);
+    const { root, allocatedBlocks } = treeOf(found, this.blockSizeBytes);
+    return { root, sizeBytes: found.sizeBytes, blockBytes: this.blockSizeBytes, allocatedBlocks };
+  }
+
+  #noSnapshot(name: string): never {
+    const names = this.#document.snapshots.map((one) => one.name).join(', ');
+    fail('NotFound', `volume ${this.name} has no snapshot ${name} (it has: ${names || 'none'})`);
+  }
+
+  #admit(): undefined | Promise<void> {
+    this.#checkAlive();
+    return this.#o.admit();
+  }
+
+  #checkAlive(): void {
+    if (this.isDeleted) fail('NotFound', `volume ${this.name} was deleted`);
+    this.#o.checkAlive();
+  }
+
+  #checkShrink(sizeBytes: number, force: boolean): void {
+    this.#checkNoDoors('shrunk');
+    if (!force) {
+      fail('BadArgument', `${sizeBytes} is less than ${this.sizeBytes}: data would be cut off`);
+    }
+  }
+
+  #checkNoDoors(what: string): void {
+    if (this.#doors.length === 0) return;
+    fail('InUse', `volume ${this.name} cannot be ${what}: ${this.#doors.join(', ')} uses it`);
+  }
+}
