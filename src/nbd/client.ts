@@ -202,7 +202,8 @@ export class NbdClient implements BlockDevice {
   }
 
   #send(): void {
-    if (this.#outgoing.length === 0) return;
+    // Requests of the same turn may have been refused since: the connection is closed then.
+    if (this.#outgoing.length === 0 || this.#broken !== undefined) return;
     const parts = this.#outgoing;
     this.#outgoing = [];
     this.#connection.write(parts);

@@ -25,12 +25,12 @@ export class MemoryDevice implements BlockDevice {
     this.#written = new Uint8Array(Math.ceil(options.sizeBytes / this.blockSizeBytes));
   }
 
-  read(into: Uint8Array, offset: number): undefined {
+  read(into: Uint8Array, offset: number): undefined | Promise<void> {
     into.set(this.bytes.subarray(offset, offset + into.length));
     return undefined;
   }
 
-  write(from: Uint8Array, offset: number): undefined {
+  write(from: Uint8Array, offset: number): undefined | Promise<void> {
     this.#refuseReadOnly();
     this.bytes.set(from, offset);
     const last = Math.floor((offset + from.length - 1) / this.blockSizeBytes);
@@ -40,7 +40,7 @@ export class MemoryDevice implements BlockDevice {
     return undefined;
   }
 
-  writeZeroes(offset: number, lengthBytes: number): undefined {
+  writeZeroes(offset: number, lengthBytes: number): undefined | Promise<void> {
     this.#refuseReadOnly();
     this.bytes.fill(0, offset, offset + lengthBytes);
     const first = Math.ceil(offset / this.blockSizeBytes);
