@@ -133,6 +133,7 @@ async function sweep(options: CollectOptions): Promise<number> {
 
 async function compact(options: CollectOptions): Promise<void> {
   const { store } = options;
+  store.segments.sealActiveIfThin((number) => store.liveIn(number), thinRatio);
   for (const { number, bytes } of [...store.segments.sealed()]) {
     if (options.stopped()) return;
     const live = store.liveIn(number);

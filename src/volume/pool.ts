@@ -387,6 +387,7 @@ export class Pool implements PoolApi {
   }
 
   async readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
+    await this.#bringFor(names.filter((name) => !this.#store.has(name)));
     const found = await Promise.all(names.map((name) => this.#store.stored(name)));
     return found.filter((chunk) => chunk !== undefined);
   }
@@ -616,6 +617,22 @@ export class Pool implements PoolApi {
       if (source !== undefined) found.push(...(await source.pull(names, 'demand')));
     }
     return [...found, ...((await this.#o.heal?.(names)) ?? [])];
+  }
+
+  /** Onward teleport: what a peer asks us for may still be at our own source. */
+  async #bringFor(absent: readonly Name[]): Promise<void> {
+    const sources = new Set([...this.#volumes.values()].map(({ upstream }) => upstream.source));
+    for (const source of sources) {
+      const left = absent.filter((name) => !this.#store.has(name));
+      if (source === undefined || left.length === 0) continue;
+      try {
+        await acceptChunks(this.#store, await source.pull(left, 'demand'));
+      } catch (error) {
+        // Left out of the answer: the asker asks again.
+        const problem = error instanceof Error ? error.message : String(error);
+        this.#o.log.log('debug', 'a source did not give chunks for a peer', { problem });
+      }
+    }
   }
 
   async #affected(names: ReadonlySet<string>): Promise<readonly string[]> {

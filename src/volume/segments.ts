@@ -180,9 +180,10 @@ export class SegmentStore {
     return this.#readTrailer(this.#file(number), segment.bytes) ?? this.#scan(number).entries;
   }
 
-  /** Seals the segment being written, so that collection may take it too. */
-  sealActive(): void {
-    if (this.#active !== undefined) this.#seal(this.#active);
+  /** Seals the segment being written when little in it lives, so that collection may take it. */
+  sealActiveIfThin(live: (segment: number) => number, ratio: number): void {
+    const active = this.#active;
+    if (active !== undefined && live(active.number) <= active.bytes * ratio) this.#seal(active);
   }
 
   remove(number: number): void {
