@@ -75,7 +75,7 @@ export class HotCache {
       const sector = content.subarray(i * sectorBytes, (i + 1) * sectorBytes);
       this.#checksums[slot * this.#perBlock + i] = crc32(sector);
     }
-    const own = name.slice();
+    const own = new Uint8Array(name);
     this.#names[slot] = own;
     this.#table.set(own, slot + 1, 0);
   }

@@ -157,7 +157,7 @@ async function moveLive(store: ChunkStore, number: number): Promise<boolean> {
     const still = store.place(name);
     if (still?.segment !== number || still.place !== place) continue;
     const [to] = store.segments.append([chunk]);
-    if (to !== undefined) store.moved(name.slice(), to);
+    if (to !== undefined) store.moved(new Uint8Array(name), to);
   }
   return true;
 }

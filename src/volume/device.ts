@@ -64,7 +64,8 @@ export class Device implements BlockDevice {
     this.#o.use.touch(offset);
     const wait = this.#o.admit();
     if (wait !== undefined) {
-      const copy = from.slice();
+      // Not slice: on a Buffer, which is what doors pass, that is a view.
+      const copy = new Uint8Array(from);
       return wait.then(() => this.write(copy, offset));
     }
     const ragged = offset % sectorBytes !== 0 || from.length % sectorBytes !== 0;
@@ -212,7 +213,7 @@ export class Device implements BlockDevice {
       this.#head.write(first, whole);
       return undefined;
     }
-    return this.#writeRaggedSlow(from.slice(), offset, missing);
+    return this.#writeRaggedSlow(new Uint8Array(from), offset, missing);
   }
 
   async #writeRaggedSlow(

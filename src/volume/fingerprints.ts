@@ -102,12 +102,7 @@ export class FingerprintTable {
     if (this.#count + 1 > this.#capacity * fullestRatio) {
       this.#resize(Math.ceil(this.#capacity * growth));
     }
-    const slot = this.#insert(
-      word(name, 0),
-      word(name, 4),
-      word(name, 8),
-      word(name, 12),
-    );
+    const slot = this.#insert(word(name, 0), word(name, 4), word(name, 8), word(name, 12));
     this.#slots[slot * slotWords + 4] = first;
     this.#slots[slot * slotWords + 5] = second;
     this.#count++;

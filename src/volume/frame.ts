@@ -65,7 +65,8 @@ export class FrameBuilder {
   }): Uint8Array {
     const view = this.#view;
     const at = fixedBytes + this.entries * entryBytes;
-    for (let i = 0; i < this.sectors; i++) view.setUint32(at + i * 4, this.#checksums[i] ?? 0, true);
+    for (let i = 0; i < this.sectors; i++)
+      view.setUint32(at + i * 4, this.#checksums[i] ?? 0, true);
     this.header.fill(0, at + this.sectors * 4);
     view.setUint32(0, frameMagic, true);
     view.setUint32(4, frameHeaderBytes, true);
@@ -86,11 +87,7 @@ export class FrameBuilder {
 }
 
 /** Undefined for anything but a whole, valid header of a frame of this file. */
-export function decodeFrame(
-  header: Uint8Array,
-  file: number,
-  salt: Uint8Array,
-): Frame | undefined {
+export function decodeFrame(header: Uint8Array, file: number, salt: Uint8Array): Frame | undefined {
   if (header.length < frameHeaderBytes) return undefined;
   const view = new DataView(header.buffer, header.byteOffset, frameHeaderBytes);
   if (view.getUint32(0, true) !== frameMagic) return undefined;

@@ -85,7 +85,12 @@ export class Journal {
 
   /** Takes over what a replay found. Later frames go to a new file. */
   adopt(state: {
-    readonly files: readonly { number: number; file: DiskFile; end: number; lastSequence: number }[];
+    readonly files: readonly {
+      number: number;
+      file: DiskFile;
+      end: number;
+      lastSequence: number;
+    }[];
     readonly nextFile: number;
     readonly nextSequence: number;
     readonly spares: readonly string[];
@@ -165,7 +170,8 @@ export class Journal {
       return;
     }
     const count = file.file.read(into, at);
-    if (count < into.length) fail('DataCorrupt', `journal file ${fileNumber} is shorter than it was`);
+    if (count < into.length)
+      fail('DataCorrupt', `journal file ${fileNumber} is shorter than it was`);
   }
 
   /** Makes durable all that was appended before the call. Concurrent calls share one sync. */

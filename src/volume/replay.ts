@@ -42,7 +42,10 @@ interface Opened {
   readonly file: DiskFile;
 }
 
-function openFiles(disk: Disk, poolId: Uint8Array): { files: Opened[]; spares: string[]; last: number } {
+function openFiles(
+  disk: Disk,
+  poolId: Uint8Array,
+): { files: Opened[]; spares: string[]; last: number } {
   const files: Opened[] = [];
   const spares: string[] = [];
   let last = 0;

@@ -122,7 +122,11 @@ export class SegmentStore {
       const pad = bytes - recordHeaderBytes - chunk.bytes.length;
       if (pad > 0) parts.push(new Uint8Array(pad));
       const place = encodePlace(position, chunk.bytes.length);
-      this.#activeEntries.push({ name: chunk.name.slice(), place, rawBytes: chunk.rawBytes });
+      this.#activeEntries.push({
+        name: new Uint8Array(chunk.name),
+        place,
+        rawBytes: chunk.rawBytes,
+      });
       places.push({ segment: active.number, place });
       position += bytes;
     }

@@ -62,7 +62,7 @@ export async function settleOldest(head: Head, io: SettleIo): Promise<Map<number
         await fillBlock(head, io, layer, block, into);
       }
       const names = await head.store.put(bytes, head.blockBytes, 'block');
-      batch.forEach((block, i) => settled.set(block, (names[i] ?? zeroName).slice()));
+      batch.forEach((block, i) => settled.set(block, new Uint8Array(names[i] ?? zeroName)));
     }
   };
   const results = await Promise.allSettled(Array.from({ length: batchesMax }, work));

@@ -6,7 +6,10 @@ export function checkSize(sizeBytes: number): void {
   const { volumeBytesMin, volumeBytesMax } = limits;
   const fits = Number.isSafeInteger(sizeBytes);
   if (fits && sizeBytes >= volumeBytesMin && sizeBytes <= volumeBytesMax) return;
-  fail('BadSize', `a volume has from ${volumeBytesMin} to ${volumeBytesMax} bytes, not ${sizeBytes}`);
+  fail(
+    'BadSize',
+    `a volume has from ${volumeBytesMin} to ${volumeBytesMax} bytes, not ${sizeBytes}`,
+  );
 }
 
 export function checkBlockBytes(blockBytes: number): void {

@@ -133,7 +133,10 @@ async function replaceEntries(
     const contents = new Uint8Array(batchPages * pageBytes);
     while (at < entries.length && numbers.length < batchPages) {
       const number = Math.floor((entries[at]?.[0] ?? 0) / fan);
-      const content = contents.subarray(numbers.length * pageBytes, (numbers.length + 1) * pageBytes);
+      const content = contents.subarray(
+        numbers.length * pageBytes,
+        (numbers.length + 1) * pageBytes,
+      );
       const old = await descend(io, tree, level, number);
       if (!isZeroName(old)) content.set(await io.page(old, level, number));
       for (; at < entries.length; at++) {
@@ -146,7 +149,7 @@ async function replaceEntries(
       numbers.push(number);
     }
     const names = await io.putPages(contents.subarray(0, numbers.length * pageBytes));
-    numbers.forEach((number, i) => pages.push([number, (names[i] ?? zeroName).slice()]));
+    numbers.forEach((number, i) => pages.push([number, new Uint8Array(names[i] ?? zeroName)]));
   }
   return { pages, allocatedChange };
 }
@@ -168,7 +171,7 @@ export async function zeroRange(
       freed += await allocatedUnder(io, name, level);
       return zeroName;
     }
-    const content = (await io.page(name, level, number)).slice();
+    const content = new Uint8Array(await io.page(name, level, number));
     for (let i = 0; i < fan; i++) {
       const entry = nameAt(content, i);
       const child = number * fan + i;
@@ -180,7 +183,7 @@ export async function zeroRange(
       }
     }
     const [stored] = await io.putPages(content);
-    return (stored ?? zeroName).slice();
+    return new Uint8Array(stored ?? zeroName);
   };
   const root = await visit(tree.root, tree.depth - 1, 0);
   return { ...tree, root, allocatedBlocks: tree.allocatedBlocks - freed };
@@ -216,11 +219,11 @@ export async function resizeTree(
     if (isZeroName(root)) break;
     const page = new Uint8Array(pageBytes);
     page.set(root);
-    root = ((await io.putPages(page))[0] ?? zeroName).slice();
+    root = new Uint8Array((await io.putPages(page))[0] ?? zeroName);
   }
   for (let level = now.depth - 1; level >= depth; level--) {
     if (isZeroName(root)) break;
-    root = nameAt(await io.page(root, level, 0), 0).slice();
+    root = new Uint8Array(nameAt(await io.page(root, level, 0), 0));
   }
   return { root, depth, allocatedBlocks: now.allocatedBlocks };
 }

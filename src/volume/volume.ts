@@ -319,7 +319,7 @@ export class Volume implements VolumeApi {
   }
 
   putNames(firstBlock: number, names: readonly Name[]): void {
-    names.forEach((name, i) => this.#head.names.set(firstBlock + i, name.slice()));
+    names.forEach((name, i) => this.#head.names.set(firstBlock + i, new Uint8Array(name)));
   }
 
   /** Import: settles what is older, then runs `store`, which ends in `putNames`. */
@@ -355,7 +355,11 @@ export class Volume implements VolumeApi {
       yield { name: treeOf(one, this.blockSizeBytes).root, sizeBytes: one.sizeBytes, root: true };
     }
     if (origin !== undefined) {
-      yield { name: treeOf(origin, origin.blockBytes).root, sizeBytes: origin.sizeBytes, root: true };
+      yield {
+        name: treeOf(origin, origin.blockBytes).root,
+        sizeBytes: origin.sizeBytes,
+        root: true,
+      };
     }
     for (const { name, sizeBytes: size, base } of this.#history?.held() ?? []) {
       yield { name, sizeBytes: size, root: base };
@@ -366,7 +370,8 @@ export class Volume implements VolumeApi {
   async stop(options: { readonly checkpoint: boolean }): Promise<void> {
     await this.#lane.run(async () => {
       try {
-        if (options.checkpoint && !this.isDeleted) await this.#o.gate.shared(() => this.#checkpoint());
+        if (options.checkpoint && !this.isDeleted)
+          await this.#o.gate.shared(() => this.#checkpoint());
       } finally {
         this.#history?.close();
         this.#history = undefined;

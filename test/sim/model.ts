@@ -58,6 +58,21 @@ export class Frozen {
     });
   }
 
+  /** True when `bytes` may be the content; fixes nothing. */
+  fits(bytes: Uint8Array): boolean {
+    if (bytes.length !== this.sizeBytes) return false;
+    return this.#sectors.every((contents, sector) => {
+      const at = sector * sectorBytes;
+      return match(contents, bytes.subarray(at, at + sectorBytes), 0) !== undefined;
+    });
+  }
+
+  /** The content when nothing about it is open. */
+  exact(): Uint8Array | undefined {
+    if (this.#sectors.some(({ length }) => length !== 1)) return undefined;
+    return Buffer.concat(this.#sectors.map(([only]) => only!)).subarray(0, this.sizeBytes);
+  }
+
   sectors(): (readonly Content[])[] {
     return [...this.#sectors];
   }
@@ -254,14 +269,18 @@ function match(
   );
 }
 
-/** The first words say which write a content came from (see `content.ts`). */
+/** Shows where the content leaves the likeliest one; its words name the write they come from. */
 function mismatch(
   what: string,
   sector: number,
   possible: readonly Content[],
   actual: Uint8Array,
 ): never {
-  const show = (content: Uint8Array) => Buffer.from(content.subarray(0, 16)).toString('hex');
+  const from = possible.map((content) => actual.findIndex((byte, at) => byte !== content[at]));
+  const at = Math.max(...from);
+  const show = (content: Uint8Array) => {
+    return Buffer.from(content.subarray(at, at + 16)).toString('hex');
+  };
   const expected = possible.slice(-6).map(show).join(' or ');
-  throw new Mismatch(`${what}: sector ${sector} starts ${show(actual)}, not ${expected}`);
+  throw new Mismatch(`${what}: sector ${sector} at ${at}: ${show(actual)}, not ${expected}`);
 }

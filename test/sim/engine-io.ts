@@ -1,0 +1,155 @@
+/** Reads, writes, zeroes and flushes of a schedule. */
+import type { Gone, Range, TrackedVolume, World } from './engine-world.ts';
+
+const KiB = 1024;
+
+type Io = (world: World, volume: TrackedVolume) => Promise<void>;
+
+export const ioOperations = { read, write, zero, flush, burst } satisfies Record<string, Io>;
+
+export type { Gone };
+
+/** A range that no unanswered request touches, or undefined; requests gather in few places. */
+export function freeRange(
+  world: World,
+  volume: TrackedVolume,
+  aligned: boolean,
+): Range | undefined {
+  const { rng } = world;
+  const { sizeBytes, blockBytes } = volume.model;
+  const unit = aligned ? blockBytes : rng.pick([4 * KiB, 4 * KiB, 512, 1]);
+  const most = rng.pick([1, 1, 2, 8, 32]);
+  const hot = rng.chance(0.7) ? Math.min(sizeBytes, 256 * KiB) : sizeBytes;
+  const start = rng.chance(0.1) ? sizeBytes - hot : 0;
+  const offset = Math.floor((start + rng.below(hot)) / unit) * unit;
+  const length = Math.min(sizeBytes - offset, rng.between(1, most) * Math.max(unit, 512));
+  if (length <= 0) return undefined;
+  const range = { offset, length };
+  return [...volume.busy].some((other) => touches(other, range)) ? undefined : range;
+}
+
+/** Sectors count as a whole: a write of some bytes reads and writes its sector. */
+function touches(a: Range, b: Range): boolean {
+  const first = (range: Range) => Math.floor(range.offset / (4 * KiB));
+  const last = (range: Range) => Math.floor((range.offset + range.length - 1) / (4 * KiB));
+  return first(a) <= last(b) && first(b) <= last(a);
+}
+
+async function holding(
+  volume: TrackedVolume,
+  range: Range,
+  work: () => Promise<void>,
+): Promise<void> {
+  volume.busy.add(range);
+  try {
+    await work();
+  } finally {
+    volume.busy.delete(range);
+  }
+}
+
+async function read(world: World, volume: TrackedVolume): Promise<void> {
+  const range = freeRange(world, volume, false);
+  if (range === undefined) return;
+  await holding(volume, range, async () => {
+    const bytes = new Uint8Array(range.length).fill(0x5a);
+    try {
+      await world.answer(() => world.device(volume).read(bytes, range.offset));
+    } catch (error) {
+      if (!world.excuses(error)) throw error;
+      return;
+    }
+    volume.model.checkRead(range.offset, bytes);
+  });
+}
+
+async function write(world: World, volume: TrackedVolume): Promise<void> {
+  const range = freeRange(world, volume, world.rng.chance(0.4));
+  if (range === undefined) return;
+  const bytes = world.content.next(range.offset, range.length);
+  await store(world, volume, { range, bytes, zeroes: false });
+}
+
+async function zero(world: World, volume: TrackedVolume): Promise<void> {
+  const range = freeRange(world, volume, world.rng.chance(0.6));
+  if (range === undefined) return;
+  const bytes = new Uint8Array(range.length);
+  await store(world, volume, { range, bytes, zeroes: true });
+}
+
+interface Store {
+  readonly range: Range;
+  readonly bytes: Uint8Array;
+  readonly zeroes: boolean;
+}
+
+async function store(
+  world: World,
+  volume: TrackedVolume,
+  { range, bytes, zeroes }: Store,
+): Promise<void> {
+  const { offset, length } = range;
+  const { model } = volume;
+  await holding(volume, range, async () => {
+    model.begin(offset, bytes);
+    try {
+      await world.answer(() => {
+        const device = world.device(volume);
+        if (zeroes) return device.writeZeroes(offset, length);
+        // The device copies before it returns, so the client's buffer may change at once.
+        const buffer = Buffer.from(bytes);
+        const result = device.write(buffer, offset);
+        buffer.fill(0xdd);
+        return result;
+      });
+      model.end(offset, length);
+    } catch (error) {
+      if (!world.excuses(error)) throw error;
+      model.end(offset, length, true);
+    }
+  });
+}
+
+async function flush(world: World, volume: TrackedVolume): Promise<void> {
+  const mark = volume.model.mark();
+  try {
+    await world.answer(() => world.device(volume).flush());
+    volume.model.flushed(mark);
+  } catch (error) {
+    if (!world.excuses(error)) throw error;
+  }
+}
+
+/** Requests that arrived together: one disk write for all, acknowledged after `uncork`. */
+async function burst(world: World, volume: TrackedVolume): Promise<void> {
+  const { model } = volume;
+  const writes: Store[] = [];
+  for (let count = world.rng.between(2, 6); count > 0; count -= 1) {
+    const range = freeRange(world, volume, false);
+    if (range === undefined) continue;
+    volume.busy.add(range);
+    writes.push({ range, bytes: world.content.next(range.offset, range.length), zeroes: false });
+  }
+  for (const { range, bytes } of writes) model.begin(range.offset, bytes);
+  let failed = false;
+  try {
+    await world.answer(async () => {
+      const device = world.device(volume);
+      device.cork();
+      const waits: Promise<void>[] = [];
+      try {
+        for (const { range, bytes } of writes)
+          waits.push(Promise.resolve(device.write(bytes, range.offset)));
+      } finally {
+        device.uncork();
+      }
+      await Promise.all(waits);
+    });
+  } catch (error) {
+    if (!world.excuses(error)) throw error;
+    failed = true;
+  } finally {
+    for (const { range } of writes) volume.busy.delete(range);
+  }
+  for (const { range } of writes) model.end(range.offset, range.length, failed);
+}
