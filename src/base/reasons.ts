@@ -49,7 +49,11 @@ export const reasons = {
   PoolLocked: entry('conflict', true, 'Stop the other agent that uses this pool, or pick another.'),
   PoolUnusable: entry('failed', false, 'Run `transship pool repair`, or restore the directory.'),
   DiskFailed: entry('failed', true, 'Check the disk and the kernel log, then reopen the pool.'),
-  DataCorrupt: entry('failed', false, 'Run `transship pool scrub`; restore from a peer or snapshot.'),
+  DataCorrupt: entry(
+    'failed',
+    false,
+    'Run `transship pool scrub`; restore from a peer or snapshot.',
+  ),
   DataMissing: entry('failed', true, 'Restore the link to the source of this volume.'),
   SourceUnreachable: entry('failed', true, 'Check the link with `transship cluster check`.'),
   SourceGone: entry('failed', false, 'Teleport again: the source no longer holds this version.'),

@@ -1,7 +1,8 @@
 /**
- * The filler: brings everything under a teleported root that the pool does not have, first what the source used
- * most recently, then the rest in order (design.md 4.5). It asks for many chunks at once and keeps
- * walking while they travel. Calling it again after any stop asks only for what is still missing.
+ * The filler: brings everything under a teleported root that the pool does not have, first what the
+ * source used most recently, then the rest in order (design.md 4.5). It asks for many chunks at
+ * once and keeps walking while they travel. Calling it again after any stop asks only for what is
+ * still missing.
  */
 import { limits } from '../base/limits.ts';
 import type { PoolApi, VolumeOrigin } from '../volume/api.ts';
@@ -149,7 +150,7 @@ class Walk {
       const key = nameKey(name);
       if (this.#asked.has(key)) continue;
       this.#asked.add(key);
-      this.#batch.push(name.slice());
+      this.#batch.push(new Uint8Array(name));
       asked++;
       if (this.#batch.length >= batchNames) await this.#send();
     }

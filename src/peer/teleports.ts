@@ -1,6 +1,7 @@
 /**
- * Teleports to this cluster (design.md 4.5): from the lease at the source to the last chunk, over restarts and lost
- * links. A teleport's truth is the origin in the volume's document; the record adds what people ask.
+ * Teleports to this cluster (design.md 4.5): from the lease at the source to the last chunk, over
+ * restarts and lost links. A teleport's truth is the origin in the volume's document; the record
+ * adds what people ask.
  */
 import { asTransshipError, fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';

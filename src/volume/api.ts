@@ -117,7 +117,9 @@ export interface VolumeApi extends BlockDevice {
   setOrigin(origin: VolumeOrigin | undefined, source: ChunkSource | undefined): Promise<void>;
   /** Sets a condition that `status` shows (for example `SourceConnected`). */
   setCondition(condition: Omit<Condition, 'sinceMs'>): void;
-  /** Import: names whole blocks whose chunks are in the pool. Bypasses the journal; `seal` after. */
+  /**
+   * Import: names whole blocks whose chunks are in the pool. Bypasses the journal; `seal` after.
+   */
   putNames(firstBlock: number, names: readonly Name[]): void;
 }
 
@@ -189,6 +191,8 @@ export interface PoolApi extends PeerStore {
   readPage(name: Name): Promise<Uint8Array | undefined>;
   collect(): Promise<CollectReport>;
   scrub(onProgress?: (done: number, total: number) => void): Promise<ScrubReport>;
-  /** Settles what it can, makes everything durable, writes the index snapshot, releases the lock. */
+  /**
+   * Settles what it can, makes everything durable, writes the index snapshot, releases the lock.
+   */
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /**
- * Hot blocks, uncompressed, in a file that nobody else sees and that goes with the process. The kernel's page
- * cache keeps what is used, so the agent's own memory stays small. Checksums per sector are in
- * memory: what comes back damaged is a miss.
+ * Hot blocks, uncompressed, in a file that nobody else sees and that goes with the process. The
+ * kernel's page cache keeps what is used, so the agent's own memory stays small. Checksums per
+ * sector are in memory: what comes back damaged is a miss.
  */
 import { crc32 } from 'node:zlib';
 import { limits } from '../base/limits.ts';

@@ -1,5 +1,6 @@
 /**
- * Collection: finds chunks that nothing reaches and gives their space back, while writes go on (docs/formats/pool.md).
+ * Collection: finds chunks that nothing reaches and gives their space back, while writes go on
+ * (docs/formats/pool.md).
  *
  * Mark: at one moment, with no long operation inside the gate, everything held is listed; what is
  * stored or counted on later is marked as it happens. Sweep: unmarked names leave the index.
@@ -38,8 +39,8 @@ export interface CollectOptions {
 }
 
 /**
- * Marks are 1 for a block and level + 2 for a page whose children are, or will be, marked: a guest's block
- * that happens to equal a page must not hide the page's children.
+ * Marks are 1 for a block and level + 2 for a page whose children are, or will be, marked: a
+ * guest's block that happens to equal a page must not hide the page's children.
  */
 export async function collect(options: CollectOptions): Promise<CollectReport> {
   const { store, gate } = options;
@@ -92,8 +93,8 @@ class Marker {
   }
 
   /**
-   * An absent page is one that a teleport still has to bring. What it names may be here unmarked and
-   * be swept: then it is fetched again, and the teleport's last walk claims all it counts on.
+   * An absent page is one that a teleport still has to bring. What it names may be here unmarked
+   * and be swept: then it is fetched again, and the teleport's last walk claims all it counts on.
    */
   async markTree(name: Name, level: number): Promise<void> {
     if (!this.mark(name, level)) return;

@@ -1,4 +1,6 @@
-/** A volume's head as a block device: any offset, any length, short waits only where data is far. */
+/**
+ * A volume's head as a block device: any offset, any length, short waits only where data is far.
+ */
 import { assert, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { BlockDevice, Extent } from '../base/ports.ts';
@@ -185,8 +187,8 @@ export class Device implements BlockDevice {
   }
 
   /**
-   * Whether a block is a hole, and for how many blocks the answer holds. `nextData` is the first block
-   * from here on that is data above the tree.
+   * Whether a block is a hole, and for how many blocks the answer holds. `nextData` is the first
+   * block from here on that is data above the tree.
    */
   async #status(
     block: number,

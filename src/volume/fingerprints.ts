@@ -1,7 +1,7 @@
 /**
- * An open-addressing table from names to two 32-bit values, in typed arrays (24 bytes a slot plus one for
- * the collector's mark). It keeps the first 128 bits of a name: enough that two names that meet
- * are the same name; the record's header, read with the data, holds all 256 bits.
+ * An open-addressing table from names to two 32-bit values, in typed arrays (24 bytes a slot plus
+ * one for the collector's mark). It keeps the first 128 bits of a name: enough that two names that
+ * meet are the same name; the record's header, read with the data, holds all 256 bits.
  */
 import { assert } from '../base/errors.ts';
 import type { Name } from './types.ts';

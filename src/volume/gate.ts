@@ -1,4 +1,6 @@
-/** Ordering of long operations: a lane runs one at a time; a gate lets one stop all others briefly. */
+/**
+ * Ordering of long operations: a lane runs one at a time; a gate lets one stop all others briefly.
+ */
 
 /** Runs functions one after another; a failure does not stop the next. */
 export class Lane {

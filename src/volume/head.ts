@@ -1,6 +1,7 @@
 /**
- * The head of a volume: what it contains now. Newest first: the active layer, frozen layers being settled, names
- * not yet in the tree, zeroed ranges not yet in the tree, the tree (docs/ARCHITECTURE.md).
+ * The head of a volume: what it contains now. Newest first: the active layer, frozen layers being
+ * settled, names not yet in the tree, zeroed ranges not yet in the tree, the tree
+ * (docs/ARCHITECTURE.md).
  */
 import { crc32 } from 'node:zlib';
 import { fail } from '../base/errors.ts';
@@ -161,8 +162,8 @@ export class Head {
   }
 
   /**
-   * Fills `into` with the content at a byte offset. Returns the blocks whose content is not at hand; then
-   * `into` is not complete.
+   * Fills `into` with the content at a byte offset. Returns the blocks whose content is not at
+   * hand; then `into` is not complete.
    */
   fill(into: Uint8Array, offset: number, loaded?: Loaded): number[] {
     const missing: number[] = [];
@@ -179,7 +180,9 @@ export class Head {
     return missing;
   }
 
-  /** Without waiting: the name of what lies under all layers, or undefined when a page is absent. */
+  /**
+   * Without waiting: the name of what lies under all layers, or undefined when a page is absent.
+   */
   baseName(block: number, loaded?: Loaded): Name | undefined {
     const name = this.names.get(block);
     if (name !== undefined) return name;
@@ -296,7 +299,9 @@ export class Head {
     return true;
   }
 
-  /** Carries out the plan for sectors that are not the base's; neighbours in the journal at once. */
+  /**
+   * Carries out the plan for sectors that are not the base's; neighbours in the journal at once.
+   */
   #fromPlan(start: number, count: number, into: Uint8Array): void {
     const { kind, file, position, checksum } = this.#plan;
     for (let i = start; i < count; ) {

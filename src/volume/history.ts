@@ -1,6 +1,6 @@
 /**
- * History of a volume: its content at every second, minute, hour or day inside a policy (design.md 4.2). A point
- * costs one entry per changed block; a root for it is made only when somebody asks.
+ * History of a volume: its content at every second, minute, hour or day inside a policy (design.md
+ * 4.2). A point costs one entry per changed block; a root for it is made only when somebody asks.
  */
 import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';

@@ -19,7 +19,9 @@ const sectorBytes = limits.sectorBytes;
 const stagingBytes = 1024 * 1024;
 /** Larger writes go to the file without a copy. */
 const directBytes = 64 * 1024;
-/** Small appends grow the file in such steps, so that a sync need not write its length each time. */
+/**
+ * Small appends grow the file in such steps, so that a sync need not write its length each time.
+ */
 const growBytes = 1024 * 1024;
 const sparesMax = 4;
 /** Sectors of one entry; keeps every frame's header at 4096 bytes. */

@@ -1,7 +1,7 @@
 /**
  * A layer: the writes of one stretch of time that are not yet in the tree. Sectors say where in the
- * journal their newest content lies; whole blocks of zeroes are ranges. Sectors win over the layer's
- * zeroes, the layer over everything below it.
+ * journal their newest content lies; whole blocks of zeroes are ranges. Sectors win over the
+ * layer's zeroes, the layer over everything below it.
  */
 import { IntervalSet } from './intervals.ts';
 

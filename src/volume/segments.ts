@@ -1,4 +1,6 @@
-/** The segments of a pool: where records are appended, found and dropped (docs/formats/segment.md). */
+/**
+ * The segments of a pool: where records are appended, found and dropped (docs/formats/segment.md).
+ */
 import { crc32 } from 'node:zlib';
 import { asTransshipError, assert, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -96,7 +98,9 @@ export class SegmentStore {
     }
   }
 
-  /** Appends and returns where each chunk lies. Visible to readers at once, durable after a sync. */
+  /**
+   * Appends and returns where each chunk lies. Visible to readers at once, durable after a sync.
+   */
   append(chunks: readonly StoredChunk[]): Place[] {
     const places: Place[] = [];
     let parts: Uint8Array[] = [];

@@ -41,9 +41,9 @@ async function fillBlock(
 }
 
 /**
- * Packs and stores all blocks of the oldest frozen layer and merges their names into the head. Returns the
- * blocks that changed, with their new names. Rejects, changing nothing, when a block that is
- * overwritten in part cannot be had.
+ * Packs and stores all blocks of the oldest frozen layer and merges their names into the head.
+ * Returns the blocks that changed, with their new names. Rejects, changing nothing, when a block
+ * that is overwritten in part cannot be had.
  */
 export async function settleOldest(head: Head, io: SettleIo): Promise<Map<number, Name>> {
   const layer = head.frozen.at(-1);

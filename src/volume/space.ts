@@ -1,4 +1,6 @@
-/** Space of a pool: read-only before anything breaks, writable again by itself (design.md 4.1.5). */
+/**
+ * Space of a pool: read-only before anything breaks, writable again by itself (design.md 4.1.5).
+ */
 import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Disk } from '../base/ports.ts';

@@ -14,7 +14,9 @@ export const pageBytes = limits.pageNames * 32;
 const pageCacheMax = limits.pageCacheEntries;
 const rawClassBits = 3;
 
-/** Raw sizes are powers of two from 4 KiB, so that three bits beside the segment number say them. */
+/**
+ * Raw sizes are powers of two from 4 KiB, so that three bits beside the segment number say them.
+ */
 function rawClass(rawBytes: number): number {
   const log = Math.log2(rawBytes / limits.sectorBytes);
   assert(Number.isInteger(log) && log >= 0 && log < 8, `chunks have no size ${rawBytes}`);

@@ -75,7 +75,9 @@ export interface Packer {
     blockBytes: number,
     known?: (name: Name) => boolean,
   ): Promise<readonly PackedBlock[]>;
-  /** For each chunk: the content (decompressed) when checksum and name are right, else undefined. */
+  /**
+   * For each chunk: the content (decompressed) when checksum and name are right, else undefined.
+   */
   unpack(chunks: readonly StoredChunk[]): Promise<readonly (Uint8Array | undefined)[]>;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Brings chunks that the pool does not have: from the source of a teleported volume, in one round trip for a
- * whole path, or from anybody who can heal a damaged chunk. Everything is verified before it is used.
+ * Brings chunks that the pool does not have: from the source of a teleported volume, in one round
+ * trip for a whole path, or from anybody who can heal a damaged chunk. Everything is verified
+ * before it is used.
  */
 import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
