@@ -68,6 +68,8 @@ export interface OpenPool {
 export interface AgentInfo {
   readonly cluster: string;
   readonly version: string;
+  /** Version of Node.js. */
+  readonly node: string;
   readonly pid: number;
   readonly startedMs: number;
   readonly homePath: string;

@@ -110,8 +110,10 @@ async function deleteVolume(
   if (place !== undefined) fail('InUse', `volume ${name} is attached to ${place}; detach it first`);
   await jobs.cancelFor(name);
   if (pools.find(name) !== undefined) {
-    const wasTeleport = teleports.find(name) !== undefined;
-    if (wasTeleport) await teleports.cancel(name, force);
+    const teleport = teleports.find(name);
+    const arriving =
+      teleport?.spec.destination.volume === name && teleport.status.phase === 'Accessible';
+    if (arriving) await teleports.cancel(name, force);
     else await located.pool.api.deleteVolume(name, { force });
   }
   policies.keepOnly(new Set(pools.volumes().map(({ volume }) => volume.id)));

@@ -1,0 +1,133 @@
+/** One agent: its parts put together, started in order, and ended in the reverse order. */
+import type { BlockDevice, Timer } from '../base/ports.ts';
+import type { Cloud, CloudSelf } from '../peer/cloud.ts';
+import { Attachments } from './attachments.ts';
+import { Clusters } from './clusters.ts';
+import { allHandlers } from './control.ts';
+import { exportsOf } from './doors.ts';
+import { Events } from './events.ts';
+import { Imports } from './imports.ts';
+import { Jobs } from './jobs.ts';
+import { Meter, reportState } from './meter.ts';
+import type { AgentParts, Handlers } from './parts.ts';
+import { Policies } from './policies.ts';
+import { Pools } from './pools.ts';
+import type { AgentInfo, AgentPorts, OpenPool } from './ports.ts';
+import { sharedStore } from './shared-store.ts';
+import { Teleports } from './teleports.ts';
+import type { PeerStore } from '../volume/types.ts';
+
+export interface AgentOptions {
+  readonly info: AgentInfo;
+  readonly ports: AgentPorts;
+  readonly pools: readonly OpenPool[];
+  readonly self: CloudSelf;
+  /** Called once with what is served to peers. */
+  readonly openCloud: (store: PeerStore) => Cloud;
+}
+
+export interface Agent {
+  readonly handlers: Handlers;
+  /** For the NBD server. */
+  readonly exports: {
+    find(name: string): BlockDevice | undefined;
+    list(): readonly string[];
+  };
+  readonly onOpen: (name: string) => () => void;
+  readonly parts: AgentParts;
+  /** A reader waited for chunks that the source had. */
+  noteDemand(volume: string, fetch: { readonly chunks: number; readonly bytes: number }): void;
+  metricsText(): Promise<string>;
+  /** Ends jobs and teleports; the pools are the caller's to close. */
+  close(): Promise<void>;
+}
+
+/** Metrics that are looked at, not counted. */
+const reportMs = 2000;
+
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { info, ports } = options;
+  const { clock, home, metrics } = ports;
+  const pools = new Pools(options.pools);
+  const events = new Events(ports, info.cluster);
+  const policies = new Policies(home);
+  const imports = new Imports(home, ports.images, pools);
+  const cloud = options.openCloud(sharedStore(pools));
+  const peer = (name: string) => cloud.peer(name);
+  const teleports = new Teleports({
+    ...ports,
+    cluster: info.cluster,
+    pools,
+    policies,
+    events,
+    peer,
+  });
+  const clusters = new Clusters({ ...options, cloud, pools, events, teleports });
+  const attachments = new Attachments(ports.attacher, events, info.cluster);
+  const jobs = new Jobs(clock, info.cluster);
+  const parts: AgentParts = {
+    info,
+    ports,
+    pools,
+    events,
+    policies,
+    jobs,
+    imports,
+    attachments,
+    clusters,
+    teleports,
+  };
+  await takeUp(parts);
+  const meter = new Meter(clock, metrics);
+  const { exports, onOpen } = exportsOf(pools);
+  const reporter = startReporter(parts, meter);
+  metrics.set('transship_build_info', 1, { version: info.version, node: info.node });
+  return {
+    parts,
+    handlers: allHandlers(parts),
+    exports: {
+      list: () => exports.list(),
+      find: (name) => {
+        const device = exports.find(name);
+        return device === undefined ? undefined : meter.wrap(name, device);
+      },
+    },
+    onOpen,
+    noteDemand: (volume, fetch) => teleports.noteDemand(volume, fetch),
+    metricsText: () => {
+      meter.report();
+      reportState(metrics, pools, teleports);
+      return metrics.text();
+    },
+    close: async () => {
+      reporter.cancel();
+      await jobs.cancelAll();
+      await teleports.close();
+      cloud.close();
+    },
+  };
+}
+
+/** What the process before this one left unfinished. */
+async function takeUp(parts: AgentParts): Promise<void> {
+  const { imports, attachments, teleports, events, policies, pools } = parts;
+  for (const name of await imports.cleanUp()) {
+    const note = `volume ${name} was being imported or exported when the agent ended; removed`;
+    events.add({ type: 'Warning', reason: 'Canceled', kind: 'Volume', name, note });
+  }
+  policies.keepOnly(new Set(pools.volumes().map(({ volume }) => volume.id)));
+  await attachments.load();
+  await teleports.resume();
+}
+
+function startReporter(parts: AgentParts, meter: Meter): Timer {
+  const { ports, pools, teleports } = parts;
+  let timer: Timer;
+  const report = () => {
+    meter.report();
+    reportState(ports.metrics, pools, teleports);
+    timer = ports.clock.after(reportMs, report);
+  };
+  timer = ports.clock.after(reportMs, report);
+  return { cancel: () => timer.cancel() };
+}

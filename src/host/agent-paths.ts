@@ -1,0 +1,33 @@
+/** Where an agent keeps what. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+export interface AgentPaths {
+  readonly directory: string;
+  /** What the agent was started with; remembered for the next start. */
+  readonly settings: string;
+  readonly controlSocket: string;
+  readonly nbdSocket: string;
+  readonly pool: string;
+  readonly log: string;
+  readonly pid: string;
+}
+
+export function agentPaths(home: string, name: string): AgentPaths {
+  const directory = join(home, 'clusters', name);
+  return {
+    directory,
+    settings: join(directory, 'settings.json'),
+    controlSocket: join(directory, 'control.sock'),
+    nbdSocket: join(directory, 'nbd.sock'),
+    pool: join(directory, 'pool'),
+    log: join(directory, 'agent.log'),
+    pid: join(directory, 'agent.pid'),
+  };
+}
+
+/** TRANSSHIP_HOME, or `~/.transship`. */
+export function homeOf(environment: Readonly<Record<string, string | undefined>>): string {
+  const named = environment['TRANSSHIP_HOME'];
+  return named === undefined || named === '' ? join(homedir(), '.transship') : resolve(named);
+}

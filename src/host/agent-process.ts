@@ -1,0 +1,311 @@
+/** The agent as a process: its ports are made here, wired, and taken down again. */
+import * as fs from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
+import { startAgent, type Agent } from '../agent/agent.ts';
+import { serveControl } from '../agent/control.ts';
+import type { AgentInfo, AgentPorts, OpenPool } from '../agent/ports.ts';
+import { toWireError } from '../api/wire.ts';
+import { asTransshipError, AssertionFailure } from '../base/errors.ts';
+import { checkName } from '../base/names.ts';
+import { exitCodeOf } from '../base/reasons.ts';
+import type { StartAgent } from '../cli/ports.ts';
+import { openCloud } from '../peer/cloud.ts';
+import { openPool } from '../volume/pool.ts';
+import { type AgentPaths, agentPaths } from './agent-paths.ts';
+import { createAttacher } from './attacher.ts';
+import { createClock } from './clock.ts';
+import { type HttpServer, serveControlSocket, serveMetrics } from './control-server.ts';
+import { createDisk } from './disk.ts';
+import { hostFindings } from './host-checks.ts';
+import { openIdentity } from './identity.ts';
+import { createImages } from './images.ts';
+import { createLog } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { createNbdServer } from './nbd-server.ts';
+import { createPacker } from './packer.ts';
+import { lockPool } from './pool-lock.ts';
+import { createRandom } from './random.ts';
+import { parseListen, readSettings, type Settings, writeSettings } from './settings.ts';
+import { createTlsDialer, listenForPeers, type PeerListener } from './tls-link.ts';
+
+export interface AgentProcessOptions {
+  readonly home: string;
+  readonly start: StartAgent;
+  readonly version: string;
+  /** Called once, when the agent serves or has failed to. */
+  readonly onReady: (error?: unknown) => void;
+}
+
+/** What to undo, newest first. */
+type Undo = () => Promise<void> | void;
+
+/** A stop that takes longer than this is cut short: the journal has everything. */
+const stopMs = 30_000;
+
+/** Runs until it is told to stop; resolves with the exit code. */
+export async function runAgentProcess(options: AgentProcessOptions): Promise<number> {
+  const log = createLog({ format: 'human', level: 'info' });
+  const undo: Undo[] = [];
+  const stopped = stopSignal();
+  let exitCode = 0;
+  try {
+    await wire(options, { log, undo, requestStop: stopped.request });
+    options.onReady();
+    log.log('info', 'agent ready', { cluster: options.start.name });
+    await stopped.promise;
+    log.log('info', 'agent stopping', { cluster: options.start.name });
+  } catch (error) {
+    const ours = asTransshipError(error);
+    log.log('error', 'agent did not start', { error });
+    options.onReady(ours);
+    exitCode = exitCodeOf(ours.reason);
+  }
+  const timer = setTimeout(() => process.exit(exitCode), stopMs);
+  timer.unref();
+  for (const step of undo.toReversed()) {
+    try {
+      await step();
+    } catch (error) {
+      log.log('warn', 'a part did not end cleanly', { error });
+    }
+  }
+  return exitCode;
+}
+
+/** SIGTERM, SIGINT or a request of the control API; a defect ends the process at once. */
+function stopSignal(): { readonly promise: Promise<void>; readonly request: () => void } {
+  let request = (): void => undefined;
+  const promise = new Promise<void>((resolve) => {
+    request = resolve;
+  });
+  process.on('SIGTERM', () => request());
+  process.on('SIGINT', () => request());
+  process.on('uncaughtException', (error) => die(error));
+  process.on('unhandledRejection', (error) => die(error));
+  return { promise, request: () => request() };
+}
+
+/** After a defect nothing in memory can be trusted; the journal can. */
+function die(error: unknown): never {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const kind = error instanceof AssertionFailure ? 'assertion' : 'unexpected error';
+  writeSync(2, `${new Date().toISOString()} ERROR the agent ends after an ${kind}: ${text}\n`);
+  process.exit(70);
+}
+
+interface Wiring {
+  readonly log: ReturnType<typeof createLog>;
+  readonly undo: Undo[];
+  readonly requestStop: () => void;
+}
+
+async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void> {
+  const { start, home, version } = options;
+  const { undo } = wiring;
+  const paths = agentPaths(home, checkName(start.name, 'cluster'));
+  fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
+  const settings = mergeSettings(readSettings(paths), start);
+  const { host, port } = parseListen(settings.listen ?? '127.0.0.1:0');
+  const clock = createClock();
+  const metrics = createMetrics();
+  const late: { agent?: Agent } = {};
+  const shared = { ...wiring, clock, metrics, late };
+  const pool = await openOnlyPool(paths, settings, shared);
+  const metricsServer = await serveMetrics(settings.metricsPort ?? 0, async () => {
+    return late.agent === undefined ? metrics.text() : late.agent.metricsText();
+  });
+  undo.push(() => metricsServer.close());
+  const identity = openIdentity(paths.directory, start.name);
+  const place = { host, port: port === 0 ? 0 : port, peerPort: settings.peerPort ?? 0 };
+  let listening: PeerListener | undefined;
+  const self = {
+    id: identity.id,
+    name: identity.name,
+    fingerprint: identity.fingerprint,
+    agentVersion: version,
+    capabilities: [],
+    addresses: () => (listening === undefined ? [] : [addressOf(host, listening.port)]),
+  };
+  const info = infoOf({ paths, version, cluster: start.name, metricsPort: metricsServer.port! });
+  const ports = portsOf(paths, home, shared);
+  const agent = await startAgent({
+    info,
+    ports,
+    pools: [pool],
+    self,
+    openCloud: (store) => {
+      const dialer = createTlsDialer(identity);
+      return openCloud({ ...ports, self, disk: ports.home, store, dialer });
+    },
+  });
+  late.agent = agent;
+  undo.push(() => agent.close());
+  limitRates(agent, settings.bytesPerSecond);
+  listening = await listenToPeers(agent, identity, place, wiring);
+  await openDoors(agent, paths, shared);
+  const peerPort = listening.port;
+  writeSettings(paths, { ...settings, peerPort, metricsPort: metricsServer.port! });
+  fs.writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
+  undo.push(() => fs.rmSync(paths.pid, { force: true }));
+}
+
+interface Shared extends Wiring {
+  readonly clock: ReturnType<typeof createClock>;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  /** Set when the agent is there: pools and metrics are opened before it and tell it things. */
+  readonly late: { agent?: Agent };
+}
+
+/** What is given now replaces what was given before. */
+function mergeSettings(saved: Settings, { name: _name, ...now }: StartAgent): Settings {
+  const { peerPort, ...rest } = saved;
+  // A new address to listen on makes the remembered port meaningless.
+  const keep = now.listen === undefined || now.listen === saved.listen;
+  return { ...rest, ...(keep && peerPort !== undefined ? { peerPort } : {}), ...now };
+}
+
+async function openOnlyPool(
+  paths: AgentPaths,
+  settings: Settings,
+  shared: Shared,
+): Promise<OpenPool> {
+  const { undo, log, clock, late } = shared;
+  const path = settings.poolDirectory ?? paths.pool;
+  fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  const lock = lockPool(path);
+  undo.push(() => lock.release());
+  const packer = createPacker();
+  undo.push(() => packer.close());
+  const { capacityBytes, cacheBytes } = settings;
+  const api = await openPool({
+    disk: createDisk(path),
+    clock,
+    random: createRandom(),
+    log,
+    packer,
+    onDemand: (volume, fetch) => late.agent?.noteDemand(volume, fetch),
+    onFailure: ({ reason, message }) => {
+      const happening = { type: 'Critical', reason, kind: 'Pool', name: 'main' } as const;
+      late.agent?.parts.events.add({ ...happening, note: message });
+    },
+    ...(capacityBytes === undefined ? {} : { capacityBytes }),
+    ...(cacheBytes === undefined ? {} : { cacheBytes }),
+  });
+  undo.push(() => api.close());
+  return { name: 'main', path, api };
+}
+
+function infoOf(from: {
+  readonly paths: AgentPaths;
+  readonly version: string;
+  readonly cluster: string;
+  readonly metricsPort: number;
+}): AgentInfo {
+  const { paths, version, cluster, metricsPort } = from;
+  return {
+    cluster,
+    version,
+    node: process.version,
+    pid: process.pid,
+    startedMs: Date.now(),
+    homePath: paths.directory,
+    controlSocket: paths.controlSocket,
+    nbdSocket: paths.nbdSocket,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+  };
+}
+
+function portsOf(paths: AgentPaths, home: string, shared: Shared): AgentPorts {
+  const { clock, log, metrics, requestStop } = shared;
+  return {
+    clock,
+    log,
+    metrics,
+    random: createRandom(),
+    home: createDisk(paths.directory),
+    images: createImages(paths.directory),
+    attacher: createAttacher(paths.directory),
+    hostFindings: () => hostFindings(home),
+    // The answer to the request that asked for it goes out first.
+    requestStop: () => void setImmediate(requestStop),
+  };
+}
+
+/** The limit of `--rate` holds for every peer, also those that join later. */
+function limitRates(agent: Agent, bytesPerSecond: number | undefined): void {
+  if (bytesPerSecond === undefined) return;
+  const { cloud } = agent.parts.clusters;
+  const limit = () => {
+    for (const peer of cloud.peers()) {
+      peer.setRates({ incoming: bytesPerSecond, outgoing: bytesPerSecond });
+    }
+  };
+  cloud.onChange(limit);
+  limit();
+}
+
+interface Place {
+  readonly host: string;
+  /** What was asked for; 0 for any. */
+  readonly port: number;
+  /** What it was the last time; 0 for none. */
+  readonly peerPort: number;
+}
+
+/** The port of the last time, because peers know it; any other when somebody took it. */
+async function listenToPeers(
+  agent: Agent,
+  identity: ReturnType<typeof openIdentity>,
+  place: Place,
+  { log, undo }: Wiring,
+): Promise<PeerListener> {
+  const { cloud } = agent.parts.clusters;
+  const listen = (port: number) =>
+    listenForPeers({
+      identity,
+      host: place.host,
+      port,
+      onLink: (link) => cloud.accept(link),
+      onRefused: (error) => log.log('debug', 'a connection became no link', { error }),
+    });
+  const first = place.port !== 0 ? place.port : place.peerPort;
+  const listener = await listen(first).catch((error: unknown) => {
+    if (place.port !== 0 || first === 0) throw error;
+    log.log('warn', 'the peer port of the last time is taken', { port: first });
+    return listen(0);
+  });
+  undo.push(() => listener.close());
+  return listener;
+}
+
+async function openDoors(agent: Agent, paths: AgentPaths, shared: Shared): Promise<void> {
+  const { undo, log, metrics } = shared;
+  const nbd = await createNbdServer({
+    socketPath: paths.nbdSocket,
+    exports: agent.exports,
+    onOpen: agent.onOpen,
+    log,
+    metrics,
+  });
+  undo.push(() => nbd.close());
+  const metricsText = () => agent.metricsText();
+  const control: HttpServer = await serveControlSocket(paths.controlSocket, (exchange) =>
+    serveControl(agent.handlers, exchange, { log, metricsText }),
+  );
+  undo.push(() => control.close());
+}
+
+function addressOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Tells the process that started this one, over file descriptor 3, if it is there. */
+export function sayReady(error?: unknown): void {
+  const said = error === undefined ? { ready: true } : { ready: false, error: toWireError(error) };
+  try {
+    writeSync(3, `${JSON.stringify(said)}\n`);
+    closeSync(3);
+  } catch {
+    // Started by hand: nobody waits.
+  }
+}

@@ -1,0 +1,33 @@
+/** The process's standard streams as the command line's `Terminal`. */
+import * as readline from 'node:readline/promises';
+import type { Terminal } from '../cli/ports.ts';
+
+export function createTerminal(): Terminal {
+  return {
+    get columns() {
+      return process.stderr.columns || 80;
+    },
+    outIsTerminal: process.stdout.isTTY,
+    errIsTerminal: process.stderr.isTTY,
+    inIsTerminal: process.stdin.isTTY,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    ask: async (question) => {
+      // On stderr, so that a question never becomes part of piped data.
+      const lines = readline.createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return await lines.question(question);
+      } finally {
+        lines.close();
+      }
+    },
+    onInterrupt: (run) => {
+      process.on('SIGINT', run);
+      process.on('SIGTERM', run);
+      return () => {
+        process.off('SIGINT', run);
+        process.off('SIGTERM', run);
+      };
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** The program: finds out what is asked, loads only that, wires the world to it. */
+import { readFileSync } from 'node:fs';
+import { homeOf } from './host/agent-paths.ts';
+import { exitCodes } from './base/reasons.ts';
+
+async function main(): Promise<number> {
+  const args = process.argv.slice(2);
+  if (args[0] === 'agent') return runAgent(args.slice(1));
+  return runCommand(args);
+}
+
+/** How `transship up` starts agents: `agent HOME SETTINGS`; not for people. */
+async function runAgent([home = '', settings = '{}']: readonly string[]): Promise<number> {
+  const { runAgentProcess, sayReady } = await import('./host/agent-process.ts');
+  const start = JSON.parse(settings) as { readonly name: string };
+  const code = await runAgentProcess({ home, start, version: versionOf(), onReady: sayReady });
+  // Sockets of clients that hang would keep a stopped agent alive.
+  process.exit(code);
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
+  const home = homeOf(process.env);
+  const [{ runCli }, { createAgents }, { createTerminal }, { createClock }] = await Promise.all([
+    import('./cli/program.ts'),
+    import('./host/agents.ts'),
+    import('./host/terminal.ts'),
+    import('./host/clock.ts'),
+  ]);
+  return runCli(args, {
+    terminal: createTerminal(),
+    clock: createClock(),
+    agents: createAgents({ home, mainPath: import.meta.filename }),
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    version: versionOf(),
+    hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
+    runDemo: async (rest) => runDemo(rest),
+  });
+}
+
+/** The demo is a program of its own that drives this one. */
+async function runDemo(args: readonly string[]): Promise<number> {
+  const place: string = '../demo/main.ts';
+  const demo = (await import(place)) as {
+    runDemo(args: readonly string[]): Promise<number>;
+  };
+  return demo.runDemo(args);
+}
+
+function versionOf(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+// A reader that closed its end (`transship ... | head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.done);
+  throw error;
+});
+
+process.exitCode = await main();
