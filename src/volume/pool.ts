@@ -2,7 +2,7 @@
 import { fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
-import type { Clock, Disk, Log, Random, Timer } from '../base/ports.ts';
+import type { Clock, Disk, Log, Random } from '../base/ports.ts';
 import type {
   CollectReport,
   CreateFromVersion,
@@ -20,17 +20,19 @@ import { Conditions } from './conditions.ts';
 import { readDocument, removeDocument, replaceDocument } from './document.ts';
 import { Gate, Lane } from './gate.ts';
 import { Head } from './head.ts';
+import { Housekeeper } from './housekeeper.ts';
+import { openIdentity } from './identity.ts';
 import { policyProblem } from './history.ts';
 import { Journal } from './journal.ts';
 import { type LeaseDocument, Leases, Pins } from './leases.ts';
-import { nameHex, nameKey, zeroName } from './name.ts';
-import { readPath } from './path.ts';
-import { replayJournal } from './replay.ts';
+import { nameHex, zeroName } from './name.ts';
+import { affectedVolumes, Others } from './others.ts';
+import { recover } from './recovery.ts';
 import { scrub } from './scrub.ts';
+import { Serving } from './serving.ts';
 import { checkBlockBytes, checkSize } from './shape.ts';
 import { Space } from './space.ts';
 import { ChunkStore } from './store.ts';
-import { treeDepth } from './tree.ts';
 import type {
   LeaseGrant,
   LeaseRequest,
@@ -40,17 +42,11 @@ import type {
   StoredChunk,
   VolumeSummary,
 } from './types.ts';
-import { acceptChunks, type DemandFetch, Upstream } from './upstream.ts';
-import { namesMax, Volume } from './volume.ts';
+import { type DemandFetch, Upstream } from './upstream.ts';
+import { Volume } from './volume.ts';
 import { documentPath, rootName, treeOf, type VolumeDocument } from './volume-document.ts';
 
-const formatVersion = 1;
 const pinMs = 10 * 60 * 1000;
-const housekeepingMs = 1000;
-/** Unsettled writes become durable chunks after so much quiet, or at the latest after so long. */
-const quietMs = 1000;
-const oldMs = 30_000;
-
 export interface PoolOptions {
   readonly disk: Disk;
   readonly clock: Clock;
@@ -98,13 +94,13 @@ export class Pool implements PoolApi {
   readonly #space: Space;
   readonly #conditions: Conditions;
   readonly #volumes = new Map<string, Volume>();
+  readonly #keeper: Housekeeper;
+  readonly #others: Others;
+  readonly #serving: Serving;
   #nextNumber = 1;
-  #timer: Timer | undefined;
   #failure: TransshipError | undefined;
   #closed = false;
-  #keeping = false;
   #suspects = false;
-  #ticks = 0;
 
   constructor(options: PoolOptions) {
     const { disk, clock, random, log } = options;
@@ -138,7 +134,32 @@ export class Pool implements PoolApi {
       usedBytes: () => this.#store.segments.totalBytes + this.#journal.liveBytes,
       journalBytes: () => this.#journal.liveBytes,
       conditions: this.#conditions,
-      pressure: () => this.#keepSoon(),
+      pressure: () => this.#keeper.soon(),
+    });
+    this.#keeper = new Housekeeper({
+      clock,
+      log,
+      space: this.#space,
+      volumes: () => this.#volumes.values(),
+      stopped: () => this.#closed || this.#failure !== undefined,
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#others = new Others({
+      store: this.#store,
+      log,
+      volumes: () => this.#volumes.values(),
+      heal: options.heal,
+    });
+    this.#serving = new Serving({
+      clock,
+      random,
+      store: this.#store,
+      leases: this.#leases,
+      others: this.#others,
+      space: this.#space,
+      volumes: () => this.#volumes.values(),
+      find: (name) => this.volume(name),
+      checkAlive: () => this.#checkAlive(),
     });
   }
 
@@ -156,7 +177,7 @@ export class Pool implements PoolApi {
     }
     this.#replay();
     if (this.#suspects) await this.#settleSuspects();
-    this.#schedule();
+    this.#keeper.start();
   }
 
   status(): PoolStatus {
@@ -309,8 +330,8 @@ export class Pool implements PoolApi {
       this.#checkAlive();
       const report = await scrub({
         store: this.#store,
-        heal: (names) => this.#heal(names),
-        affected: (names) => this.#affected(names),
+        heal: (names) => this.#others.heal(names),
+        affected: (names) => affectedVolumes(this.#store, this.#volumes.values(), names),
         onProgress: onProgress ?? (() => undefined),
         stopped: () => this.#closed || this.#failure !== undefined,
       });
@@ -321,7 +342,7 @@ export class Pool implements PoolApi {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#timer?.cancel();
+    this.#keeper.stop();
     const alive = this.#failure === undefined;
     for (const volume of this.#volumes.values()) {
       try {
@@ -342,66 +363,28 @@ export class Pool implements PoolApi {
   }
 
   listVolumes(): readonly VolumeSummary[] {
-    return [...this.#volumes.values()].map((volume) => {
-      const { id, name, sizeBytes, blockBytes, allocatedBlocks } = volume.document;
-      return { id, name, sizeBytes, blockBytes, allocatedBlocks, phase: volume.phase };
-    });
+    return this.#serving.listVolumes();
   }
-
-  async grantLease(request: LeaseRequest): Promise<LeaseGrant> {
-    const volume = this.volume(request.volume);
-    const { atMs, snapshot } = request;
-    const version = await volume.versionAt({
-      ...(atMs === undefined ? {} : { atMs }),
-      ...(snapshot === undefined ? {} : { snapshot }),
-    });
-    this.#checkAlive();
-    const leaseId = Buffer.from(this.#o.random.bytes(16)).toString('hex');
-    const expiresMs = this.#o.clock.wallMs() + Math.min(request.lifeMs, limits.leaseMs);
-    this.#leases.grant({
-      leaseId,
-      volumeId: volume.id,
-      volume: volume.name,
-      holder: request.holder,
-      root: nameHex(version.root),
-      sizeBytes: version.sizeBytes,
-      blockBytes: version.blockBytes,
-      allocatedBlocks: version.allocatedBlocks,
-      expiresMs,
-    });
-    return { leaseId, version, expiresMs, recentUse: volume.recentUse(snapshot) };
+  grantLease(request: LeaseRequest): Promise<LeaseGrant> {
+    return this.#serving.grantLease(request);
   }
-
-  async renewLease(leaseId: string, lifeMs: number): Promise<{ readonly expiresMs: number }> {
-    this.#checkAlive();
-    return { expiresMs: this.#leases.renew(leaseId, Math.min(lifeMs, limits.leaseMs)) };
+  renewLease(leaseId: string, lifeMs: number): Promise<{ readonly expiresMs: number }> {
+    return this.#serving.renewLease(leaseId, lifeMs);
   }
-
-  async releaseLease(leaseId: string): Promise<void> {
-    this.#checkAlive();
-    this.#leases.release(leaseId);
+  releaseLease(leaseId: string): Promise<void> {
+    return this.#serving.releaseLease(leaseId);
   }
-
   has(names: readonly Name[]): readonly boolean[] {
-    return names.map((name) => this.#store.has(name));
+    return this.#serving.has(names);
   }
-
-  async readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
-    await this.#bringFor(names.filter((name) => !this.#store.has(name)));
-    const found = await Promise.all(names.map((name) => this.#store.stored(name)));
-    return found.filter((chunk) => chunk !== undefined);
+  readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
+    return this.#serving.readStored(names);
   }
-
   readPath(request: PathRequest): Promise<readonly StoredChunk[]> {
-    // A volume that is itself still arriving brings what the asker needs from its own source.
-    const upstreams = [...this.#volumes.values()].map((volume) => volume.upstream);
-    return readPath(this.#store, request, upstreams);
+    return this.#serving.readPath(request);
   }
-
-  async push(chunks: readonly StoredChunk[]): Promise<number> {
-    this.#checkAlive();
-    this.#space.checkWritable();
-    return (await acceptChunks(this.#store, chunks)).size;
+  push(chunks: readonly StoredChunk[]): Promise<number> {
+    return this.#serving.push(chunks);
   }
 
   /** Makes all chunks stored so far durable. */
@@ -450,34 +433,17 @@ export class Pool implements PoolApi {
   }
 
   #replay(): void {
-    const byNumber = new Map<number, Volume>();
-    for (const volume of this.#volumes.values()) byNumber.set(volume.document.number, volume);
-    const froms = [...byNumber.values()].map((volume) => volume.document.journalFrom);
-    const from = froms.length === 0 ? 1 : Math.min(...froms);
-    const latest = Math.max(1, ...froms);
-    const result = replayJournal(this.#o.disk, this.#poolId, from, (entry) => {
-      const volume = byNumber.get(entry.volume);
-      this.#nextNumber = Math.max(this.#nextNumber, entry.volume + 1);
-      if (volume === undefined || entry.sequence < volume.document.journalFrom) return;
-      const layer = volume.head.replayLayer(entry.sequence);
-      if (entry.zero) {
-        volume.head.applyZero(entry.firstSector, entry.sectors);
-        return;
-      }
-      entry.checksums.forEach((checksum, i) => {
-        layer.sectors.set(entry.firstSector + i, entry.file, entry.position + i, checksum);
-      });
-    });
-    // A document may be ahead of a journal whose unacknowledged tail was lost.
-    this.#journal.adopt({ ...result, nextSequence: Math.max(result.nextSequence, latest) });
-    if (result.damaged > 0) {
+    const { disk, log } = this.#o;
+    const found = recover(disk, this.#poolId, this.#volumes.values(), this.#journal);
+    this.#nextNumber = Math.max(this.#nextNumber, found.lastNumber + 1);
+    if (found.damaged > 0) {
       this.#conditions.set({
         type: 'JournalDamaged',
         status: 'True',
         reason: 'DataCorrupt',
-        message: `${result.damaged} acknowledged journal frames could not be read`,
+        message: `${found.damaged} acknowledged journal frames could not be read`,
       });
-      this.#o.log.log('error', 'the journal is damaged', { frames: result.damaged });
+      log.log('error', 'the journal is damaged', { frames: found.damaged });
     }
     this.#releaseJournal();
   }
@@ -513,57 +479,6 @@ export class Pool implements PoolApi {
     for (const pinned of this.#pins.roots()) yield { ...pinned, root: true };
   }
 
-  #schedule(): void {
-    this.#timer = this.#o.clock.after(housekeepingMs, () => {
-      void this.#keep().finally(() => {
-        if (!this.#closed && this.#failure === undefined) this.#schedule();
-      });
-    });
-  }
-
-  #keepSoon(): void {
-    if (!this.#keeping) void this.#keep();
-  }
-
-  async #keep(): Promise<void> {
-    if (this.#keeping || this.#closed || this.#failure !== undefined) return;
-    this.#keeping = true;
-    this.#ticks++;
-    try {
-      this.#space.look();
-      const nowMs = this.#o.clock.monotonicMs();
-      const pressed = this.#space.isPressed;
-      const prune = this.#ticks % 60 === 0;
-      await Promise.all(
-        [...this.#volumes.values()].map(async (volume) => {
-          const { active, frozen, isRooted, names } = volume.head;
-          const since = active.firstMs ?? nowMs;
-          const quiet = !active.isEmpty && nowMs - active.lastMs >= quietMs;
-          const due = quiet || pressed || nowMs - since >= oldMs || frozen.length > 0;
-          const rooting = !isRooted && (due || names.size > namesMax);
-          const checkpoint = due && (!active.isEmpty || frozen.length > 0 || rooting);
-          try {
-            await volume.keep({ checkpoint: checkpoint || prune, prune });
-          } catch (error) {
-            this.#noteKeep(volume, error);
-          }
-        }),
-      );
-    } finally {
-      this.#keeping = false;
-      this.#space.look();
-    }
-  }
-
-  #noteKeep(volume: Volume, error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error);
-    this.#o.log.log('warn', 'housekeeping of a volume failed; it is tried again', {
-      volume: volume.name,
-      problem,
-    });
-    if (error instanceof TransshipError && error.reason === 'DiskFailed') this.#fail(error);
-  }
-
   #checkAlive(): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#closed) fail('Stopping', 'the pool is closed');
@@ -575,7 +490,7 @@ export class Pool implements PoolApi {
     this.#failure = new TransshipError('DiskFailed', `the pool stopped: ${message}`, {
       cause: error,
     });
-    this.#timer?.cancel();
+    this.#keeper.stop();
     this.#o.log.log('error', 'the pool stopped', { problem: message });
     this.#conditions.set({ type: 'Ready', status: 'False', reason: 'DiskFailed', message });
     try {
@@ -610,58 +525,6 @@ export class Pool implements PoolApi {
     if (report.affectedVolumes.length === 0) this.#conditions.clear('DataDamaged');
   }
 
-  async #heal(names: readonly Name[]): Promise<readonly StoredChunk[]> {
-    const found: StoredChunk[] = [];
-    for (const volume of this.#volumes.values()) {
-      const { source } = volume.upstream;
-      if (source !== undefined) found.push(...(await source.pull(names, 'demand')));
-    }
-    return [...found, ...((await this.#o.heal?.(names)) ?? [])];
-  }
-
-  /** Onward teleport: what a peer asks us for may still be at our own source. */
-  async #bringFor(absent: readonly Name[]): Promise<void> {
-    const sources = new Set([...this.#volumes.values()].map(({ upstream }) => upstream.source));
-    for (const source of sources) {
-      const left = absent.filter((name) => !this.#store.has(name));
-      if (source === undefined || left.length === 0) continue;
-      try {
-        await acceptChunks(this.#store, await source.pull(left, 'demand'));
-      } catch (error) {
-        // Left out of the answer: the asker asks again.
-        const problem = error instanceof Error ? error.message : String(error);
-        this.#o.log.log('debug', 'a source did not give chunks for a peer', { problem });
-      }
-    }
-  }
-
-  async #affected(names: ReadonlySet<string>): Promise<readonly string[]> {
-    const affected: string[] = [];
-    for (const volume of this.#volumes.values()) {
-      if (await this.#reaches(volume, names)) affected.push(volume.name);
-    }
-    return affected;
-  }
-
-  async #reaches(volume: Volume, names: ReadonlySet<string>): Promise<boolean> {
-    const visit = async (name: Name, level: number): Promise<boolean> => {
-      if (names.has(nameKey(name))) return true;
-      if (level < 0) return false;
-      const page = await this.#store.page(name);
-      if (page === undefined) return false;
-      for (let at = 0; at < page.length; at += 32) {
-        const child = page.subarray(at, at + 32);
-        if (level === 0 ? names.has(nameKey(child)) : await visit(child, level - 1)) return true;
-      }
-      return false;
-    };
-    for (const { name, sizeBytes, root } of volume.held()) {
-      const level = root ? treeDepth(sizeBytes, volume.blockSizeBytes) - 1 : -1;
-      if (await visit(name, level)) return true;
-    }
-    return false;
-  }
-
   #breathe(): Promise<void> {
     return new Promise((resolve) => {
       this.#o.clock.after(0, resolve);
@@ -673,20 +536,4 @@ export class Pool implements PoolApi {
     if (own === undefined) fail('NotFound', `volume ${volume.name} is not in this pool`);
     return own;
   }
-}
-
-function openIdentity(disk: Disk, random: Random, clock: Clock): string {
-  const known = readDocument(disk, 'pool.json') as { id: string; version: number } | undefined;
-  if (known !== undefined) {
-    if (known.version > formatVersion) {
-      fail('PoolUnusable', `the pool has format ${known.version}; this program knows 1`);
-    }
-    return known.id;
-  }
-  if (disk.list('segments').length > 0 || disk.list('volumes').length > 0) {
-    fail('PoolUnusable', 'the directory has segments or volumes but no pool.json');
-  }
-  const id = Buffer.from(random.bytes(16)).toString('hex');
-  replaceDocument(disk, 'pool.json', { id, version: formatVersion, createdMs: clock.wallMs() });
-  return id;
 }

@@ -18,21 +18,16 @@ import { Device } from './device.ts';
 import { replaceDocument } from './document.ts';
 import { type Gate, Lane } from './gate.ts';
 import type { Head } from './head.ts';
-import { History, policyProblem, tickMs } from './history.ts';
-import { nameHex, zeroName } from './name.ts';
-import { settleOldest } from './settle.ts';
+import { policyProblem } from './history.ts';
+import { nameHex } from './name.ts';
+import { namesMax, Rooting } from './rooting.ts';
 import { checkSize } from './shape.ts';
 import { pageBytes } from './store.ts';
-import { applyChanges, blockCount, resizeTree, type TreeIo, treeDepth } from './tree.ts';
+import { blockCount, resizeTree, type TreeIo, treeDepth } from './tree.ts';
 import type { BlockRange, ChunkSource, Name, Version } from './types.ts';
 import type { Upstream } from './upstream.ts';
 import { RecentUse } from './use.ts';
 import { documentPath, treeOf, type VolumeDocument, withTree } from './volume-document.ts';
-
-/** Zeroed blocks that a history point still lists one by one; more make a base. */
-const historyZeroesMax = 4096;
-/** Names waiting for a tree update: bounds memory during imports. */
-export const namesMax = 32 * 1024;
 
 export interface VolumeOptions {
   readonly document: VolumeDocument;
@@ -62,12 +57,7 @@ export class Volume implements VolumeApi {
   readonly #doors: string[] = [];
   readonly #conditions: Conditions;
   #document: VolumeDocument;
-  #history: History | undefined;
-  #lastTickMs = 0;
-  /** Changes since the last history point. */
-  #changed = new Map<number, Name>();
-  /** The log may not fit the content (just opened, restored, resized): the next point is a base. */
-  #needsBase = true;
+  readonly #rooting: Rooting;
   isDeleted = false;
 
   constructor(options: VolumeOptions) {
@@ -91,7 +81,16 @@ export class Volume implements VolumeApi {
       pageHere: (name) => store.page(name),
       putPages: (pages) => store.put(pages, pageBytes, 'page'),
     };
-    if (tickMs(this.#document.policy) !== undefined) this.#openHistory();
+    this.#rooting = new Rooting(
+      {
+        ...options,
+        id: this.id,
+        io: this.#io,
+        sizeBytes: () => this.#document.sizeBytes,
+        save: (tree, from) => this.#save(withTree(this.#document, tree, from)),
+      },
+      this.#document.policy,
+    );
   }
 
   get name(): string {
@@ -184,7 +183,7 @@ export class Volume implements VolumeApi {
 
   seal(): Promise<Version> {
     return this.#exclusive(async () => {
-      await this.#checkpoint();
+      await this.#rooting.checkpoint();
       const version = this.#version();
       this.#o.pin(version);
       return version;
@@ -197,7 +196,7 @@ export class Volume implements VolumeApi {
       if (this.#document.snapshots.some((one) => one.name === name)) {
         fail('AlreadyExists', `volume ${this.name} has a snapshot ${name} already`);
       }
-      await this.#checkpoint();
+      await this.#rooting.checkpoint();
       const { root, sizeBytes, allocatedBlocks } = this.#document;
       const atMs = this.#o.clock.wallMs();
       const trace = options.trace === true ? { trace: this.#use.ranges() } : {};
@@ -230,15 +229,15 @@ export class Volume implements VolumeApi {
       const last = Math.ceil(sizeBytes / blockBytes) * blockBytes;
       const tail = Math.min(last, this.sizeBytes) - sizeBytes;
       if (shrink && tail > 0) await this.#device.writeZeroes(sizeBytes, tail);
-      await this.#checkpoint();
+      await this.#rooting.checkpoint();
       const depth = treeDepth(sizeBytes, blockBytes);
       const blocks = blockCount(sizeBytes, blockBytes);
       const tree = await resizeTree(this.#io, this.#head.tree, blocks, depth);
       await this.#head.store.segments.syncLater();
-      this.#needsBase = true;
+      this.#rooting.breakHistory();
       this.#save(withTree({ ...this.#document, sizeBytes }, tree, this.#document.journalFrom));
       this.#head.tree = tree;
-      await this.#tick();
+      await this.#rooting.tick();
     });
   }
 
@@ -246,22 +245,15 @@ export class Volume implements VolumeApi {
     const problem = policyProblem(policy);
     if (problem !== undefined) fail('BadPolicy', problem);
     return this.#exclusive(async () => {
-      await this.#checkpoint();
+      await this.#rooting.checkpoint();
       this.#save({ ...this.#document, policy });
-      if (tickMs(policy) === undefined) {
-        this.#history?.remove();
-        this.#history = undefined;
-      } else {
-        this.#openHistory();
-        await this.#tick();
-      }
+      this.#rooting.setHistory(policy);
+      await this.#rooting.tick();
     });
   }
 
   history(): HistoryInfo {
-    const { policy } = this.#document;
-    const none = { policy, oldestMs: undefined, newestMs: undefined, points: 0 };
-    return this.#history?.info(policy) ?? none;
+    return this.#rooting.info(this.#document.policy);
   }
 
   versionAt(moment: Moment): Promise<Version> {
@@ -269,12 +261,7 @@ export class Volume implements VolumeApi {
     if (snapshot !== undefined) return Promise.resolve(this.#snapshotVersion(snapshot));
     if (atMs === undefined) return this.seal();
     return this.#exclusive(async () => {
-      await this.#tick();
-      if (this.#history === undefined) {
-        fail('NotFound', `volume ${this.name} keeps no history; give it a history policy first`);
-      }
-      const version = await this.#history.versionAt(atMs);
-      await this.#head.store.segments.syncLater();
+      const version = await this.#rooting.versionAt(atMs, this.name);
       this.#o.pin(version);
       return version;
     });
@@ -286,15 +273,15 @@ export class Volume implements VolumeApi {
     await this.#exclusive(async () => {
       this.#checkNoDoors('restored');
       // What is there now stays reachable through history, so a mistaken restore can be undone.
-      await this.#checkpoint();
-      this.#needsBase = true;
+      await this.#rooting.checkpoint();
+      this.#rooting.breakHistory();
       const { sizeBytes, allocatedBlocks } = version;
       const tree = treeOf({ ...version, root: nameHex(version.root) }, version.blockBytes);
       const from = this.#head.journal.nextSequence;
       this.#save(withTree({ ...this.#document, sizeBytes, allocatedBlocks }, tree, from));
       this.#head.reset(tree);
       this.#o.onRooted();
-      await this.#tick();
+      await this.#rooting.tick();
     });
   }
 
@@ -325,24 +312,22 @@ export class Volume implements VolumeApi {
   /** Import: settles what is older, then runs `store`, which ends in `putNames`. */
   ingest(store: () => Promise<void>): Promise<void> {
     return this.#exclusive(async () => {
-      if (!this.#head.active.isEmpty || this.#head.frozen.length > 0) await this.#settleAll();
+      if (!this.#head.active.isEmpty || this.#head.frozen.length > 0)
+        await this.#rooting.settleAll();
       await store();
-      if (this.#head.names.size > namesMax) await this.#checkpoint();
+      if (this.#head.names.size > namesMax) await this.#rooting.checkpoint();
     });
   }
 
   /** Housekeeping: makes a history point and a checkpoint when they are due. */
   async keep(due: { readonly checkpoint: boolean; readonly prune: boolean }): Promise<void> {
-    const period = tickMs(this.#document.policy);
-    const nowMs = this.#o.clock.wallMs();
-    const tickDue =
-      period !== undefined && Math.floor(nowMs / period) !== Math.floor(this.#lastTickMs / period);
+    const tickDue = this.#rooting.isTickDue(this.#document.policy);
     if (!tickDue && !due.checkpoint) return;
     if (this.#lane.isBusy) return;
     await this.#exclusive(async () => {
-      if (tickDue) await this.#tick();
-      if (due.checkpoint) await this.#checkpoint();
-      if (due.prune) await this.#history?.prune(this.#document.policy, nowMs);
+      if (tickDue) await this.#rooting.tick();
+      if (due.checkpoint) await this.#rooting.checkpoint();
+      if (due.prune) await this.#rooting.prune(this.#document.policy);
     });
   }
 
@@ -361,9 +346,7 @@ export class Volume implements VolumeApi {
         root: true,
       };
     }
-    for (const { name, sizeBytes: size, base } of this.#history?.held() ?? []) {
-      yield { name, sizeBytes: size, root: base };
-    }
+    yield* this.#rooting.historyHeld();
   }
 
   /** Waits for what runs, then nothing runs any more. */
@@ -371,10 +354,9 @@ export class Volume implements VolumeApi {
     await this.#lane.run(async () => {
       try {
         if (options.checkpoint && !this.isDeleted)
-          await this.#o.gate.shared(() => this.#checkpoint());
+          await this.#o.gate.shared(() => this.#rooting.checkpoint());
       } finally {
-        this.#history?.close();
-        this.#history = undefined;
+        this.#rooting.close();
       }
     });
   }
@@ -383,8 +365,7 @@ export class Volume implements VolumeApi {
   erase(): Promise<void> {
     this.isDeleted = true;
     return this.#lane.run(async () => {
-      this.#history?.remove();
-      this.#history = undefined;
+      this.#rooting.removeHistory();
     });
   }
 
@@ -392,84 +373,6 @@ export class Volume implements VolumeApi {
     return this.#lane.run(() => {
       this.#checkAlive();
       return this.#o.gate.shared(work);
-    });
-  }
-
-  async #settleAll(): Promise<void> {
-    const { upstream } = this.#o;
-    const head = this.#head;
-    const io = {
-      tree: this.#io,
-      block: (name: Name, block: number) => upstream.block(name, block),
-    };
-    if (head.frozen.length === 0) head.freeze();
-    for (let layer = head.frozen.at(-1); layer !== undefined; layer = head.frozen.at(-1)) {
-      const settled = await settleOldest(head, io);
-      if (this.#history === undefined) continue;
-      for (const { first, count } of layer.zeroes.ranges()) {
-        this.#needsBase ||= count > historyZeroesMax;
-        const listed = this.#needsBase ? 0 : count;
-        for (let i = 0; i < listed; i++) this.#changed.set(first + i, zeroName);
-      }
-      for (const [block, name] of settled) this.#changed.set(block, name);
-    }
-  }
-
-  /** The content at some moment during the call becomes the durable root. */
-  async #checkpoint(): Promise<void> {
-    const head = this.#head;
-    // What an earlier failure left frozen goes first; then everything up to now.
-    if (head.frozen.length > 0) await this.#settleAll();
-    await this.#settleAll();
-    // Before the root moves on: after a crash nobody could tell these changes any more.
-    await this.#recordChanges(this.#o.clock.wallMs());
-    if (head.isRooted) return;
-    const from = head.active.isEmpty ? head.journal.nextSequence : head.active.fromSequence;
-    const tree = await applyChanges(this.#io, head.tree, head.names, head.zeroes);
-    await head.store.segments.syncLater();
-    this.#save(withTree(this.#document, tree, from));
-    head.tree = tree;
-    head.names = new Map();
-    head.zeroes.clear();
-    head.namesFrom = Number.POSITIVE_INFINITY;
-    this.#o.onRooted();
-  }
-
-  /** A history point: the changes since the last one, without a new tree. */
-  async #tick(): Promise<void> {
-    const history = this.#history;
-    if (history === undefined) return;
-    const head = this.#head;
-    const atMs = this.#o.clock.wallMs();
-    this.#lastTickMs = atMs;
-    await this.#settleAll();
-    await this.#recordChanges(atMs);
-    if (this.#needsBase || history.wantsBase) {
-      // The content may have moved on meanwhile; the base says so with a later time.
-      await this.#checkpoint();
-      history.appendBase(this.#o.clock.wallMs(), this.sizeBytes, head.tree);
-      await history.syncLater();
-      this.#changed.clear();
-      this.#needsBase = false;
-    } else if (head.names.size > namesMax) await this.#checkpoint();
-  }
-
-  async #recordChanges(atMs: number): Promise<void> {
-    const history = this.#history;
-    if (history === undefined || this.#needsBase || this.#changed.size === 0) return;
-    await this.#head.store.segments.syncLater();
-    history.append(atMs, this.sizeBytes, this.#changed);
-    this.#changed.clear();
-    await history.syncLater();
-  }
-
-  #openHistory(): void {
-    this.#history ??= new History({
-      disk: this.#o.disk,
-      path: `history/${this.id}.log`,
-      blockBytes: this.#document.blockBytes,
-      io: this.#io,
-      syncChunks: () => this.#head.store.segments.syncLater(),
     });
   }
 
