@@ -1,4 +1,4 @@
-/** Answers about the doors of volumes: NBD addresses, attachments, watching; the exports themselves. */
+/** Answers about the doors of volumes: NBD addresses, attachments, watching; and the exports. */
 import { apiVersion } from '../api/objects.ts';
 import type { BlockDevice } from '../base/ports.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';

@@ -60,7 +60,11 @@ export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
     'pool.scrub': async ({ pool }, { emit, signal }) => {
       const { name, api } = pools.pick(pool);
       const job = jobs.start({ type: 'Scrub', target: name }, async ({ progress }) => {
-        const report = await api.scrub(progress);
+        // The engine counts chunks; people think in bytes.
+        const { storedBytes } = api.status();
+        const report = await api.scrub((done, total) =>
+          progress(Math.round((storedBytes * done) / Math.max(1, total)), storedBytes),
+        );
         const { chunks, bytes, corrupt, repaired, affectedVolumes } = report;
         if (corrupt > repaired) {
           const note = `${corrupt - repaired} chunks of pool ${name} are corrupt`;
@@ -148,7 +152,7 @@ export function agentHandlers(parts: AgentParts): HandlersOf<'agent'> {
     'agent.status': async () => clusters.self(),
     'agent.metrics': async () => ({ text: await ports.metrics.text() }),
     'agent.doctor': async () => {
-      const findings = await doctorFindings(parts);
+      const findings = doctorFindings(parts);
       return {
         kind: 'Report',
         apiVersion,
@@ -175,8 +179,8 @@ export function agentHandlers(parts: AgentParts): HandlersOf<'agent'> {
   };
 }
 
-async function doctorFindings(parts: AgentParts): Promise<readonly Finding[]> {
-  const { clusters, pools, ports } = parts;
+function doctorFindings(parts: AgentParts): readonly Finding[] {
+  const { clusters, pools } = parts;
   const { health, reasons } = clusters.self().status;
   const results = { None: 'Passed', Yellow: 'Warning', Red: 'Failed' } as const;
   const findings: Finding[] = [
@@ -195,5 +199,5 @@ async function doctorFindings(parts: AgentParts): Promise<readonly Finding[]> {
       message: [phase, ...bad].join('; '),
     });
   }
-  return [...findings, ...(await ports.hostFindings())];
+  return findings;
 }

@@ -1,6 +1,5 @@
 /** What an agent needs beyond the engine and the peers; `src/host` implements it, tests fake it. */
 import type { Clock, Disk, Log, Metrics, Random } from '../base/ports.ts';
-import type { Finding } from '../api/objects.ts';
 import type { PoolApi } from '../volume/api.ts';
 
 /** An image or device opened for reading. Errors are `BadImage`. */
@@ -91,8 +90,6 @@ export interface AgentPorts {
   readonly home: Disk;
   readonly images: Images;
   readonly attacher: Attacher;
-  /** Checks of this host that only the agent's process can make. */
-  hostFindings(): Promise<readonly Finding[]>;
   /** Ends the process cleanly, some time after this call. */
   requestStop(): void;
 }

@@ -4,7 +4,8 @@ import { apiVersion, type ConditionView, type TeleportObject } from '../api/obje
 import type { Clock, Disk, Log, Metrics, Random } from '../base/ports.ts';
 import { formatMoment, formatRate } from '../base/units.ts';
 import type { Peer } from '../peer/peer.ts';
-import { TeleportManager, type TeleportRecord } from '../peer/teleports.ts';
+import type { TeleportRecord } from '../peer/teleport-record.ts';
+import { TeleportManager } from '../peer/teleports.ts';
 import { readDocument, replaceDocument } from '../volume/document.ts';
 import type { Events } from './events.ts';
 import type { Policies } from './policies.ts';

@@ -1,7 +1,7 @@
 /** Answers to `volume.*`: what people do with one volume at a time. */
 import { apiVersion, listOf, type VolumeObject } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
-import { formatMoment } from '../base/units.ts';
+import { exactSize, formatMoment } from '../base/units.ts';
 import type { Moment } from '../volume/api.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import { retentionView } from './policies.ts';
@@ -83,7 +83,7 @@ function lifeHandlers(parts: AgentParts): Pick<Plain, Life> {
     'volume.show': async ({ name }) => show(name),
     'volume.resize': async ({ name, sizeBytes, force }) => {
       await pools.locate(name).volume.resize(sizeBytes, { force: force === true });
-      tell(parts, 'Resized', name, `volume ${name} has ${sizeBytes} bytes now`);
+      tell(parts, 'Resized', name, `volume ${name} has ${exactSize(sizeBytes)} now`);
       return show(name);
     },
     'volume.delete': async ({ name, force }) => deleteVolume(parts, name, force === true),

@@ -143,7 +143,7 @@ function connectionOf({ spec, status }: ClusterObject): string {
   return status.connected ? 'yes' : 'no';
 }
 
-const pool: ColumnsFor<PoolObject> = (nowMs) => [
+const pool: ColumnsFor<PoolObject> = () => [
   name(),
   { header: 'PHASE', value: ({ status }) => status.phase },
   { header: 'ALLOCATED', value: ({ status }) => formatSize(status.allocatedBytes) },
@@ -158,7 +158,6 @@ const pool: ColumnsFor<PoolObject> = (nowMs) => [
   { header: 'JOURNAL', wide: true, value: ({ status }) => formatSize(status.journalBytes) },
   { header: 'VOLUMES', wide: true, value: ({ status }) => String(status.volumes) },
   { header: 'PATH', wide: true, value: ({ spec }) => spec.path },
-  age(nowMs),
 ];
 
 const policy: ColumnsFor<HistoryPolicyObject> = (nowMs) => [
@@ -204,12 +203,21 @@ const attachment: ColumnsFor<AttachmentObject> = () => [
   { header: 'HOW', wide: true, value: ({ status }) => status.how },
 ];
 
+/** A job that has not said how much there is has done nothing yet. */
+export function jobPercent({ status }: JobObject): string {
+  const { phase, doneBytes, totalBytes } = status;
+  if (phase === 'Succeeded') return '100%';
+  if (totalBytes === 0) return '0%';
+  const percent = percentOf(doneBytes, totalBytes);
+  return percent === '100%' ? '99%' : percent;
+}
+
 const job: ColumnsFor<JobObject> = (nowMs) => [
   name(),
   { header: 'TYPE', value: ({ spec }) => spec.type },
   { header: 'TARGET', value: ({ spec }) => spec.target },
   { header: 'PHASE', value: ({ status }) => status.phase },
-  { header: 'PROGRESS', value: ({ status }) => percentOf(status.doneBytes, status.totalBytes) },
+  { header: 'PROGRESS', value: jobPercent },
   { header: 'REASON', value: ({ status }) => status.reason },
   { header: 'DONE', wide: true, value: ({ status }) => formatBytes(status.doneBytes) },
   age(nowMs),

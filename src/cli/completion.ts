@@ -38,7 +38,7 @@ export async function completeWords(
   return `${lines.join('')}:${found.directive}\n`;
 }
 
-/** Where the words lead: the command, the arguments already given, an option waiting for a value. */
+/** Where the words lead: a command, its arguments so far, an option waiting for its value. */
 interface Position {
   readonly command: Command;
   readonly args: readonly string[];

@@ -33,6 +33,8 @@ export interface StartAgent {
   readonly capacityBytes?: number;
   readonly cacheBytes?: number;
   readonly listen?: string;
+  /** What peers are told, where it differs from `listen`: behind address translation, say. */
+  readonly advertise?: string;
   readonly bytesPerSecond?: number;
 }
 
@@ -65,7 +67,14 @@ export interface CliPorts {
   readonly version: string;
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
-  runDemo(args: readonly string[]): Promise<number>;
+  runDemo(options: DemoOptions): Promise<number>;
+}
+
+export interface DemoOptions {
+  /** Leave the clusters running until Ctrl-C when the story is over. */
+  readonly keep: boolean;
+  /** Use no mount, also where there could be one. */
+  readonly unprivileged: boolean;
 }
 
 export interface HostFinding {

@@ -5,7 +5,7 @@
 import type { JobObject, TeleportObject } from '../api/objects.ts';
 import type { Clock } from '../base/ports.ts';
 import { formatAge, formatBytes, formatMoment, formatRate } from '../base/units.ts';
-import { etaOf, percentOf, teleportPercent, trouble } from './columns.ts';
+import { jobPercent, teleportPercent, trouble } from './columns.ts';
 import type { Terminal } from './ports.ts';
 
 export interface Lane {
@@ -51,7 +51,7 @@ export function jobView(job: JobObject, bytesPerSecond: number): ProgressView {
   return {
     title: `${job.spec.type} ${job.spec.target}`,
     phase,
-    percent: percentOf(doneBytes, totalBytes),
+    percent: jobPercent(job),
     doneBytes,
     totalBytes,
     bytesPerSecond,
@@ -69,7 +69,7 @@ export function renderBar(view: ProgressView, columns: number): readonly string[
     view.percent.padStart(4),
     `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
     ...(view.bytesPerSecond > 0 ? [formatRate(view.bytesPerSecond)] : []),
-    ...(view.etaMs !== undefined && view.percent !== '100%' ? [`${etaOf(view.etaMs)} left`] : []),
+    ...(hasEta(view) ? [`${formatAge(view.etaMs)} left`] : []),
   ].join('  ');
   const title = `${view.title}  ${view.phase}`;
   const barWidth = Math.min(barWidthMax, columns - title.length - facts.length - 6);
@@ -78,6 +78,10 @@ export function renderBar(view: ProgressView, columns: number): readonly string[
   if (view.lanes.length > 0) lines.push(`  ${lanesOf(view.lanes)}`);
   if (view.trouble !== undefined) lines.push(`  trouble: ${view.trouble}`);
   return lines.map((line) => (line.length < columns ? line : line.slice(0, columns - 1)));
+}
+
+function hasEta(view: ProgressView): view is ProgressView & { readonly etaMs: number } {
+  return view.etaMs !== undefined && view.percent !== '100%';
 }
 
 function barOf(view: ProgressView, width: number): string {
@@ -97,7 +101,7 @@ export function renderLine(view: ProgressView, nowMs: number): string {
     `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
     ...view.lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`),
     ...(view.bytesPerSecond > 0 ? [formatRate(view.bytesPerSecond)] : []),
-    ...(view.etaMs === undefined ? [] : [`${formatAge(view.etaMs)} left`]),
+    ...(hasEta(view) ? [`${formatAge(view.etaMs)} left`] : []),
     ...(view.trouble === undefined ? [] : [`trouble: ${view.trouble}`]),
   ];
   return parts.join(', ').replace(', ', ' ');

@@ -5,18 +5,18 @@ import { startAgent, type Agent } from '../agent/agent.ts';
 import { serveControl } from '../agent/control.ts';
 import type { AgentInfo, AgentPorts, OpenPool } from '../agent/ports.ts';
 import { toWireError } from '../api/wire.ts';
-import { asTransshipError, AssertionFailure } from '../base/errors.ts';
+import { asTransshipError, AssertionFailure, fail } from '../base/errors.ts';
 import { checkName } from '../base/names.ts';
 import { exitCodeOf } from '../base/reasons.ts';
 import type { StartAgent } from '../cli/ports.ts';
 import { openCloud } from '../peer/cloud.ts';
+import { checkAddress } from '../peer/registry.ts';
 import { openPool } from '../volume/pool.ts';
 import { type AgentPaths, agentPaths } from './agent-paths.ts';
 import { createAttacher } from './attacher.ts';
 import { createClock } from './clock.ts';
 import { type HttpServer, serveControlSocket, serveMetrics } from './control-server.ts';
 import { createDisk } from './disk.ts';
-import { hostFindings } from './host-checks.ts';
 import { openIdentity } from './identity.ts';
 import { createImages } from './images.ts';
 import { createLog } from './log.ts';
@@ -106,6 +106,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const settings = mergeSettings(readSettings(paths), start);
   const { host, port } = parseListen(settings.listen ?? '127.0.0.1:0');
+  checkAdvertised(host, settings.advertise);
   const clock = createClock();
   const metrics = createMetrics();
   const late: { agent?: Agent } = {};
@@ -116,18 +117,18 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   });
   undo.push(() => metricsServer.close());
   const identity = openIdentity(paths.directory, start.name);
-  const place = { host, port: port === 0 ? 0 : port, peerPort: settings.peerPort ?? 0 };
-  let listening: PeerListener | undefined;
+  const place = { host, port, peerPort: settings.peerPort ?? 0 };
+  const listening: { at?: PeerListener } = {};
   const self = {
     id: identity.id,
     name: identity.name,
     fingerprint: identity.fingerprint,
     agentVersion: version,
     capabilities: [],
-    addresses: () => (listening === undefined ? [] : [addressOf(host, listening.port)]),
+    addresses: () => (listening.at === undefined ? [] : [addressOf(host, listening.at.port)]),
   };
   const info = infoOf({ paths, version, cluster: start.name, metricsPort: metricsServer.port! });
-  const ports = portsOf(paths, home, shared);
+  const ports = portsOf(paths, shared);
   const agent = await startAgent({
     info,
     ports,
@@ -141,12 +142,20 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   late.agent = agent;
   undo.push(() => agent.close());
   limitRates(agent, settings.bytesPerSecond);
-  listening = await listenToPeers(agent, identity, place, wiring);
+  listening.at = await listenToPeers(agent, identity, place, wiring);
   await openDoors(agent, paths, shared);
-  const peerPort = listening.port;
+  const peerPort = listening.at.port;
   writeSettings(paths, { ...settings, peerPort, metricsPort: metricsServer.port! });
   fs.writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
   undo.push(() => fs.rmSync(paths.pid, { force: true }));
+}
+
+/** A token with an address nobody can come to would be found out at the other side, late. */
+function checkAdvertised(host: string, advertised: string | undefined): void {
+  if (advertised !== undefined) checkAddress(advertised);
+  else if (host === '0.0.0.0' || host === '::') {
+    fail('BadArgument', `peers cannot come to ${host}: say where with --advertise HOST:PORT`);
+  }
 }
 
 interface Shared extends Wiring {
@@ -215,7 +224,7 @@ function infoOf(from: {
   };
 }
 
-function portsOf(paths: AgentPaths, home: string, shared: Shared): AgentPorts {
+function portsOf(paths: AgentPaths, shared: Shared): AgentPorts {
   const { clock, log, metrics, requestStop } = shared;
   return {
     clock,
@@ -225,7 +234,6 @@ function portsOf(paths: AgentPaths, home: string, shared: Shared): AgentPorts {
     home: createDisk(paths.directory),
     images: createImages(paths.directory),
     attacher: createAttacher(paths.directory),
-    hostFindings: () => hostFindings(home),
     // The answer to the request that asked for it goes out first.
     requestStop: () => void setImmediate(requestStop),
   };

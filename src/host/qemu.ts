@@ -121,7 +121,7 @@ async function serveImage(image: QemuImage, extra: readonly string[]): Promise<S
     return {
       client,
       close: async () => {
-        await client.disconnect();
+        client.disconnect();
         await ended;
         fs.rmSync(socketPath, { force: true });
       },

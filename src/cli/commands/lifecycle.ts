@@ -14,6 +14,7 @@ interface UpOptions extends RateOption {
   readonly capacity?: number;
   readonly cacheSize?: number;
   readonly listen?: string;
+  readonly advertise?: string;
   readonly detach?: boolean;
 }
 
@@ -37,6 +38,7 @@ function up(registry: Registry, program: Command): void {
       option('--capacity <size>', 'use at most this much of the disk', { parse: parseSize }),
       option('--cache-size <size>', 'of the cache of uncompressed blocks', { parse: parseSize }),
       option('--listen <host:port>', 'where peers reach it (default: a free port of 127.0.0.1)'),
+      option('--advertise <host:port>', 'what peers are told, where it is not --listen'),
       shared.rate(),
       option('-d, --detach', 'leave them running in the background and return'),
     ],
@@ -49,8 +51,10 @@ function up(registry: Registry, program: Command): void {
     run: async (cli, args, options) => {
       const names = args.length === 0 ? ['local'] : args.map((name) => checkName(name, 'cluster'));
       if (new Set(names).size < names.length) fail('BadArgument', 'a name is given twice');
-      if (names.length > 1 && (options.pool !== undefined || options.listen !== undefined)) {
-        fail('BadArgument', '--pool and --listen are for one cluster; start them one by one');
+      const single = ['pool', 'listen', 'advertise'] as const;
+      const used = single.find((name) => options[name] !== undefined);
+      if (names.length > 1 && used !== undefined) {
+        fail('BadArgument', `--${used} is for one cluster; start them one by one`);
       }
       const started: string[] = [];
       try {
@@ -79,6 +83,7 @@ function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
     ...given('capacityBytes', options.capacity),
     ...given('cacheBytes', options.cacheSize),
     ...given('listen', options.listen),
+    ...given('advertise', options.advertise),
     ...given('bytesPerSecond', options.rate?.bytesPerSecond),
   };
 }

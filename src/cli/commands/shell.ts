@@ -1,17 +1,26 @@
 import type { Command } from 'commander';
 import { apiVersion } from '../../api/objects.ts';
 import { fail } from '../../base/errors.ts';
-import { add, type Registry } from '../command.ts';
+import { add, option, type Registry } from '../command.ts';
 import { completionScript, shells } from '../completion.ts';
+
+interface DemoFlags {
+  readonly keep?: boolean;
+  readonly unprivileged?: boolean;
+}
 
 /** demo, completion, version. */
 export function shellCommands(registry: Registry, program: Command): void {
-  add<Record<string, never>>(registry, program, {
+  add<DemoFlags>(registry, program, {
     name: 'demo',
-    about: 'the story, end to end, on this machine',
-    args: [['[arguments...]', 'for the demo']],
-    run: async (cli, args) => cli.ports.runDemo(args),
-  }).allowUnknownOption();
+    about: 'the story, end to end, on this machine: every claim it prints is checked',
+    options: [
+      option('--keep', 'then leave the clusters to look around in, until Ctrl-C'),
+      option('--unprivileged', 'mount nothing, also where that is possible'),
+    ],
+    run: async (cli, _args, { keep, unprivileged }) =>
+      cli.ports.runDemo({ keep: keep === true, unprivileged: unprivileged === true }),
+  });
   completion(registry, program);
   add<Record<string, never>>(registry, program, {
     name: 'version',
