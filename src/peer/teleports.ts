@@ -3,69 +3,24 @@
  * restarts and lost links. A teleport's truth is the origin in the volume's document; the record
  * adds what people ask.
  */
-import { asTransshipError, fail, TransshipError } from '../base/errors.ts';
+import { asTransshipError, fail, type TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
-import type { Clock, Log, Metrics, Random, Timer } from '../base/ports.ts';
+import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { HistoryPolicy, PoolApi, VolumeApi, VolumeOrigin } from '../volume/api.ts';
 import { nameHex } from '../volume/name.ts';
 import type { LeaseGrant } from '../volume/types.ts';
-import { fill, type FillProgress } from './filler.ts';
 import type { Peer } from './peer.ts';
-import type { PeerSource } from './source.ts';
+import { noProgress, type TeleportRecord } from './teleport-record.ts';
+import { TeleportRun } from './teleport-run.ts';
 
-/** How long the filler waits before it asks again for what the source did not give. */
-const askAgainMs = 2000;
 const releaseAgainMs = 10_000;
 const finishedMax = 200;
-/** The rate shown is over about this long. */
-const rateWindowMs = 5000;
-
-export type TeleportPhase = 'Initializing' | 'Accessible' | 'Available' | 'Canceled' | 'Failed';
-
-/** What survives a restart. */
-export interface TeleportRecord {
-  readonly name: string;
-  readonly cluster: string;
-  readonly sourceVolume: string;
-  readonly volume: string;
-  readonly pool: string;
-  readonly policyName: string;
-  readonly thin: boolean;
-  readonly atMs?: number;
-  readonly snapshot?: string;
-  readonly bytesPerSecond?: number;
-  readonly leaseId?: string;
-  readonly root?: string;
-  readonly phase: TeleportPhase;
-  readonly startedMs: number;
-  /** Milliseconds from the request to `Accessible`, on the monotonic clock. */
-  readonly accessibleAfterMs?: number;
-  readonly accessibleMs?: number;
-  readonly finishedMs?: number;
-  readonly reason?: string;
-  readonly message?: string;
-  /** The source may still hold the lease and has to be told. */
-  readonly releasing?: boolean;
-  readonly progress: TeleportProgress;
-}
-
-export interface TeleportProgress {
-  /** Blocks that are not holes, uncompressed. */
-  readonly totalBytes: number;
-  readonly presentBytes: number;
-  readonly demandBytes: number;
-  readonly backgroundBytes: number;
-  readonly missingBytes: number;
-  /** Compressed bytes of chunks that travelled. */
-  readonly wireBytes: number;
-  readonly bytesPerSecond: number;
-  readonly etaMs?: number;
-}
 
 export interface TeleportRequest {
   readonly cluster: string;
   readonly volume: string;
+  /** Of the volume here. */
   readonly name: string;
   readonly pool: string;
   readonly policy: HistoryPolicy;
@@ -90,36 +45,11 @@ export interface TeleportsOptions {
   readonly onChange?: (record: TeleportRecord) => void;
 }
 
-const noProgress: TeleportProgress = {
-  totalBytes: 0,
-  presentBytes: 0,
-  demandBytes: 0,
-  backgroundBytes: 0,
-  missingBytes: 0,
-  wireBytes: 0,
-  bytesPerSecond: 0,
-};
-
-/** One teleport at work. */
-interface Run {
-  readonly teleport: string;
-  readonly origin: VolumeOrigin;
-  readonly source: PeerSource;
-  readonly stopListening: () => void;
-  renewal: Timer | undefined;
-  filling: boolean;
-  stopped: boolean;
-  demandBlocks: number;
-  demandBytes: number;
-  walked: FillProgress;
-  rateFrom: { atMs: number; bytes: number };
-  rate: number;
-}
-
 export class TeleportManager {
   readonly #o: TeleportsOptions;
   readonly #records = new Map<string, TeleportRecord>();
-  readonly #runs = new Map<string, Run>();
+  /** By lease: clones of an arriving volume share it. */
+  readonly #runs = new Map<string, TeleportRun>();
   #closed = false;
 
   constructor(options: TeleportsOptions) {
@@ -150,12 +80,14 @@ export class TeleportManager {
     return [...this.#records.values()].map((record) => this.#withProgress(record));
   }
 
+  /** By its own name, or the latest to a volume of this name. */
   find(name: string): TeleportRecord | undefined {
     const byName = this.#records.get(name);
     const record = byName ?? [...this.#records.values()].findLast((one) => one.volume === name);
     return record === undefined ? undefined : this.#withProgress(record);
   }
 
+  /** Resolves when the volume is `Accessible`. A refusal has changed nothing. */
   async start(request: TeleportRequest): Promise<TeleportRecord> {
     const { clock, random } = this.#o;
     checkName(request.name, 'volume');
@@ -165,38 +97,24 @@ export class TeleportManager {
     const began = clock.monotonicMs();
     const name = `${request.name}-${Buffer.from(random.bytes(3)).toString('hex')}`;
     const { policy: _policy, name: volume, volume: sourceVolume, ...rest } = request;
-    this.#put({
-      ...rest,
-      name,
-      volume,
-      sourceVolume,
-      phase: 'Initializing',
-      startedMs: clock.wallMs(),
-      progress: noProgress,
-    });
+    const startedMs = clock.wallMs();
+    const what = { ...rest, name, volume, sourceVolume, startedMs };
+    this.#put({ ...what, phase: 'Initializing', progress: noProgress });
     let grant: LeaseGrant | undefined;
     try {
-      grant = await peer.grantLease({
-        volume: request.volume,
-        holder: `${this.#o.cluster}/${request.name}`,
-        lifeMs: limits.leaseMs,
-        ...(request.atMs === undefined ? {} : { atMs: request.atMs }),
-        ...(request.snapshot === undefined ? {} : { snapshot: request.snapshot }),
-      });
+      grant = await this.#lease(peer, request);
       this.#update(name, { leaseId: grant.leaseId, root: nameHex(grant.version.root) });
-      await this.#create(pool, request, name, grant, peer);
+      await this.#create({ pool, request, teleport: name, grant, peer });
     } catch (error) {
       const problem = asTransshipError(error);
       const { reason, message } = problem;
-      const finishedMs = clock.wallMs();
-      this.#update(name, { phase: 'Failed', reason, message, finishedMs });
+      this.#update(name, { phase: 'Failed', reason, message, finishedMs: clock.wallMs() });
       if (grant !== undefined) this.#releaseLease(name);
       throw problem;
     }
     const accessibleAfterMs = clock.monotonicMs() - began;
     this.#update(name, { phase: 'Accessible', accessibleAfterMs, accessibleMs: clock.wallMs() });
-    const run = this.#runs.get(grant.leaseId);
-    if (run !== undefined && !request.thin) this.#fill(run, grant.recentUse);
+    if (!request.thin) this.#runs.get(grant.leaseId)?.fill(grant.recentUse);
     return this.#require(name);
   }
 
@@ -214,7 +132,7 @@ export class TeleportManager {
       const { origin } = volume.status();
       if (origin?.thin === true) await volume.setOrigin({ ...origin, thin: false }, run.source);
     }
-    this.#fill(run, []);
+    run.fill([]);
     return this.#require(record.name);
   }
 
@@ -233,76 +151,76 @@ export class TeleportManager {
     return this.#require(record.name);
   }
 
+  /** 0 for a volume that is all here. */
   missingBytes(volume: string): number {
-    for (const { api } of this.#o.pools()) {
-      for (const one of api.volumes()) {
-        const { origin } = one.status();
-        if (one.name !== volume || origin === undefined) continue;
-        const run = this.#runs.get(origin.leaseId);
-        return run === undefined
-          ? origin.allocatedBlocks * origin.blockBytes
-          : this.#progress(run).missingBytes;
-      }
+    for (const one of this.#volumes()) {
+      const { origin } = one.status();
+      if (one.name !== volume || origin === undefined) continue;
+      const run = this.#runs.get(origin.leaseId);
+      return run?.progress().missingBytes ?? origin.allocatedBlocks * origin.blockBytes;
     }
     return 0;
   }
 
+  /** Names of teleports that cannot finish without this peer. */
   dependingOn(cluster: string): readonly string[] {
-    return this.list()
+    return [...this.#records.values()]
       .filter((record) => record.cluster === cluster && record.phase === 'Accessible')
       .map((record) => record.name);
   }
 
-  /** Called by the pool for every fetch that a reader waited for. */
+  /** The pool tells of every fetch that a reader waited for. */
   noteDemand(volume: string, fetch: { readonly chunks: number; readonly bytes: number }): void {
-    for (const run of this.#runs.values()) {
-      if (run.origin.volume === volume || this.#isOf(run, volume)) {
-        run.demandBlocks += fetch.chunks;
-        run.demandBytes += fetch.bytes;
-      }
-    }
+    const leaseId = this.#volumes()
+      .find((one) => one.name === volume)
+      ?.status().origin?.leaseId;
+    if (leaseId !== undefined) this.#runs.get(leaseId)?.noteDemand(fetch);
   }
 
   async close(): Promise<void> {
+    this.#save();
     this.#closed = true;
     for (const leaseId of [...this.#runs.keys()]) this.#stop(leaseId);
-    this.#save();
   }
 
-  async #create(
-    pool: PoolApi,
-    request: TeleportRequest,
-    teleport: string,
-    grant: LeaseGrant,
-    peer: Peer,
-  ): Promise<void> {
-    const { version, leaseId } = grant;
-    const origin: VolumeOrigin = {
-      cluster: request.cluster,
+  #lease(peer: Peer, request: TeleportRequest): Promise<LeaseGrant> {
+    const { atMs, snapshot } = request;
+    return peer.grantLease({
       volume: request.volume,
-      leaseId,
-      root: nameHex(version.root),
-      sizeBytes: version.sizeBytes,
-      blockBytes: version.blockBytes,
-      allocatedBlocks: version.allocatedBlocks,
-      thin: request.thin,
-      teleport,
-    };
-    const run = this.#begin(origin, peer, request.bytesPerSecond);
+      holder: `${this.#o.cluster}/${request.name}`,
+      lifeMs: limits.leaseMs,
+      ...(atMs === undefined ? {} : { atMs }),
+      ...(snapshot === undefined ? {} : { snapshot }),
+    });
+  }
+
+  async #create(what: {
+    readonly pool: PoolApi;
+    readonly request: TeleportRequest;
+    readonly teleport: string;
+    readonly grant: LeaseGrant;
+    readonly peer: Peer;
+  }): Promise<void> {
+    const { pool, request, teleport, peer } = what;
+    const { version, leaseId } = what.grant;
+    const { sizeBytes, blockBytes, allocatedBlocks } = version;
+    const { name, policy, thin, cluster, volume, bytesPerSecond } = request;
+    const root = nameHex(version.root);
+    const shape = { root, sizeBytes, blockBytes, allocatedBlocks };
+    const origin: VolumeOrigin = { cluster, volume, leaseId, ...shape, thin, teleport };
+    const run = this.#begin(origin, peer, bytesPerSecond);
     try {
-      const { name, policy } = request;
       await pool.createFromVersion({ name, version, policy, origin, source: run.source });
     } catch (error) {
       this.#stop(leaseId);
       throw error;
     }
-    this.#showLink(run, peer);
+    this.#showLink(run);
   }
 
   async #takeUp(pool: string, volume: VolumeApi, origin: VolumeOrigin): Promise<void> {
-    let run = this.#runs.get(origin.leaseId);
     const known = this.#records.get(origin.teleport);
-    if (known === undefined || known.phase !== 'Accessible') {
+    if (known?.phase !== 'Accessible') {
       this.#records.set(origin.teleport, {
         name: origin.teleport,
         cluster: origin.cluster,
@@ -320,89 +238,37 @@ export class TeleportManager {
     }
     try {
       const peer = this.#o.peer(origin.cluster);
-      run ??= this.#begin(origin, peer, known?.bytesPerSecond);
+      const run =
+        this.#runs.get(origin.leaseId) ?? this.#begin(origin, peer, known?.bytesPerSecond);
       await volume.setOrigin(origin, run.source);
-      this.#showLink(run, peer);
-      if (!origin.thin) this.#fill(run, []);
+      this.#showLink(run);
+      if (!origin.thin) run.fill([]);
     } catch (error) {
-      this.#sourceLost(origin, asTransshipError(error));
+      this.#trouble(origin, asTransshipError(error));
     }
   }
 
-  #begin(origin: VolumeOrigin, peer: Peer, bytesPerSecond: number | undefined): Run {
+  #begin(origin: VolumeOrigin, peer: Peer, bytesPerSecond: number | undefined): TeleportRun {
     if (bytesPerSecond !== undefined) peer.setRates({ incoming: bytesPerSecond });
-    const run: Run = {
-      teleport: origin.teleport,
+    const { leaseId } = origin;
+    const run = new TeleportRun({
+      clock: this.#o.clock,
       origin,
-      source: peer.sourceFor({ leaseId: origin.leaseId }),
-      stopListening: peer.onState(() => this.#showLink(run, peer)),
-      renewal: undefined,
-      filling: false,
-      stopped: false,
-      demandBlocks: 0,
-      demandBytes: 0,
-      walked: { coveredBlocks: 0, presentBlocks: 0, fetchedChunks: 0, fetchedBytes: 0 },
-      rateFrom: { atMs: this.#o.clock.monotonicMs(), bytes: 0 },
-      rate: 0,
-    };
-    this.#runs.set(origin.leaseId, run);
-    this.#renewLater(run, peer);
+      peer,
+      pool: () => this.#poolOf(leaseId),
+      onLink: (one) => this.#showLink(one),
+      onProgress: (one) => this.#changed(one.origin.teleport),
+      onTrouble: (one, problem) => this.#trouble(one.origin, problem),
+      onComplete: (one) => this.#complete(one),
+    });
+    this.#runs.set(leaseId, run);
     return run;
   }
 
-  #renewLater(run: Run, peer: Peer): void {
-    run.renewal = this.#o.clock.after(limits.leaseRenewMs, () => {
-      if (run.stopped) return;
-      peer
-        .renewLease(run.origin.leaseId, limits.leaseMs)
-        .catch((error: unknown) => {
-          const problem = asTransshipError(error);
-          if (problem.reason === 'NotFound') this.#sourceLost(run.origin, problem);
-        })
-        .finally(() => this.#renewLater(run, peer));
-    });
-  }
-
-  #fill(run: Run, recentUse: LeaseGrant['recentUse']): void {
-    if (run.filling || run.stopped) return;
-    run.filling = true;
-    const pool = this.#poolOf(run.origin.leaseId);
-    if (pool === undefined) return;
-    fill({
-      pool,
-      source: run.source,
-      origin: run.origin,
-      recentUse,
-      onProgress: (progress) => this.#noteProgress(run, progress),
-      stopped: () => run.stopped,
-      pause: () => this.#pause(askAgainMs),
-    })
-      .then(async (complete) => {
-        run.filling = false;
-        if (complete) await this.#complete(run);
-      })
-      .catch((error: unknown) => {
-        run.filling = false;
-        if (!run.stopped) this.#fillFailed(run, asTransshipError(error));
-      });
-  }
-
-  #fillFailed(run: Run, problem: TransshipError): void {
-    this.#o.log.log('warn', 'the background fetch stopped', {
-      teleport: run.teleport,
-      reason: problem.reason,
-      problem: problem.message,
-    });
-    this.#sourceLost(run.origin, problem);
-    if (problem.reason === 'SourceGone') return;
-    void this.#pause(askAgainMs).then(() => {
-      if (!run.stopped) this.#fill(run, []);
-    });
-  }
-
   /** Nothing is missing: the volumes stand alone, and the source may forget. */
-  async #complete(run: Run): Promise<void> {
-    for (const volume of this.#volumesOf(run.origin.leaseId)) {
+  async #complete(run: TeleportRun): Promise<void> {
+    const { leaseId, teleport } = run.origin;
+    for (const volume of this.#volumesOf(leaseId)) {
       await volume.setOrigin(undefined, undefined);
       volume.setCondition({
         type: 'SourceConnected',
@@ -411,27 +277,29 @@ export class TeleportManager {
         message: 'all data is here; the source is not needed any more',
       });
     }
-    const progress = { ...this.#progress(run), missingBytes: 0, bytesPerSecond: 0 };
-    this.#stop(run.origin.leaseId);
-    const finishedMs = this.#o.clock.wallMs();
-    this.#update(run.teleport, { phase: 'Available', finishedMs, progress });
+    const progress = { ...run.progress(), missingBytes: 0, bytesPerSecond: 0 };
+    this.#stop(leaseId);
+    this.#update(teleport, {
+      phase: 'Available',
+      finishedMs: this.#o.clock.wallMs(),
+      progress,
+    });
     this.#o.metrics.add('transship_teleport_deduplicated_bytes_total', progress.presentBytes);
-    this.#releaseLease(run.teleport);
+    this.#releaseLease(teleport);
   }
 
   /** Tells the source, again and again, until it heard or the lease has ended anyway. */
   #releaseLease(name: string): void {
-    const record = this.#records.get(name);
-    if (record?.leaseId === undefined) return;
+    const { cluster, leaseId } = this.#require(name);
+    if (leaseId === undefined) return;
     this.#update(name, { releasing: true });
     const attempt = async (): Promise<void> => {
-      if (this.#closed || record.leaseId === undefined) return;
+      if (this.#closed) return;
       try {
-        await this.#o.peer(record.cluster).releaseLease(record.leaseId);
+        await this.#o.peer(cluster).releaseLease(leaseId);
         this.#update(name, { releasing: false });
       } catch (error) {
-        const { retryable } = asTransshipError(error);
-        if (!retryable) this.#update(name, { releasing: false });
+        if (!asTransshipError(error).retryable) this.#update(name, { releasing: false });
         else this.#o.clock.after(releaseAgainMs, () => void attempt());
       }
     };
@@ -439,88 +307,48 @@ export class TeleportManager {
   }
 
   #stop(leaseId: string): void {
-    const run = this.#runs.get(leaseId);
-    if (run === undefined) return;
-    run.stopped = true;
-    run.renewal?.cancel();
-    run.stopListening();
-    run.source.close();
+    this.#runs.get(leaseId)?.stop();
     this.#runs.delete(leaseId);
   }
 
-  #showLink(run: Run, peer: Peer): void {
-    const { connected, lastError } = peer.status();
-    for (const volume of this.#volumesOf(run.origin.leaseId)) {
+  #showLink(run: TeleportRun): void {
+    const { connected, problem } = run.link();
+    const { cluster, leaseId, teleport } = run.origin;
+    for (const volume of this.#volumesOf(leaseId)) {
       volume.setCondition({
         type: 'SourceConnected',
         status: connected ? 'True' : 'False',
         reason: connected ? 'Connected' : 'SourceUnreachable',
         message: connected
-          ? `reads what is missing from ${run.origin.cluster}`
-          : `no link to ${run.origin.cluster}: ${lastError?.message ?? 'not connected yet'}`,
+          ? `reads what is missing from ${cluster}`
+          : `no link to ${cluster}: ${problem}`,
       });
     }
-    const record = this.#records.get(run.teleport);
-    if (record !== undefined) this.#o.onChange?.(this.#withProgress(record));
+    this.#changed(teleport);
   }
 
-  #sourceLost(origin: VolumeOrigin, problem: TransshipError): void {
-    for (const volume of this.#volumesOf(origin.leaseId)) {
-      volume.setCondition({
-        type: 'SourceConnected',
-        status: 'False',
-        reason: problem.reason,
-        message: problem.message,
-      });
-    }
+  #trouble(origin: VolumeOrigin, problem: TransshipError): void {
     const { reason, message } = problem;
-    if (this.#records.has(origin.teleport)) this.#update(origin.teleport, { reason, message });
-  }
-
-  #noteProgress(run: Run, walked: FillProgress): void {
-    run.walked = walked;
-    const nowMs = this.#o.clock.monotonicMs();
-    const elapsed = nowMs - run.rateFrom.atMs;
-    if (elapsed >= rateWindowMs / 10) {
-      const bytes = walked.fetchedChunks * run.origin.blockBytes;
-      const rate = ((bytes - run.rateFrom.bytes) * 1000) / elapsed;
-      const weight = Math.min(1, elapsed / rateWindowMs);
-      run.rate = run.rate === 0 ? rate : run.rate * (1 - weight) + rate * weight;
-      run.rateFrom = { atMs: nowMs, bytes };
-      const record = this.#records.get(run.teleport);
-      if (record !== undefined) this.#o.onChange?.(this.#withProgress(record));
+    const { teleport, leaseId } = origin;
+    this.#o.log.log('warn', 'a teleport is in trouble', { teleport, reason, problem: message });
+    for (const volume of this.#volumesOf(leaseId)) {
+      volume.setCondition({ type: 'SourceConnected', status: 'False', reason, message });
     }
-  }
-
-  #progress(run: Run): TeleportProgress {
-    const { origin, walked, demandBlocks, demandBytes, rate } = run;
-    const bytes = (blocks: number): number => blocks * origin.blockBytes;
-    const covered = Math.max(walked.coveredBlocks, demandBlocks);
-    const missing = Math.max(0, origin.allocatedBlocks - covered);
-    const present = Math.max(0, walked.presentBlocks - demandBlocks);
-    return {
-      totalBytes: bytes(origin.allocatedBlocks),
-      presentBytes: bytes(present),
-      demandBytes: bytes(demandBlocks),
-      backgroundBytes: bytes(Math.min(walked.fetchedChunks, origin.allocatedBlocks)),
-      missingBytes: bytes(missing),
-      wireBytes: walked.fetchedBytes + demandBytes,
-      bytesPerSecond: rate,
-      ...(rate > 0 ? { etaMs: (bytes(missing) / rate) * 1000 } : {}),
-    };
+    this.#update(teleport, { reason, message });
   }
 
   #withProgress(record: TeleportRecord): TeleportRecord {
     const run = record.leaseId === undefined ? undefined : this.#runs.get(record.leaseId);
     if (run === undefined || record.phase !== 'Accessible') return record;
-    return { ...record, progress: this.#progress(run) };
+    return { ...record, progress: run.progress() };
+  }
+
+  #volumes(): VolumeApi[] {
+    return this.#o.pools().flatMap(({ api }) => [...api.volumes()]);
   }
 
   #volumesOf(leaseId: string): VolumeApi[] {
-    return this.#o
-      .pools()
-      .flatMap(({ api }) => api.volumes())
-      .filter((volume) => volume.status().origin?.leaseId === leaseId);
+    return this.#volumes().filter((volume) => volume.status().origin?.leaseId === leaseId);
   }
 
   #poolOf(leaseId: string): PoolApi | undefined {
@@ -529,18 +357,13 @@ export class TeleportManager {
     })?.api;
   }
 
-  #isOf(run: Run, volume: string): boolean {
-    return this.#volumesOf(run.origin.leaseId).some((one) => one.name === volume);
-  }
-
   #pool(name: string): PoolApi {
     const found = this.#o.pools().find((pool) => pool.name === name);
-    if (found === undefined) fail('NotFound', `no pool ${name}`);
-    return found.api;
+    return found?.api ?? fail('NotFound', `no pool ${name}`);
   }
 
   #checkFree(name: string): void {
-    const taken = this.#o.pools().some(({ api }) => api.volumes().some((v) => v.name === name));
+    const taken = this.#volumes().some((volume) => volume.name === name);
     if (taken) fail('AlreadyExists', `volume ${name} exists here already; use --name for another`);
   }
 
@@ -555,7 +378,7 @@ export class TeleportManager {
       this.#records.delete(old.name);
     }
     this.#save();
-    this.#o.onChange?.(this.#withProgress(record));
+    this.#changed(record.name);
   }
 
   #update(name: string, change: Partial<TeleportRecord>): void {
@@ -563,13 +386,13 @@ export class TeleportManager {
     if (record !== undefined) this.#put({ ...record, ...change });
   }
 
-  #save(): void {
-    this.#o.save([...this.#records.values()]);
+  #changed(name: string): void {
+    const record = this.#records.get(name);
+    if (record !== undefined) this.#o.onChange?.(this.#withProgress(record));
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#o.clock.after(ms, resolve);
-    });
+  #save(): void {
+    if (this.#closed) return;
+    this.#o.save([...this.#records.values()].map((record) => this.#withProgress(record)));
   }
 }

@@ -1,0 +1,53 @@
+/** What is remembered of a teleport, also over restarts. */
+
+export type TeleportPhase = 'Initializing' | 'Accessible' | 'Available' | 'Canceled' | 'Failed';
+
+/** What survives a restart. */
+export interface TeleportRecord {
+  readonly name: string;
+  readonly cluster: string;
+  readonly sourceVolume: string;
+  readonly volume: string;
+  readonly pool: string;
+  readonly policyName: string;
+  readonly thin: boolean;
+  readonly atMs?: number;
+  readonly snapshot?: string;
+  readonly bytesPerSecond?: number;
+  readonly leaseId?: string;
+  readonly root?: string;
+  readonly phase: TeleportPhase;
+  readonly startedMs: number;
+  /** Milliseconds from the request to `Accessible`, on the monotonic clock. */
+  readonly accessibleAfterMs?: number;
+  readonly accessibleMs?: number;
+  readonly finishedMs?: number;
+  readonly reason?: string;
+  readonly message?: string;
+  /** The source may still hold the lease and has to be told. */
+  readonly releasing?: boolean;
+  readonly progress: TeleportProgress;
+}
+
+export interface TeleportProgress {
+  /** Blocks that are not holes, uncompressed. */
+  readonly totalBytes: number;
+  readonly presentBytes: number;
+  readonly demandBytes: number;
+  readonly backgroundBytes: number;
+  readonly missingBytes: number;
+  /** Compressed bytes of chunks that travelled. */
+  readonly wireBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaMs?: number;
+}
+
+export const noProgress: TeleportProgress = {
+  totalBytes: 0,
+  presentBytes: 0,
+  demandBytes: 0,
+  backgroundBytes: 0,
+  missingBytes: 0,
+  wireBytes: 0,
+  bytesPerSecond: 0,
+};
