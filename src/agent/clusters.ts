@@ -92,7 +92,7 @@ export class Clusters {
   }
 
   async join(token: string): Promise<ClusterObject> {
-    const peer = await this.#o.cloud.join(token);
+    const peer = await this.#joinAgain(token);
     const { name } = peer.record;
     this.#tell(
       'Information',
@@ -101,6 +101,23 @@ export class Clusters {
       `${name} and ${this.#o.info.cluster} trust each other`,
     );
     return this.#peerView(peer);
+  }
+
+  /** Joins; a peer that ended the trust on its side is forgotten first, as it forgot us. */
+  async #joinAgain(token: string): Promise<Peer> {
+    const { cloud } = this.#o;
+    try {
+      return await cloud.join(token);
+    } catch (error) {
+      const { reason } = asTransshipError(error);
+      const former = cloud.peers().filter((peer) => {
+        const { connected, lastError } = peer.status();
+        return !connected && lastError?.reason === 'NotTrusted';
+      });
+      if (reason !== 'AlreadyExists' || former.length === 0) throw error;
+      for (const { record } of former) cloud.remove(record.name);
+      return cloud.join(token);
+    }
   }
 
   /** Refused (`InUse`) while something depends on the peer, unless forced. */

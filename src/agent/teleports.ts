@@ -62,6 +62,7 @@ export class Teleports {
   async start(request: RequestOf<'teleport.start'>): Promise<TeleportObject> {
     const { pools, policies } = this.#o;
     const { name = request.volume, historyPolicy = 'none', thin = false, pool, ...rest } = request;
+    checkTrust(this.#o.peer(request.cluster));
     const record = await this.#manager.start({
       ...rest,
       name,
@@ -223,6 +224,12 @@ export class Teleports {
       ...(link === undefined || phase !== 'Accessible' ? [] : [conditionView(link)]),
     ];
   }
+}
+
+/** Waiting helps against a lost link, but not when the other side ended the trust. */
+function checkTrust(peer: Peer): void {
+  const { connected, lastError } = peer.status();
+  if (!connected && lastError?.reason === 'NotTrusted') throw lastError;
 }
 
 function loadRecords(home: Disk): readonly TeleportRecord[] {

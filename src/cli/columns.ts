@@ -74,8 +74,8 @@ const teleport: ColumnsFor<TeleportObject> = (nowMs) => [
   { header: 'FROM', value: ({ spec }) => `${spec.source.cluster}/${spec.source.volume}` },
   { header: 'PHASE', value: ({ status }) => status.phase },
   { header: 'PROGRESS', value: ({ status }) => teleportPercent(status) },
-  { header: 'RATE', value: ({ status: { progress } }) => rateOf(progress.bytesPerSecond) },
-  { header: 'ETA', value: ({ status: { progress } }) => etaOf(progress.etaMs) },
+  { header: 'RATE', value: ({ status }) => rateOf(moving(status)?.bytesPerSecond ?? 0) },
+  { header: 'ETA', value: ({ status }) => etaOf(moving(status)?.etaMs) },
   { header: 'THIN', wide: true, value: ({ spec }) => (spec.thin ? 'yes' : 'no') },
   { header: 'TOTAL', wide: true, value: ({ status }) => formatSize(status.progress.totalBytes) },
   {
@@ -97,10 +97,18 @@ const teleport: ColumnsFor<TeleportObject> = (nowMs) => [
 export function teleportPercent(status: TeleportObject['status']): string {
   if (status.phase === 'Initializing') return '0%';
   if (status.phase === 'Available') return '100%';
+  if (status.phase !== 'Accessible') return '<none>';
   const { totalBytes, missingBytes } = status.progress;
   const percent = percentOf(totalBytes - missingBytes, totalBytes);
   // Nothing missing but not yet `Available`: the closing check still runs.
   return percent === '100%' ? '99%' : percent;
+}
+
+/** Rates and estimates of what has ended are history. */
+function moving(
+  status: TeleportObject['status'],
+): TeleportObject['status']['progress'] | undefined {
+  return status.phase === 'Accessible' ? status.progress : undefined;
 }
 
 export function rateOf(bytesPerSecond: number): string {

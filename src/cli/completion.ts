@@ -53,10 +53,12 @@ function positionOf(program: Command, words: readonly string[]): Position {
   const args: string[] = [];
   for (const word of words.slice(0, -1)) {
     if (waiting !== undefined) {
-      if (waiting.long === '--cluster' || waiting.long === '--to') cluster = word;
+      if (waiting.long === '--cluster' || waiting.long === '--from') cluster = word;
       waiting = undefined;
     } else if (word.startsWith('-')) {
-      const option = optionsOf(command).find(({ long, short }) => word === long || word === short);
+      const option = optionsOf(defaultOf(command)).find(
+        ({ long, short }) => word === long || word === short,
+      );
       waiting = option !== undefined && takesValue(option) ? option : undefined;
     } else {
       const next = command.commands.find((child) => child.name() === word);
@@ -64,12 +66,11 @@ function positionOf(program: Command, words: readonly string[]): Position {
       else command = next;
     }
   }
-  return { command: withDefault(command, args), args, waiting, cluster };
+  return { command: args.length === 0 ? command : defaultOf(command), args, waiting, cluster };
 }
 
-/** `teleport db --<TAB>` means `teleport start db --<TAB>`. */
-function withDefault(command: Command, args: readonly string[]): Command {
-  if (args.length === 0) return command;
+/** `teleport db` means `teleport start db`. */
+function defaultOf(command: Command): Command {
   return command.commands.find((child) => child.name() === 'start') ?? command;
 }
 
@@ -92,7 +93,7 @@ async function candidatesFor(
   const last = words.at(-1) ?? '';
   if (position.waiting !== undefined) return valuesOf(cli, position, position.waiting);
   if (last.startsWith('-')) {
-    const options = optionsOf(position.command).flatMap(({ long, description }) =>
+    const options = optionsOf(defaultOf(position.command)).flatMap(({ long, description }) =>
       typeof long === 'string' ? [[long, description] as const] : [],
     );
     const help = ['--help', 'what this does, with examples'] as const;
@@ -104,13 +105,14 @@ async function candidatesFor(
   const argument = argumentAt(position);
   const known = argument === undefined ? undefined : completesOf(argument);
   if (known === undefined) return { words: children, directive: noFiles };
-  const named = await namesOf(cli, position, known);
+  // Sub-commands are known even when no agent answers.
+  const nothing = { words: [], directive: noFiles };
+  const named = await namesOf(cli, position, known).catch(() => nothing);
   return { words: [...children, ...named.words], directive: named.directive };
 }
 
 function argumentAt(position: Position): object | undefined {
-  const start = position.command.commands.find((child) => child.name() === 'start');
-  const { registeredArguments } = start ?? position.command;
+  const { registeredArguments } = defaultOf(position.command);
   const at = registeredArguments[position.args.length];
   const last = registeredArguments.at(-1);
   return at ?? (last?.variadic === true ? last : undefined);

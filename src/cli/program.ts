@@ -81,11 +81,18 @@ async function complete(
   return exitCodes.done;
 }
 
+/** Help says "kubectl transship" to those who call it so. */
+function inTheWords({ environment }: CliPorts, text: string): string {
+  const asPlugin = environment['TRANSSHIP_INVOKED_AS']?.startsWith('kubectl') === true;
+  if (!asPlugin) return text;
+  return text.replaceAll(/(^Usage: |^ {2}|[`(])transship /gm, '$1kubectl transship ');
+}
+
 /** Commander's own exits and prints, turned into ours, at every level. */
 function prepare(command: Command, ports: CliPorts): void {
   command.exitOverride();
   command.configureOutput({
-    writeOut: (text) => ports.terminal.out(text),
+    writeOut: (text) => ports.terminal.out(inTheWords(ports, text)),
     // Its errors are printed by `parseFailure`, in the form all errors have.
     writeErr: () => undefined,
     getOutHelpWidth: () => 80,

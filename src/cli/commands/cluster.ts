@@ -115,6 +115,8 @@ function remove(registry: Registry, cluster: Command): void {
       ]);
       const request = { name: name!, ...given('force', options.force) };
       await cli.printDone(await client.call('cluster.remove', request), 'removed');
+      // Nobody can end another cluster's trust for it (I-27).
+      cli.note(`${name} still trusts ${client.cluster} until it is removed there too.`);
     },
   });
 }
