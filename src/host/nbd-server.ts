@@ -115,7 +115,7 @@ class Clients {
   #reported = newCounters();
   readonly #reporter: NodeJS.Timeout;
   /** Sockets between STARTTLS and the end of the TLS handshake, by their remote address. */
-  readonly #upgrading = new Map<string, number>();
+  readonly #upgrading = new Map<string, { clientFlags: number; socket: net.Socket }>();
   #closing = false;
 
   constructor(options: NbdServerOptions) {
@@ -150,8 +150,11 @@ class Clients {
         socket.off('data', receive);
         this.#open.delete(socket);
         socket.removeAllListeners('end');
-        this.#upgrading.set(addressOf(socket), clientFlags);
-        socket.once('close', () => this.#upgrading.delete(addressOf(socket)));
+        const address = addressOf(socket);
+        this.#upgrading.set(address, { clientFlags, socket });
+        // A client that hangs up during the handshake must not leave half a connection.
+        socket.allowHalfOpen = false;
+        socket.once('close', () => this.#upgrading.delete(address));
         secure.emit('connection', socket);
       },
     });
@@ -170,7 +173,7 @@ class Clients {
       handshakeTimeout: handshakeMs,
     });
     server.on('secureConnection', (socket) => {
-      const clientFlags = this.#upgrading.get(addressOf(socket));
+      const clientFlags = this.#upgrading.get(addressOf(socket))?.clientFlags;
       this.#upgrading.delete(addressOf(socket));
       if (clientFlags === undefined || this.#closing) socket.destroy();
       else this.#secured(socket, clientFlags);
@@ -225,6 +228,7 @@ class Clients {
 
   async close(): Promise<void> {
     this.#closing = true;
+    for (const { socket } of this.#upgrading.values()) socket.destroy();
     const gone = [...this.#open.values()].map(({ session, socket }) => {
       const closed = new Promise<void>((resolve) => {
         if (socket.destroyed) resolve();

@@ -260,12 +260,12 @@ export class LateDevice extends MemoryDevice {
   }
 
   override read(into: Uint8Array, offset: number): Promise<void> {
-    return this.#later(() => super.read(into, offset));
+    return this.#later(() => void super.read(into, offset));
   }
 
   override write(from: Uint8Array, offset: number): Promise<void> {
     const copy = from.slice();
-    return this.#later(() => super.write(copy, offset));
+    return this.#later(() => void super.write(copy, offset));
   }
 
   override flush(): Promise<void> {

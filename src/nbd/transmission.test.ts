@@ -89,7 +89,7 @@ test('a read-only export refuses every change, and the stream stays in step', ()
   assert.deepEqual(errors(connection), { 1: permission, 2: permission, 3: permission, 4: 0 });
 });
 
-test('a write that is too large is read over and refused; an absurd one ends the connection', () => {
+test('a write that is too large is skipped and refused; an absurd one ends the connection', () => {
   const device = memory(2 * nbdLimits.requestBytesMax);
   const { session, connection } = transmitting(device);
   const length = nbdLimits.requestBytesMax + 1;
@@ -270,7 +270,7 @@ test('stop answers what is in flight and takes nothing more', async () => {
 
 test('block status tells holes from data, and only one extent when one was asked for', async () => {
   const device = memory();
-  device.write(new Uint8Array(4096), 8192);
+  void device.write(new Uint8Array(4096), 8192);
   const { session, connection } = transmitting(device, { structured: true });
   const request = { type: blockStatus, offset: 4096, length: 16384 };
   session.receive(requestFrame(request));

@@ -165,7 +165,6 @@ export class Transmission {
     return at;
   }
 
-  /** The stream makes no sense any more. */
   #abandon(end: number): number {
     this.#ending = true;
     return end;
@@ -219,7 +218,8 @@ export class Transmission {
         this.#change(() => this.#device.writeZeroes(request.offset, request.length));
         return at;
       case command.cache:
-        this.#doneLater(() => this.#device.prefetch(request.offset, request.length));
+        if (request.length === 0) this.#change(() => undefined);
+        else this.#doneLater(() => this.#device.prefetch(request.offset, request.length));
         return at;
       default:
         this.#blockStatus();
@@ -269,10 +269,8 @@ export class Transmission {
   }
 
   #write(content: Uint8Array): void {
-    const offset = this.#request.offset;
     this.#counters.bytesWritten += content.length;
-    if (content.length === 0) this.#change(() => undefined);
-    else this.#change(() => this.#device.write(content, offset));
+    this.#change(() => this.#device.write(content, this.#request.offset));
   }
 
   /** Runs a change of the device and replies, after a flush when the client asked for one. */
@@ -286,7 +284,7 @@ export class Transmission {
         this.#device.cork();
         this.#corked = true;
       }
-      later = run();
+      later = request.length === 0 ? undefined : run();
     } catch (error) {
       this.#failed(request, error);
       return;

@@ -1,0 +1,4 @@
+import { nbdSuite } from '../suite-nbd.ts';
+import { startMemoryNbd } from './memory.ts';
+
+nbdSuite(() => startMemoryNbd());
