@@ -99,7 +99,9 @@ async function candidatesFor(
     const help = ['--help', 'what this does, with examples'] as const;
     return { words: [...options, help], directive: noFiles };
   }
-  const children = position.command.commands
+  // After a word that is no sub-command none can follow.
+  const candidates = position.args.length === 0 ? position.command.commands : [];
+  const children = candidates
     .filter((child) => !child.name().startsWith('__'))
     .map((child) => [child.name(), child.description()] as const);
   const argument = argumentAt(position);

@@ -1,6 +1,11 @@
 /** Fakes of the command line's ports, for tests only. */
 import type { OperationName } from '../api/control.ts';
-import type { ApiObject } from '../api/objects.ts';
+import {
+  type ApiObject,
+  apiVersion,
+  type TeleportObject,
+  type VolumeObject,
+} from '../api/objects.ts';
 import { TransshipError } from '../base/errors.ts';
 import type { Timer } from '../base/ports.ts';
 import type { Agents, CliPorts, ControlClient, Terminal } from './ports.ts';
@@ -133,5 +138,64 @@ export function metadata(name: string): ApiObject['metadata'] {
     name,
     cluster: 'east',
     creationTimestamp: new Date(fakeNowMs - 300_000).toISOString(),
+  };
+}
+
+const GiB = 2 ** 30;
+
+export function volumeObject(name: string): VolumeObject {
+  return {
+    kind: 'Volume',
+    apiVersion,
+    metadata: metadata(name),
+    spec: { size: '100Gi', blockSize: '64Ki', pool: 'main', historyPolicy: 'one-hour' },
+    status: {
+      phase: 'Accessible',
+      sizeBytes: 100 * GiB,
+      allocatedBytes: 63.4 * GiB,
+      missingBytes: 20 * GiB,
+      unsettledBytes: 0,
+      root: 'abcdef0123456789'.repeat(4),
+      snapshots: 2,
+      doors: [],
+      source: 'east/db',
+      conditions: [
+        {
+          type: 'SourceConnected',
+          status: 'False',
+          reason: 'SourceUnreachable',
+          message: 'no link to east',
+          lastTransitionTime: '2026-01-31T11:59:00Z',
+        },
+      ],
+    },
+  };
+}
+
+export function teleportObject(name: string): TeleportObject {
+  return {
+    kind: 'Teleport',
+    apiVersion,
+    metadata: metadata(name),
+    spec: {
+      source: { cluster: 'east', volume: 'orders' },
+      destination: { cluster: 'west', volume: 'orders' },
+      thin: false,
+      historyPolicy: 'none',
+    },
+    status: {
+      phase: 'Accessible',
+      progress: {
+        totalBytes: 10 * GiB,
+        presentBytes: 1 * GiB,
+        demandBytes: 0.5 * GiB,
+        backgroundBytes: 4 * GiB,
+        missingBytes: 4.5 * GiB,
+        wireBytes: 2 * GiB,
+        bytesPerSecond: 105 * 2 ** 20,
+        etaMs: 44_000,
+      },
+      conditions: [],
+    },
   };
 }

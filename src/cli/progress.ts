@@ -72,7 +72,7 @@ export function renderBar(view: ProgressView, columns: number): readonly string[
     ...(hasEta(view) ? [`${formatAge(view.etaMs)} left`] : []),
   ].join('  ');
   const title = `${view.title}  ${view.phase}`;
-  const barWidth = Math.min(barWidthMax, columns - title.length - facts.length - 6);
+  const barWidth = Math.min(barWidthMax, columns - title.length - facts.length - 7);
   const bar = barWidth >= 5 ? `  ${barOf(view, barWidth)}` : '';
   const lines = [`${title}${bar}  ${facts}`];
   if (view.lanes.length > 0) lines.push(`  ${lanesOf(view.lanes)}`);

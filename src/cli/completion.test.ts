@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { listOf, type VolumeObject } from '../api/objects.ts';
+import { createFakeWorld, type FakeAnswers, volumeObject } from './fake-ports.ts';
+import { runCli } from './program.ts';
+
+const answers: FakeAnswers = {
+  'volume.list': () => listOf<VolumeObject>('Volume', [volumeObject('db'), volumeObject('logs')]),
+};
+
+async function complete(...words: readonly string[]): Promise<readonly string[]> {
+  const { ports, terminal } = createFakeWorld(answers, { clusters: ['east'] });
+  assert.equal(await runCli(['__complete', '--', ...words], ports), 0);
+  assert.equal(terminal.written.err, '');
+  const lines = terminal.written.out.trimEnd().split('\n');
+  return lines.map((line) => line.split('\t')[0]!);
+}
+
+test('commands, options, values and names from the agent', async () => {
+  assert.deepEqual(await complete('vol'), ['volume', ':4']);
+  assert.deepEqual(await complete('volume', 'res'), ['resize', 'restore', ':4']);
+  assert.deepEqual(await complete('volume', 'show', ''), ['db', 'logs', ':4']);
+  assert.deepEqual(await complete('volume', 'delete', 'db', 'l'), ['logs', ':4']);
+  assert.deepEqual(await complete('volume', 'create', 'x', '--bl'), ['--block-size', ':4']);
+  assert.deepEqual(await complete('volume', 'list', '-o', 'ya'), ['yaml', ':4']);
+  assert.deepEqual(await complete('volume', 'attach', 'db', '--format', ''), ['ext4', 'xfs', ':4']);
+  assert.deepEqual(await complete('volume', 'list', '--cluster', ''), ['east', ':4']);
+});
+
+test('teleport VOLUME is teleport start VOLUME here too', async () => {
+  assert.deepEqual(await complete('teleport', 'd'), ['db', ':4']);
+  assert.deepEqual(await complete('teleport', 'db', '--fr'), ['--from', '--from-image', ':4']);
+  assert.deepEqual(await complete('teleport', '--from', 'e'), ['east', ':4']);
+});
+
+test('paths are left to the shell', async () => {
+  assert.deepEqual(await complete('volume', 'import', 'x', ''), [':0']);
+});
+
+test('nothing fails when no agent answers or the words make no sense', async () => {
+  assert.deepEqual(await complete('job', 'watch', ''), [':4']);
+  assert.deepEqual(await complete('no', 'such', 'thing', '--x', ''), [':4']);
+  assert.ok((await complete()).at(-1) === ':4');
+});
+
+test('each shell has a script that asks the program', async () => {
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    const { ports, terminal } = createFakeWorld({});
+    assert.equal(await runCli(['completion', shell], ports), 0);
+    assert.match(terminal.written.out, /transship __complete -- /);
+  }
+});
