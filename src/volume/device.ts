@@ -97,8 +97,9 @@ export class Device implements BlockDevice {
     return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
-  flush(): Promise<void> {
-    return this.#head.journal.flush();
+  async flush(): Promise<void> {
+    this.#o.checkAlive();
+    return await this.#head.journal.flush();
   }
 
   cork(): void {

@@ -46,7 +46,8 @@ import { type DemandFetch, Upstream } from './upstream.ts';
 import { Volume } from './volume.ts';
 import { documentPath, rootName, treeOf, type VolumeDocument } from './volume-document.ts';
 
-const pinMs = 10 * 60 * 1000;
+/** How long whoever asked for a version has to make it durable. */
+const pinMs = 60 * 1000;
 export interface PoolOptions {
   readonly disk: Disk;
   readonly clock: Clock;
