@@ -3,9 +3,12 @@ import { readFileSync } from 'node:fs';
 import { homeOf } from './host/agent-paths.ts';
 import { exitCodes } from './base/reasons.ts';
 
+const mainPath = import.meta.filename;
+
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
   if (args[0] === 'agent') return runAgent(args.slice(1));
+  if (args[0] === 'demo-part') return (await demo()).runPart(args.slice(1));
   return runCommand(args);
 }
 
@@ -29,23 +32,17 @@ async function runCommand(args: readonly string[]): Promise<number> {
   return runCli(args, {
     terminal: createTerminal(),
     clock: createClock(),
-    agents: createAgents({ home, mainPath: import.meta.filename }),
+    agents: createAgents({ home, mainPath }),
     environment: process.env,
     workingDirectory: process.cwd(),
     version: versionOf(),
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
-    runDemo: async (rest) => runDemo(rest),
+    runDemo: async (options) => (await demo()).runDemo(options, process.env, mainPath),
   });
 }
 
-/** The demo is a program of its own that drives this one. */
-async function runDemo(args: readonly string[]): Promise<number> {
-  const place: string = '../demo/main.ts';
-  const demo = (await import(place)) as {
-    runDemo(args: readonly string[]): Promise<number>;
-  };
-  return demo.runDemo(args);
-}
+/** Loaded for the demo only. */
+const demo = async () => import('./host/demo/demo.ts');
 
 function versionOf(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');

@@ -125,7 +125,10 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
     fingerprint: identity.fingerprint,
     agentVersion: version,
     capabilities: [],
-    addresses: () => (listening.at === undefined ? [] : [addressOf(host, listening.at.port)]),
+    addresses: () => {
+      if (listening.at === undefined) return [];
+      return [settings.advertise ?? addressOf(host, listening.at.port)];
+    },
   };
   const info = infoOf({ paths, version, cluster: start.name, metricsPort: metricsServer.port! });
   const ports = portsOf(paths, shared);
