@@ -1,0 +1,90 @@
+// Makes the golden files of the formats: fixed input, no compression, no clock, no chance.
+import { writeFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { replaceDocument } from '../../src/volume/document.ts';
+import { encodeBase, encodeChanges } from '../../src/volume/history-log.ts';
+import { Journal, sectorChecksums } from '../../src/volume/journal.ts';
+import { nameOf } from '../../src/volume/pack.ts';
+import { SegmentStore } from '../../src/volume/segments.ts';
+import {
+  createMemoryDisk,
+  createTestRandom,
+  HandClock,
+  pattern,
+  quietLog,
+} from '../../src/volume/testing.ts';
+import { codecs, type StoredChunk } from '../../src/volume/types.ts';
+
+export const goldenPoolId = Uint8Array.from({ length: 16 }, (_, i) => i * 3);
+
+export function goldenChunks(): StoredChunk[] {
+  return [1, 2, 3].map((label) => {
+    const bytes = pattern(label, label === 3 ? 8192 : 4096);
+    const kind = label === 3 ? 'page' : 'block';
+    const checksum = crc32(bytes);
+    const rawBytes = bytes.length;
+    return { name: nameOf(bytes), kind, codec: codecs.raw, rawBytes, checksum, bytes };
+  });
+}
+
+function segment(): Uint8Array {
+  const disk = createMemoryDisk();
+  const onFailure = () => undefined;
+  const store = new SegmentStore({ disk, poolId: goldenPoolId, log: quietLog, onFailure });
+  store.append(goldenChunks());
+  store.sealActiveIfThin(() => 0, 1);
+  return disk.bytes('segments/00000001.seg');
+}
+
+function journal(): Uint8Array {
+  const disk = createMemoryDisk();
+  const one = new Journal({
+    disk,
+    clock: new HandClock(),
+    random: createTestRandom(3),
+    poolId: goldenPoolId,
+    fileBytes: 64 * 1024,
+    onFailure: () => undefined,
+  });
+  const append = (volume: number, sector: number, data: Uint8Array) => {
+    one.append(volume, sector, data, sectorChecksums(data));
+  };
+  append(1, 0, pattern(1, 4096));
+  one.cork();
+  append(2, 7, pattern(2, 8192));
+  one.appendZero(1, 100, 50);
+  one.uncork();
+  return disk.bytes('journal/00000001.log');
+}
+
+function history(): Uint8Array {
+  const root = nameOf(pattern(9, 8192));
+  const changes = new Map([
+    [3, nameOf(pattern(1, 4096))],
+    [2 ** 33, nameOf(pattern(2, 4096))],
+  ]);
+  const sizeBytes = 2 ** 46;
+  const base = encodeBase(1000, sizeBytes, { root, allocatedBlocks: 5 });
+  return Buffer.concat([base, encodeChanges(2000, sizeBytes, changes)]);
+}
+
+function volumeDocument(): Uint8Array {
+  const disk = createMemoryDisk();
+  replaceDocument(disk, 'volumes/a.json', { id: 'a', name: 'db' });
+  return disk.bytes('volumes/a.json');
+}
+
+export function goldenFiles(): Readonly<Record<string, Uint8Array>> {
+  return {
+    'segment-1.bin': segment(),
+    'journal-1.bin': journal(),
+    'history-1.bin': history(),
+    'document-1.json': volumeDocument(),
+  };
+}
+
+if (import.meta.main) {
+  for (const [name, bytes] of Object.entries(goldenFiles())) {
+    writeFileSync(new URL(`../golden/${name}`, import.meta.url), bytes);
+  }
+}
