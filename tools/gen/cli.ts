@@ -118,7 +118,8 @@ function optionTable(options: readonly Option[]): readonly string[] {
 function afterHelp(command: Command): readonly string[] {
   const written: string[] = [];
   const context = { error: false, command, write: (text: string) => written.push(text) };
-  command.emit('afterHelp', context);
+  // Commands are event emitters, which their types do not say.
+  (command as unknown as NodeJS.EventEmitter).emit('afterHelp', context);
   const text = written.join('').trim();
   if (text === '') return [];
   const [details = '', examples] = text.split('Examples:\n');
