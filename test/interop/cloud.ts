@@ -1,0 +1,305 @@
+// Real agents of one test: processes as `transship up` starts them, joined to one cloud, killed,
+// started again, and cleaned away.
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OperationName, RequestOf, ResponseOf } from '../../src/api/control.ts';
+import type { PoolObject, TeleportObject, VolumeObject } from '../../src/api/objects.ts';
+import { asTransshipError, type TransshipError } from '../../src/base/errors.ts';
+import type { ControlClient, StartAgent } from '../../src/cli/ports.ts';
+import { type AgentPaths, agentPaths } from '../../src/host/agent-paths.ts';
+import { createAgents } from '../../src/host/agents.ts';
+import { connectNbd, unixNbdUri } from '../../src/host/nbd-client.ts';
+import type { NbdClient } from '../../src/nbd/client.ts';
+import { type Relay, startRelay } from '../relay/relay.ts';
+import { type Ran, scratch } from './tools.ts';
+
+const mainPath = join(import.meta.dirname, '../../src/main.ts');
+const pollMs = 20;
+/** For everything that is waited for: long, because tests run beside others on two cores. */
+const patienceMs = 60_000;
+
+export interface CloudOptions {
+  /** Every way to an agent leads through a relay of its own. */
+  readonly relays?: boolean;
+  /** One way, of the relays. */
+  readonly delayMs?: number;
+  readonly settings?: Omit<StartAgent, 'name'>;
+}
+
+/** Agents started and joined, each with each. */
+export async function startCloud(
+  names: readonly string[],
+  options: CloudOptions = {},
+): Promise<Cloud> {
+  const cloud = new Cloud(options);
+  try {
+    for (const name of names) await cloud.start(name);
+    for (const [at, name] of names.entries()) {
+      for (const other of names.slice(at + 1)) await cloud.join(name, other);
+    }
+    return cloud;
+  } catch (error) {
+    await cloud.close();
+    throw error;
+  }
+}
+
+export class Cloud implements AsyncDisposable {
+  readonly home: string;
+  readonly agents = new Map<string, Agent>();
+  readonly #options: CloudOptions;
+  readonly #scratch = scratch();
+  readonly #agents;
+
+  constructor(options: CloudOptions = {}) {
+    this.#options = options;
+    this.home = this.#scratch.path;
+    this.#agents = createAgents({ home: this.home, mainPath });
+  }
+
+  agent(name: string): Agent {
+    const found = this.agents.get(name);
+    if (found === undefined) throw new Error(`no agent ${name} in this test`);
+    return found;
+  }
+
+  async start(name: string, settings: Omit<StartAgent, 'name'> = {}): Promise<Agent> {
+    const known = this.agents.get(name);
+    if (known !== undefined) {
+      await known.start(settings);
+      return known;
+    }
+    const agent = new Agent(name, this.home, this.#agents);
+    this.agents.set(name, agent);
+    const way = this.#options.relays === true ? await agent.openRelay(this.#options.delayMs) : {};
+    await agent.start({ ...this.#options.settings, ...way, ...settings });
+    return agent;
+  }
+
+  async join(first: string, second: string): Promise<void> {
+    const { token } = await this.agent(first).call('cluster.token', {});
+    await this.agent(second).call('cluster.join', { token });
+    await this.agent(first).connected(second);
+    await this.agent(second).connected(first);
+  }
+
+  /** No agent hears of another any more, until `restore`. */
+  cut(): void {
+    for (const agent of this.agents.values()) agent.relay?.cut();
+  }
+
+  restore(): void {
+    for (const agent of this.agents.values()) agent.relay?.restore();
+  }
+
+  /** The command line as a process. */
+  cli(...words: readonly string[]): Promise<Ran> {
+    return runCli(this.home, words);
+  }
+
+  /** The command line; fails with its own words unless it succeeds. */
+  async must(...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.cli(...words);
+    if (code !== 0) throw new Error(`transship ${words.join(' ')}: exit ${code}\n${stderr}`);
+    return stdout;
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.agents.values()) {
+      await agent.kill();
+      await agent.relay?.close();
+    }
+    this.#scratch[Symbol.dispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+export function runCli(home: string, words: readonly string[]): Promise<Ran> {
+  const env = { ...process.env, TRANSSHIP_HOME: home };
+  const args = ['--disable-warning=ExperimentalWarning', mainPath, ...words];
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code: code ?? -1, stdout, stderr }));
+  });
+}
+
+export class Agent {
+  readonly name: string;
+  readonly paths: AgentPaths;
+  readonly client: ControlClient;
+  relay: Relay | undefined;
+  readonly #agents;
+  #port = 0;
+
+  constructor(name: string, home: string, agents: ReturnType<typeof createAgents>) {
+    this.name = name;
+    this.paths = agentPaths(home, name);
+    this.#agents = agents;
+    this.client = agents.connect(name);
+  }
+
+  /** Where peers reach the agent itself, beside any relay. */
+  get peerPort(): number {
+    const settings = JSON.parse(readFileSync(this.paths.settings, 'utf8'));
+    return settings.peerPort;
+  }
+
+  get pid(): number {
+    return Number(readFileSync(this.paths.pid, 'utf8'));
+  }
+
+  /** Resident memory. */
+  get memoryBytes(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+
+  get log(): string {
+    return readFileSync(this.paths.log, 'utf8');
+  }
+
+  async openRelay(delayMs = 0): Promise<{ listen: string; advertise: string }> {
+    this.#port = await freePort();
+    const relay = await startRelay({ host: '127.0.0.1', port: this.#port, delayMs });
+    this.relay = relay;
+    return { listen: `127.0.0.1:${this.#port}`, advertise: `127.0.0.1:${relay.port}` };
+  }
+
+  async start(settings: Omit<StartAgent, 'name'> = {}): Promise<void> {
+    await this.#agents.start({ name: this.name, ...settings });
+  }
+
+  async stop(): Promise<void> {
+    await this.#agents.stop(this.name, patienceMs);
+  }
+
+  /** SIGKILL, and the process is gone when it resolves. */
+  async kill(): Promise<void> {
+    if (!existsSync(this.paths.pid)) return;
+    const { pid } = this;
+    if (signal(pid, 'SIGKILL')) await this.gone(pid);
+  }
+
+  async gone(pid: number): Promise<void> {
+    await until(`process ${pid} to end`, () => !signal(pid, 0));
+  }
+
+  call<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>> {
+    return this.client.call(name, request);
+  }
+
+  /** A job, or anything else that streams, to its end. */
+  job<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>> {
+    return this.client.stream(name, request, { onEvent: () => undefined });
+  }
+
+  async connected(peer: string, wanted = true): Promise<void> {
+    await until(`${this.name} ${wanted ? 'to reach' : 'to miss'} ${peer}`, async () => {
+      const { items } = await this.call('cluster.list', {});
+      return items.find((item) => item.metadata.name === peer)?.status.connected === wanted;
+    });
+  }
+
+  async create(name: string, sizeBytes: number, blockBytes?: number): Promise<void> {
+    const blocks = blockBytes === undefined ? {} : { blockBytes };
+    await this.call('volume.create', { name, sizeBytes, ...blocks });
+  }
+
+  volume(name: string): Promise<VolumeObject> {
+    return this.call('volume.show', { name });
+  }
+
+  async volumeNames(): Promise<readonly string[]> {
+    const { items } = await this.call('volume.list', {});
+    return items.map((item) => item.metadata.name).toSorted();
+  }
+
+  pool(): Promise<PoolObject> {
+    return this.call('pool.show', {});
+  }
+
+  teleport(name: string): Promise<TeleportObject> {
+    return this.call('teleport.show', { name });
+  }
+
+  uri(volume: string): string {
+    return unixNbdUri(volume, this.paths.nbdSocket);
+  }
+
+  async connect(volume: string): Promise<NbdClient & Disposable> {
+    const client = await connectNbd({ exportName: volume, socketPath: this.paths.nbdSocket });
+    return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
+  }
+
+  async phase(teleport: string, wanted: string): Promise<TeleportObject> {
+    let last: TeleportObject | undefined;
+    await until(`teleport ${teleport} to be ${wanted}`, async () => {
+      last = await this.teleport(teleport);
+      if (last.status.phase === 'Failed') throw new Error(JSON.stringify(last.status));
+      return last.status.phase === wanted;
+    });
+    return last!;
+  }
+
+  async metric(name: string): Promise<number> {
+    const { text } = await this.call('agent.metrics', {});
+    const lines = text.split('\n').filter((line) => line.startsWith(name));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+}
+
+/** True when the process is there. */
+export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, name);
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Waits for something that will be so; says what did not come. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  waitMs = patienceMs,
+): Promise<void> {
+  const deadline = performance.now() + waitMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await sleep(pollMs);
+  }
+}
+
+/** The error of a call that must fail. */
+export async function refusal(call: Promise<unknown>): Promise<TransshipError> {
+  try {
+    await call;
+  } catch (error) {
+    return asTransshipError(error);
+  }
+  throw new Error('it should have been refused');
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
