@@ -296,7 +296,8 @@ export class Journal {
     if (this.#failed) throw this.#stopped();
     try {
       for (const file of [...this.#files.values()]) {
-        if (!file.dirty) continue;
+        // Released meanwhile: a durable root has what was in it, and it is closed.
+        if (!file.dirty || !this.#files.has(file.number)) continue;
         file.dirty = false;
         await file.file.syncLater();
       }

@@ -45,8 +45,9 @@ interface Opened {
 function openFiles(
   disk: Disk,
   poolId: Uint8Array,
-): { files: Opened[]; spares: string[]; last: number } {
+): { files: Opened[]; numbers: ReadonlySet<number>; spares: string[]; last: number } {
   const files: Opened[] = [];
+  const numbers = new Set<number>();
   const spares: string[] = [];
   let last = 0;
   for (const name of disk.list('journal')) {
@@ -58,6 +59,7 @@ function openFiles(
     }
     const number = Number(match[1]);
     last = Math.max(last, number);
+    numbers.add(number);
     const file = disk.open(journalPath(number));
     const header = new Uint8Array(64);
     const count = file.read(header, 0);
@@ -69,7 +71,7 @@ function openFiles(
       disk.remove(journalPath(number));
     }
   }
-  return { files, spares, last };
+  return { files, numbers, spares, last };
 }
 
 /** All valid frames of a file, also behind damage; they rise in sequence. */
@@ -133,7 +135,7 @@ export function replayJournal(
   onEntry: (entry: ReplayEntry) => void,
 ): ReplayResult {
   disk.makeDirectory('journal');
-  const { files, spares, last } = openFiles(disk, poolId);
+  const { files, numbers, spares, last } = openFiles(disk, poolId);
   const all = files.flatMap(framesOf).sort((a, b) => a.frame.sequence - b.frame.sequence);
   const durable = all.reduce((max, { frame }) => Math.max(max, frame.durable), 0);
   let expected = Math.min(from, all[0]?.frame.sequence ?? from);
@@ -141,7 +143,7 @@ export function replayJournal(
   let stopAt: Found | undefined;
   for (const found of all) {
     const { sequence } = found.frame;
-    const needed = Math.max(expected, from);
+    const needed = wasReleased(found, numbers) ? sequence : Math.max(expected, from);
     const gap = sequence - needed;
     if (gap > 0) {
       if (needed > durable) {
@@ -160,6 +162,14 @@ export function replayJournal(
   const kept = cutOff(disk, files, all, stopAt?.frame.sequence ?? Number.POSITIVE_INFINITY);
   const nextSequence = Math.max(expected, from, durable + 1);
   return { files: kept, nextFile: last + 1, nextSequence, spares, damaged };
+}
+
+/**
+ * True for the first frame of a file whose predecessor is not there. A file is made durable in its
+ * directory before its first frame and only release removes it, so what came before was released.
+ */
+function wasReleased({ frame, position }: Found, numbers: ReadonlySet<number>): boolean {
+  return position === frameHeaderBytes && !numbers.has(frame.file - 1);
 }
 
 /** Removes frames from `sequence` on, so that a later replay cannot meet them beside new ones. */
