@@ -90,6 +90,7 @@ async function store(
 ): Promise<void> {
   const { offset, length } = range;
   const { model } = volume;
+  world.scheduler.note(`${zeroes ? 'zero' : 'write'} ${model.name} ${offset} ${length}`);
   await holding(volume, range, async () => {
     model.begin(offset, bytes);
     try {

@@ -120,12 +120,15 @@ function someMoment(world: World, volume: TrackedVolume) {
   });
   if (kind === 'snapshot') {
     const [name, { frozen }] = world.rng.pick(snapshots);
+    world.scheduler.note(`moment is ${frozen.what}`);
     return { moment: { snapshot: name }, frozen };
   }
   if (kind === 'point') {
     const { atMs, frozen } = world.rng.pick(volume.points);
+    world.scheduler.note(`moment is ${frozen.what}`);
     return { moment: { atMs }, frozen };
   }
+  world.scheduler.note('moment is now');
   const frozen = volume.model.freeze(`${volume.model.name} now`);
   return { moment: {}, frozen };
 }
@@ -142,7 +145,7 @@ async function clone(world: World, volume: TrackedVolume): Promise<void> {
     volume.model.endFreeze(frozen);
     if (!world.volumes.has(name)) return;
     // Writes that overlapped the cloning are in `frozen` only now.
-    const exact = world.track(new VolumeModel(name, frozen), false);
+    const exact = world.track(new VolumeModel(name, frozen, frozen), false);
     exact.sure = placeholder.sure;
   });
 }
