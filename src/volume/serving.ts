@@ -1,0 +1,106 @@
+/** What a pool does for peers: leases, chunks, paths (design.md 4.4). */
+import { limits } from '../base/limits.ts';
+import type { Clock, Random } from '../base/ports.ts';
+import type { Leases } from './leases.ts';
+import { nameHex } from './name.ts';
+import type { Others } from './others.ts';
+import { readPath } from './path.ts';
+import type { Space } from './space.ts';
+import type { ChunkStore } from './store.ts';
+import type {
+  LeaseGrant,
+  LeaseRequest,
+  Name,
+  PathRequest,
+  PeerStore,
+  StoredChunk,
+  VolumeSummary,
+} from './types.ts';
+import { acceptChunks } from './upstream.ts';
+import type { Volume } from './volume.ts';
+
+export interface ServingOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: ChunkStore;
+  readonly leases: Leases;
+  readonly others: Others;
+  readonly space: Space;
+  readonly volumes: () => Iterable<Volume>;
+  readonly find: (name: string) => Volume;
+  readonly checkAlive: () => void;
+}
+
+export class Serving implements PeerStore {
+  readonly #o: ServingOptions;
+
+  constructor(options: ServingOptions) {
+    this.#o = options;
+  }
+
+  listVolumes(): readonly VolumeSummary[] {
+    return [...this.#o.volumes()].map((volume) => {
+      const { id, name, sizeBytes, blockBytes, allocatedBlocks } = volume.document;
+      return { id, name, sizeBytes, blockBytes, allocatedBlocks, phase: volume.phase };
+    });
+  }
+
+  async grantLease(request: LeaseRequest): Promise<LeaseGrant> {
+    const { clock, random, leases, find, checkAlive } = this.#o;
+    const volume = find(request.volume);
+    const { atMs, snapshot } = request;
+    const version = await volume.versionAt({
+      ...(atMs === undefined ? {} : { atMs }),
+      ...(snapshot === undefined ? {} : { snapshot }),
+    });
+    checkAlive();
+    const leaseId = Buffer.from(random.bytes(16)).toString('hex');
+    const expiresMs = clock.wallMs() + Math.min(request.lifeMs, limits.leaseMs);
+    const { root, sizeBytes, blockBytes, allocatedBlocks } = version;
+    leases.grant({
+      leaseId,
+      volumeId: volume.id,
+      volume: volume.name,
+      holder: request.holder,
+      root: nameHex(root),
+      sizeBytes,
+      blockBytes,
+      allocatedBlocks,
+      expiresMs,
+    });
+    return { leaseId, version, expiresMs, recentUse: volume.recentUse(snapshot) };
+  }
+
+  async renewLease(leaseId: string, lifeMs: number): Promise<{ readonly expiresMs: number }> {
+    this.#o.checkAlive();
+    return { expiresMs: this.#o.leases.renew(leaseId, Math.min(lifeMs, limits.leaseMs)) };
+  }
+
+  async releaseLease(leaseId: string): Promise<void> {
+    this.#o.checkAlive();
+    this.#o.leases.release(leaseId);
+  }
+
+  has(names: readonly Name[]): readonly boolean[] {
+    return names.map((name) => this.#o.store.has(name));
+  }
+
+  async readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
+    const { store, others } = this.#o;
+    await others.bring(names.filter((name) => !store.has(name)));
+    const found = await Promise.all(names.map((name) => store.stored(name)));
+    return found.filter((chunk) => chunk !== undefined);
+  }
+
+  readPath(request: PathRequest): Promise<readonly StoredChunk[]> {
+    // A volume that is itself still arriving brings what the asker needs from its own source.
+    const upstreams = [...this.#o.volumes()].map((volume) => volume.upstream);
+    return readPath(this.#o.store, request, upstreams);
+  }
+
+  async push(chunks: readonly StoredChunk[]): Promise<number> {
+    this.#o.checkAlive();
+    this.#o.space.checkWritable();
+    return (await acceptChunks(this.#o.store, chunks)).size;
+  }
+}
