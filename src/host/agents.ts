@@ -88,7 +88,8 @@ async function startProcess(options: AgentsOptions, start: StartAgent): Promise<
   try {
     const said = await firstLine(pipe as unknown as NodeJS.ReadableStream);
     if (said === undefined) {
-      fail('AgentUnreachable', `cluster ${start.name} did not start; see ${paths.log}`);
+      const last = lastError(paths.log);
+      fail('AgentUnreachable', `cluster ${start.name} did not start: ${last}\nlog: ${paths.log}`);
     }
     const answer = JSON.parse(said) as { readonly ready?: boolean; readonly error?: unknown };
     if (answer.ready !== true) throw fromWireError(answer.error);
@@ -96,6 +97,12 @@ async function startProcess(options: AgentsOptions, start: StartAgent): Promise<
     (pipe as unknown as { destroy(): void }).destroy();
     child.unref();
   }
+}
+
+/** What an agent that said nothing over the pipe left in its log. */
+function lastError(log: string): string {
+  const lines = fs.readFileSync(log, 'utf8').slice(-8192).split('\n');
+  return lines.findLast((line) => /error/i.test(line))?.trim() ?? 'no reason known';
 }
 
 function firstLine(stream: NodeJS.ReadableStream): Promise<string | undefined> {
