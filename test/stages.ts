@@ -17,7 +17,14 @@ export const nodeTest: readonly string[] = [
   '--test-reporter=./test/reporter.ts',
 ];
 
-const beside: readonly string[] = ['src', 'test/sim', 'test/conformance', 'bench', 'tools'];
+const beside: readonly string[] = [
+  'src',
+  'test/sim',
+  'test/relay',
+  'test/conformance',
+  'bench',
+  'tools',
+];
 const unit = beside.map((folder) => `${folder}/**/*.test.ts`);
 
 export const stages: readonly Stage[] = [
