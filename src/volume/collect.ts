@@ -134,7 +134,8 @@ async function sweep(options: CollectOptions): Promise<number> {
 
 async function compact(options: CollectOptions): Promise<void> {
   const { store } = options;
-  store.segments.sealActiveIfThin((number) => store.liveIn(number), thinRatio);
+  store.segments.retireActiveIfThin((number) => store.liveIn(number), thinRatio);
+  await store.segments.syncLater();
   for (const { number, bytes } of [...store.segments.sealed()]) {
     if (options.stopped()) return;
     const live = store.liveIn(number);

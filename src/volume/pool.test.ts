@@ -322,6 +322,27 @@ suite('leases', () => {
   });
 });
 
+suite('index snapshot', () => {
+  test('a clean close makes the next opening read no trailer, and is used only once', async () => {
+    const made = await withVolume({ segmentBytesMax: MiB });
+    const data = made.random.bytes(5 * MiB);
+    await write(made.volume, 0, data);
+    await made.pool.close();
+    const { chunks, uniqueBytes } = made.pool.status();
+    assert.ok(made.disk.exists('index.snapshot'));
+    const pool = await made.reopen();
+    assert.ok(!made.disk.exists('index.snapshot'));
+    assert.deepEqual([pool.status().chunks, pool.status().uniqueBytes], [chunks, uniqueBytes]);
+    await holds(pool.volume('db'), 0, data);
+    await pool.collect();
+    await holds(pool.volume('db'), 0, data);
+    await pool.close();
+    const bytes = made.disk.bytes('index.snapshot');
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    await holds((await made.reopen()).volume('db'), 0, data);
+  });
+});
+
 suite('damage', () => {
   function damage(made: TestPool): void {
     const path = made.disk.paths().find((one) => one.startsWith('segments/'))!;

@@ -358,7 +358,11 @@ export class Pool implements PoolApi {
     }
     this.#closed = true;
     await this.#collecting.run(() => Promise.resolve());
-    if (alive && this.#failure === undefined) await this.#journal.flush();
+    if (alive && this.#failure === undefined) {
+      await this.#journal.flush();
+      await this.#store.segments.syncLater();
+      this.#store.saveIndex();
+    }
     this.#journal.close();
     this.#store.close();
   }

@@ -22,7 +22,7 @@ function open(
   const options = { disk, poolId, log: quietLog, segmentBytesMax: 100_000, onFailure };
   const store = new SegmentStore(options);
   const found = new Map<string, Place>();
-  store.open(suspects, ({ name, place }, segment) => {
+  store.open({ suspects, known: new Map() }, ({ name, place }, segment) => {
     found.set(Buffer.from(name).toString('hex'), { segment, place });
   });
   return { store, found };

@@ -7,8 +7,6 @@ import { limits } from '../base/limits.ts';
 import type { Disk, DiskFile, Log } from '../base/ports.ts';
 import {
   decodeRecord,
-  decodeRecordHeader,
-  decodeTrailer,
   encodePlace,
   encodeRecordHeader,
   encodeSegmentHeader,
@@ -24,10 +22,9 @@ import {
   trailerKind,
 } from './record.ts';
 import { zeroName } from './name.ts';
+import { footerBytes, footerMagic, readTrailer, scanRecords } from './segment-scan.ts';
 import type { StoredChunk } from './types.ts';
 
-const footerMagic = 'TSSEAL01';
-const footerBytes = 64;
 /** Open descriptors kept for reading. */
 const openFilesMax = 256;
 
@@ -39,9 +36,17 @@ export interface Place {
 interface Segment {
   readonly number: number;
   bytes: number;
-  sealed: boolean;
+  /** Full: gets no more records, and its trailer once these are durable. */
+  state: 'open' | 'full' | 'sealed';
   /** Length known to be durable. */
   trusted: number;
+}
+
+export interface OpenSegments {
+  /** After a failed sync: the length of a segment that may be trusted. */
+  readonly suspects: ReadonlyMap<number, number>;
+  /** Sealed segments, with their lengths, whose records the caller knows already. */
+  readonly known: ReadonlyMap<number, number>;
 }
 
 export type OnRecord = (entry: TrailerEntry, segment: number) => void;
@@ -69,7 +74,8 @@ export class SegmentStore {
   readonly #files = new Map<number, DiskFile>();
   readonly #dirty = new Set<number>();
   #active: Segment | undefined;
-  #activeEntries: TrailerEntry[] = [];
+  /** Of segments without a trailer. */
+  readonly #entries = new Map<number, TrailerEntry[]>();
   #next = 1;
   #syncing: Promise<void> = Promise.resolve();
   #failed = false;
@@ -87,14 +93,14 @@ export class SegmentStore {
     return this.#segments.size;
   }
 
-  /** Reads what is there. `suspects` maps a segment to the length that may be trusted. */
-  open(suspects: ReadonlyMap<number, number>, onRecord: OnRecord): void {
+  /** Reads what is there and tells of every record, except those of `known` segments. */
+  open(options: OpenSegments, onRecord: OnRecord): void {
     this.#disk.makeDirectory('segments');
     for (const name of this.#disk.list('segments')) {
       const number = Number(/^(\d{8})\.seg$/.exec(name)?.[1] ?? Number.NaN);
       if (!Number.isInteger(number)) continue;
       this.#next = Math.max(this.#next, number + 1);
-      this.#openOne(number, suspects.get(number), onRecord);
+      this.#openOne(number, options, onRecord);
     }
   }
 
@@ -126,7 +132,7 @@ export class SegmentStore {
       const pad = bytes - recordHeaderBytes - chunk.bytes.length;
       if (pad > 0) parts.push(new Uint8Array(pad));
       const place = encodePlace(position, chunk.bytes.length);
-      this.#activeEntries.push({
+      this.#entries.get(active.number)?.push({
         name: new Uint8Array(chunk.name),
         place,
         rawBytes: chunk.rawBytes,
@@ -177,27 +183,47 @@ export class SegmentStore {
 
   /** All segments but the one being written. */
   sealed(): readonly { readonly number: number; readonly bytes: number }[] {
-    return [...this.#segments.values()].filter((segment) => segment.sealed);
+    return [...this.#segments.values()].filter((segment) => segment.state === 'sealed');
   }
 
   /** What lies in a sealed segment, in order; reads the trailer. */
   entriesOf(number: number): readonly TrailerEntry[] {
     const segment = this.#segments.get(number);
     if (segment === undefined) return [];
-    if (segment === this.#active) return this.#activeEntries;
-    return this.#readTrailer(this.#file(number), segment.bytes) ?? this.#scan(number).entries;
+    const open = this.#entries.get(number);
+    if (open !== undefined) return open;
+    return (
+      readTrailer(this.#file(number), segment.bytes) ?? scanRecords(this.#file(number)).entries
+    );
   }
 
-  /** Seals the segment being written when little in it lives, so that collection may take it. */
-  sealActiveIfThin(live: (segment: number) => number, ratio: number): void {
+  /** The sealed segments and their lengths, as `known` for the next opening. */
+  sealedLengths(): ReadonlyMap<number, number> {
+    return new Map(this.sealed().map(({ number, bytes }) => [number, bytes]));
+  }
+
+  /** Whether exactly these lengths are on the disk. */
+  matches(lengths: ReadonlyMap<number, number>): boolean {
+    return [...lengths].every(([number, bytes]) => {
+      const path = segmentPath(number);
+      if (!this.#disk.exists(path)) return false;
+      const file = this.#disk.open(path);
+      const same = file.sizeBytes() === bytes;
+      file.close();
+      return same;
+    });
+  }
+
+  /** Ends the segment being written when little in it lives; the next sync seals it. */
+  retireActiveIfThin(live: (segment: number) => number, ratio: number): void {
     const active = this.#active;
-    if (active !== undefined && live(active.number) <= active.bytes * ratio) this.#seal(active);
+    if (active !== undefined && live(active.number) <= active.bytes * ratio) this.#retireActive();
   }
 
   remove(number: number): void {
     const segment = this.#segments.get(number);
     if (segment === undefined) return;
-    assert(segment !== this.#active, 'the segment being written is never removed');
+    assert(segment.state === 'sealed', 'only sealed segments are removed');
     this.#segments.delete(number);
     this.#dirty.delete(number);
     this.totalBytes -= segment.bytes;
@@ -210,8 +236,15 @@ export class SegmentStore {
     this.#files.clear();
   }
 
-  #openOne(number: number, suspect: number | undefined, onRecord: OnRecord): void {
+  #openOne(number: number, { suspects, known }: OpenSegments, onRecord: OnRecord): void {
     const file = this.#file(number);
+    const suspect = suspects.get(number);
+    if (known.has(number)) {
+      const bytes = file.sizeBytes();
+      this.#segments.set(number, { number, bytes, state: 'sealed', trusted: bytes });
+      this.totalBytes += bytes;
+      return;
+    }
     const header = new Uint8Array(segmentHeaderBytes);
     const headerCount = file.read(header, 0);
     const problem = segmentHeaderProblem(header.subarray(0, headerCount), number, this.#poolId);
@@ -226,10 +259,11 @@ export class SegmentStore {
       return;
     }
     const size = file.sizeBytes();
-    let entries = suspect === undefined ? this.#readTrailer(file, size) : undefined;
-    const segment: Segment = { number, bytes: size, sealed: entries !== undefined, trusted: size };
+    let entries = suspect === undefined ? readTrailer(file, size) : undefined;
+    const state = entries === undefined ? 'open' : 'sealed';
+    const segment: Segment = { number, bytes: size, state, trusted: size };
     if (entries === undefined) {
-      const scan = this.#scan(number, suspect);
+      const scan = scanRecords(file, suspect);
       entries = scan.entries;
       segment.bytes = segment.trusted = scan.end;
       if (scan.end < size) file.truncate(scan.end);
@@ -238,64 +272,24 @@ export class SegmentStore {
     this.#segments.set(number, segment);
     this.totalBytes += segment.bytes;
     for (const entry of entries) onRecord(entry, number);
-    if (!segment.sealed) this.#adopt(segment, entries);
+    if (segment.state === 'open') this.#adopt(segment, entries);
   }
 
   /** An unsealed segment is written on; of several, all but the last are sealed. */
   #adopt(segment: Segment, entries: TrailerEntry[]): void {
-    if (this.#active !== undefined) this.#seal(this.#active);
+    this.#retireActive();
     this.#active = segment;
-    this.#activeEntries = entries;
+    this.#entries.set(segment.number, entries);
   }
 
-  #scan(number: number, end?: number): { entries: TrailerEntry[]; end: number } {
-    const file = this.#file(number);
-    const size = Math.min(end ?? Number.POSITIVE_INFINITY, file.sizeBytes());
-    const entries: TrailerEntry[] = [];
-    let position = segmentHeaderBytes;
-    const window = new Uint8Array(1024 * 1024);
-    let windowStart = 0;
-    let windowEnd = 0;
-    while (position + recordHeaderBytes <= size) {
-      const want = recordHeaderBytes + 256 * 1024;
-      if (position + want > windowEnd && windowEnd < size) {
-        windowStart = position;
-        windowEnd = position + file.read(window, position);
-      }
-      const bytes = window.subarray(position - windowStart, windowEnd - windowStart);
-      const header = decodeRecordHeader(bytes);
-      if (header === undefined || header.kind === trailerKind) break;
-      const record = decodeRecord(bytes);
-      const next = position + paddedBytes(header.storedBytes);
-      if (record === undefined || next > size) break;
-      entries.push({
-        name: header.name,
-        place: encodePlace(position, header.storedBytes),
-        rawBytes: header.rawBytes,
-      });
-      position = next;
-    }
-    return { entries, end: position };
+  #retireActive(): void {
+    if (this.#active !== undefined) this.#active.state = 'full';
+    this.#active = undefined;
   }
 
-  #readTrailer(file: DiskFile, size: number): TrailerEntry[] | undefined {
-    const footer = new Uint8Array(footerBytes);
-    if (size < segmentHeaderBytes + footerBytes) return undefined;
-    if (file.read(footer, size - footerBytes) < footerBytes) return undefined;
-    const view = new DataView(footer.buffer);
-    if (Buffer.from(footer.subarray(0, 8)).toString('latin1') !== footerMagic) return undefined;
-    if (view.getUint32(60, true) !== crc32(footer.subarray(0, 60))) return undefined;
-    const at = view.getUint32(8, true);
-    const bytes = new Uint8Array(size - footerBytes - at);
-    file.read(bytes, at);
-    const header = decodeRecordHeader(bytes);
-    if (header?.kind !== trailerKind) return undefined;
-    const stored = bytes.subarray(recordHeaderBytes, recordHeaderBytes + header.storedBytes);
-    return crc32(stored) === header.checksum ? decodeTrailer(stored) : undefined;
-  }
-
+  /** Only when the records are durable: a trailer promises that all of them are whole. */
   #seal(segment: Segment): void {
-    const stored = encodeTrailer(this.#activeEntries);
+    const stored = encodeTrailer(this.#entries.get(segment.number) ?? []);
     const header = new Uint8Array(recordHeaderBytes);
     encodeRecordHeader(
       {
@@ -315,22 +309,19 @@ export class SegmentStore {
     view.setUint32(60, crc32(footer.subarray(0, 60)), true);
     const pad = new Uint8Array(paddedBytes(stored.length) - recordHeaderBytes - stored.length);
     this.#write(segment, [header, stored, pad, footer]);
-    segment.sealed = true;
-    if (this.#active === segment) {
-      this.#active = undefined;
-      this.#activeEntries = [];
-    }
+    segment.state = 'sealed';
+    this.#entries.delete(segment.number);
   }
 
   #roll(): Segment {
-    if (this.#active !== undefined) this.#seal(this.#active);
+    this.#retireActive();
     const number = this.#next++;
     const file = this.#disk.open(segmentPath(number), { create: true });
     this.#remember(number, file);
-    const segment: Segment = { number, bytes: 0, sealed: false, trusted: 0 };
+    const segment: Segment = { number, bytes: 0, state: 'open', trusted: 0 };
     this.#segments.set(number, segment);
     this.#active = segment;
-    this.#activeEntries = [];
+    this.#entries.set(number, []);
     this.#write(segment, [encodeSegmentHeader(number, this.#poolId)]);
     return segment;
   }
@@ -365,6 +356,7 @@ export class SegmentStore {
         const bytes = segment.bytes;
         await this.#file(segment.number).syncLater();
         segment.trusted = bytes;
+        if (segment.state === 'full' && segment.bytes === bytes) this.#seal(segment);
       }
     } catch (error) {
       this.#failed = true;

@@ -4,6 +4,7 @@ import { limits } from '../base/limits.ts';
 import type { Disk, Log } from '../base/ports.ts';
 import { HotCache } from './cache.ts';
 import { FingerprintTable } from './fingerprints.ts';
+import { type IndexSnapshot, takeIndexSnapshot, writeIndexSnapshot } from './index-snapshot.ts';
 import { isZeroName, nameKey } from './name.ts';
 import { decompressChunk } from './pack.ts';
 import { placeSpan } from './record.ts';
@@ -36,8 +37,9 @@ export interface StoreOptions {
 export class ChunkStore {
   readonly segments: SegmentStore;
   readonly packer: Packer;
-  readonly index = new FingerprintTable();
+  index = new FingerprintTable();
   readonly #disk: Disk;
+  readonly #poolId: Uint8Array;
   readonly #cacheBytes: number;
   readonly #caches = new Map<number, HotCache>();
   readonly #pages = new Map<string, Uint8Array>();
@@ -54,15 +56,29 @@ export class ChunkStore {
 
   constructor(options: StoreOptions) {
     this.#disk = options.disk;
+    this.#poolId = options.poolId;
     this.#cacheBytes = options.cacheBytes;
     this.packer = options.packer;
     this.segments = new SegmentStore(options);
   }
 
   open(suspects: ReadonlyMap<number, number>): void {
-    this.segments.open(suspects, (entry, segment) => {
+    const snapshot = takeIndexSnapshot(this.#disk, this.#poolId);
+    const usable = snapshot !== undefined && suspects.size === 0;
+    const known =
+      usable && this.segments.matches(snapshot.segments) ? snapshot.segments : new Map();
+    if (snapshot !== undefined && known.size > 0) this.#load(snapshot);
+    this.segments.open({ suspects, known }, (entry, segment) => {
       this.#enter(entry.name, { segment, place: entry.place }, entry.rawBytes);
     });
+  }
+
+  /** For a quick next opening; everything must be durable, and nothing may change after it. */
+  saveIndex(): void {
+    const { slots, count } = this.index.raw();
+    const segments = this.segments.sealedLengths();
+    const snapshot = { slots, count, uniqueBytes: this.uniqueBytes, segments };
+    writeIndexSnapshot(this.#disk, this.#poolId, snapshot);
   }
 
   close(): void {
@@ -223,6 +239,15 @@ export class ChunkStore {
 
   segmentGone(segment: number): void {
     this.#live.delete(segment);
+  }
+
+  #load(snapshot: IndexSnapshot): void {
+    this.index = FingerprintTable.fromRaw(snapshot.slots, snapshot.count);
+    this.uniqueBytes = snapshot.uniqueBytes;
+    for (let slot = 0; slot < this.index.capacity; slot++) {
+      const word = this.index.first(slot);
+      if (word !== 0) this.#account(word >>> rawClassBits, this.index.second(slot), 1);
+    }
   }
 
   #store(packed: readonly PackedBlock[], rawBytes: number, kind: 'block' | 'page'): Name[] {

@@ -25,7 +25,8 @@ export interface UpstreamOptions {
 }
 
 export interface DemandFetch {
-  readonly chunks: number;
+  /** Pages of the way to them not counted. */
+  readonly blocks: number;
   readonly bytes: number;
   readonly seconds: number;
 }
@@ -126,25 +127,27 @@ export class Upstream {
     const { store, nowMs, onDemand } = this.#options;
     if (origin === undefined || source === undefined) return;
     const root = nameOfHex(origin.root);
-    const blocks = Math.ceil(origin.sizeBytes / origin.blockBytes);
-    if (root === undefined || firstBlock >= blocks) return;
+    const end = Math.ceil(origin.sizeBytes / origin.blockBytes);
+    if (root === undefined || firstBlock >= end) return;
     const skipLevels = await this.#levelsHere(root, origin, firstBlock);
-    const blockCount = Math.min(wanted, blocks - firstBlock);
+    const blockCount = Math.min(wanted, end - firstBlock);
     const startMs = nowMs();
     const { sizeBytes, blockBytes } = origin;
     const request = { root, sizeBytes, blockBytes, firstBlock, blockCount, skipLevels };
     const chunks = await source.readPath(request);
+    const fresh = chunks.filter(({ kind, name }) => kind === 'block' && !store.has(name));
     const accepted = await acceptChunks(store, chunks);
-    const cache = store.cache(this.#options.blockBytes);
+    const blocks = fresh.filter(({ name }) => accepted.has(nameKey(name))).length;
+    const cache = store.cache(blockBytes);
     let bytes = 0;
     for (const chunk of chunks) {
       bytes += chunk.bytes.length;
       const content = accepted.get(nameKey(chunk.name));
-      if (chunk.kind === 'block' && content?.length === this.#options.blockBytes) {
+      if (chunk.kind === 'block' && content?.length === blockBytes) {
         cache.put(chunk.name, content);
       }
     }
-    onDemand({ chunks: accepted.size, bytes, seconds: (nowMs() - startMs) / 1000 });
+    onDemand({ blocks, bytes, seconds: (nowMs() - startMs) / 1000 });
   }
 
   /** Pages on the path that need not travel again. */

@@ -27,12 +27,13 @@ export function goldenChunks(): StoredChunk[] {
   });
 }
 
-function segment(): Uint8Array {
+async function segment(): Promise<Uint8Array> {
   const disk = createMemoryDisk();
   const onFailure = () => undefined;
   const store = new SegmentStore({ disk, poolId: goldenPoolId, log: quietLog, onFailure });
   store.append(goldenChunks());
-  store.sealActiveIfThin(() => 0, 1);
+  store.retireActiveIfThin(() => 0, 1);
+  await store.syncLater();
   return disk.bytes('segments/00000001.seg');
 }
 
@@ -74,9 +75,9 @@ function volumeDocument(): Uint8Array {
   return disk.bytes('volumes/a.json');
 }
 
-export function goldenFiles(): Readonly<Record<string, Uint8Array>> {
+export async function goldenFiles(): Promise<Readonly<Record<string, Uint8Array>>> {
   return {
-    'segment-1.bin': segment(),
+    'segment-1.bin': await segment(),
     'journal-1.bin': journal(),
     'history-1.bin': history(),
     'document-1.json': volumeDocument(),
@@ -84,7 +85,7 @@ export function goldenFiles(): Readonly<Record<string, Uint8Array>> {
 }
 
 if (import.meta.main) {
-  for (const [name, bytes] of Object.entries(goldenFiles())) {
+  for (const [name, bytes] of Object.entries(await goldenFiles())) {
     writeFileSync(new URL(`../golden/${name}`, import.meta.url), bytes);
   }
 }

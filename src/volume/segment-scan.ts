@@ -1,0 +1,67 @@
+/** Reads what a segment holds: by its trailer, or record by record (docs/formats/segment.md). */
+import { crc32 } from 'node:zlib';
+import type { DiskFile } from '../base/ports.ts';
+import {
+  decodeRecord,
+  decodeRecordHeader,
+  decodeTrailer,
+  encodePlace,
+  paddedBytes,
+  recordHeaderBytes,
+  segmentHeaderBytes,
+  type TrailerEntry,
+  trailerKind,
+} from './record.ts';
+
+export const footerMagic = 'TSSEAL01';
+export const footerBytes = 64;
+
+/** Every whole, valid record from the start to the first that is not; `end` is where that is. */
+export function scanRecords(
+  file: DiskFile,
+  end?: number,
+): { entries: TrailerEntry[]; end: number } {
+  const size = Math.min(end ?? Number.POSITIVE_INFINITY, file.sizeBytes());
+  const entries: TrailerEntry[] = [];
+  let position = segmentHeaderBytes;
+  const window = new Uint8Array(1024 * 1024);
+  let windowStart = 0;
+  let windowEnd = 0;
+  while (position + recordHeaderBytes <= size) {
+    const want = recordHeaderBytes + 256 * 1024;
+    if (position + want > windowEnd && windowEnd < size) {
+      windowStart = position;
+      windowEnd = position + file.read(window, position);
+    }
+    const bytes = window.subarray(position - windowStart, windowEnd - windowStart);
+    const header = decodeRecordHeader(bytes);
+    if (header === undefined || header.kind === trailerKind) break;
+    const record = decodeRecord(bytes);
+    const next = position + paddedBytes(header.storedBytes);
+    if (record === undefined || next > size) break;
+    entries.push({
+      name: header.name,
+      place: encodePlace(position, header.storedBytes),
+      rawBytes: header.rawBytes,
+    });
+    position = next;
+  }
+  return { entries, end: position };
+}
+
+/** The trailer of a sealed segment; undefined when it has none that is valid. */
+export function readTrailer(file: DiskFile, size: number): TrailerEntry[] | undefined {
+  const footer = new Uint8Array(footerBytes);
+  if (size < segmentHeaderBytes + footerBytes) return undefined;
+  if (file.read(footer, size - footerBytes) < footerBytes) return undefined;
+  const view = new DataView(footer.buffer);
+  if (Buffer.from(footer.subarray(0, 8)).toString('latin1') !== footerMagic) return undefined;
+  if (view.getUint32(60, true) !== crc32(footer.subarray(0, 60))) return undefined;
+  const at = view.getUint32(8, true);
+  const bytes = new Uint8Array(size - footerBytes - at);
+  file.read(bytes, at);
+  const header = decodeRecordHeader(bytes);
+  if (header?.kind !== trailerKind) return undefined;
+  const stored = bytes.subarray(recordHeaderBytes, recordHeaderBytes + header.storedBytes);
+  return crc32(stored) === header.checksum ? decodeTrailer(stored) : undefined;
+}
