@@ -154,7 +154,7 @@ async function moveLive(store: ChunkStore, number: number): Promise<boolean> {
   for (const { name, place } of store.segments.entriesOf(number)) {
     const now = store.place(name);
     if (now?.segment !== number || now.place !== place) continue;
-    const chunk = await store.segments.readLater(now);
+    const chunk = await store.stored(name);
     if (chunk === undefined) return false;
     const still = store.place(name);
     if (still?.segment !== number || still.place !== place) continue;

@@ -233,7 +233,7 @@ suite('history', () => {
     await assert.rejects(volume.versionAt({ atMs: 1 }), refuses('NotFound'));
   });
 
-  test('restore goes back and can itself be undone; a clock that jumps back harms nothing', async () => {
+  test('restore goes back and can be undone; a clock that jumps back harms nothing', async () => {
     const { volume, clock } = await withVolume();
     await volume.setPolicy(policy);
     await write(volume, 0, pattern(1, 5000));
@@ -254,7 +254,7 @@ suite('history', () => {
 });
 
 suite('space', () => {
-  test('a full pool turns read-only before anything breaks, and back when space returns', async () => {
+  test('a full pool is read-only before anything breaks, and back when space returns', async () => {
     const made = await withVolume({ capacityBytes: 12 * MiB, segmentBytesMax: MiB });
     const { pool, volume } = made;
     await pool.createVolume({ name: 'junk', sizeBytes: 64 * MiB });

@@ -2,7 +2,7 @@
  * The segments of a pool: where records are appended, found and dropped (docs/formats/segment.md).
  */
 import { crc32 } from 'node:zlib';
-import { asTransshipError, assert, fail } from '../base/errors.ts';
+import { assert, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Disk, DiskFile, Log } from '../base/ports.ts';
 import {
@@ -73,6 +73,10 @@ export class SegmentStore {
   readonly #segments = new Map<number, Segment>();
   readonly #files = new Map<number, DiskFile>();
   readonly #dirty = new Set<number>();
+  /**
+   * Reads under way: their descriptors must not be closed, or the number could mean another file.
+   */
+  readonly #readers = new Map<number, number>();
   #active: Segment | undefined;
   /** Of segments without a trailer. */
   readonly #entries = new Map<number, TrailerEntry[]>();
@@ -144,21 +148,23 @@ export class SegmentStore {
     return places;
   }
 
-  /** The chunk at a place, or undefined when the record is not valid (a miss). */
+  /**
+   * The chunk at a place, or undefined when the record is not valid. Rejects with `DiskFailed` when
+   * it cannot be read: that says nothing about what lies there.
+   */
   async readLater(place: Place): Promise<StoredChunk | undefined> {
     if (!this.#segments.has(place.segment)) return undefined;
+    const file = this.#file(place.segment);
+    const readers = this.#readers.get(place.segment) ?? 0;
+    this.#readers.set(place.segment, readers + 1);
     try {
-      const file = this.#file(place.segment);
       const bytes = new Uint8Array(placeSpan(place.place));
       const count = await file.readLater(bytes, placePosition(place.place));
       return decodeRecord(bytes.subarray(0, count));
-    } catch (error) {
-      const problem = asTransshipError(error);
-      this.#log.log('warn', 'a segment record could not be read', {
-        segment: place.segment,
-        problem: problem.message,
-      });
-      return undefined;
+    } finally {
+      const left = (this.#readers.get(place.segment) ?? 1) - 1;
+      if (left === 0) this.#readers.delete(place.segment);
+      else this.#readers.set(place.segment, left);
     }
   }
 
@@ -381,8 +387,8 @@ export class SegmentStore {
     this.#files.set(number, file);
     if (this.#files.size <= openFilesMax) return;
     for (const [old, oldFile] of this.#files) {
-      // A dirty file keeps the descriptor that was written through, or an fsync error could be lost.
-      if (this.#dirty.has(old) || old === number) continue;
+      // A dirty file keeps its descriptor: through another one an fsync error could be lost.
+      if (this.#dirty.has(old) || this.#readers.has(old) || old === number) continue;
       oldFile.close();
       this.#files.delete(old);
       return;

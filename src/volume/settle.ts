@@ -21,10 +21,14 @@ async function nameBelow(head: Head, io: SettleIo, block: number): Promise<Name>
   return head.baseName(block) ?? (await lookup(io.tree, head.tree, block));
 }
 
+interface Settling {
+  readonly head: Head;
+  readonly io: SettleIo;
+  readonly layer: Layer;
+}
+
 async function fillBlock(
-  head: Head,
-  io: SettleIo,
-  layer: Layer,
+  { head, io, layer }: Settling,
   block: number,
   into: Uint8Array,
 ): Promise<void> {
@@ -59,7 +63,7 @@ export async function settleOldest(head: Head, io: SettleIo): Promise<Map<number
       const bytes = new Uint8Array(batch.length * head.blockBytes);
       for (const [i, block] of batch.entries()) {
         const into = bytes.subarray(i * head.blockBytes, (i + 1) * head.blockBytes);
-        await fillBlock(head, io, layer, block, into);
+        await fillBlock({ head, io, layer }, block, into);
       }
       const names = await head.store.put(bytes, head.blockBytes, 'block');
       batch.forEach((block, i) => settled.set(block, new Uint8Array(names[i] ?? zeroName)));

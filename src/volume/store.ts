@@ -40,6 +40,7 @@ export class ChunkStore {
   index = new FingerprintTable();
   readonly #disk: Disk;
   readonly #poolId: Uint8Array;
+  readonly #log: Log;
   readonly #cacheBytes: number;
   readonly #caches = new Map<number, HotCache>();
   readonly #pages = new Map<string, Uint8Array>();
@@ -57,6 +58,7 @@ export class ChunkStore {
   constructor(options: StoreOptions) {
     this.#disk = options.disk;
     this.#poolId = options.poolId;
+    this.#log = options.log;
     this.#cacheBytes = options.cacheBytes;
     this.packer = options.packer;
     this.segments = new SegmentStore(options);
@@ -162,7 +164,8 @@ export class ChunkStore {
     for (let attempt = 0; attempt < 3; attempt++) {
       const place = this.place(name);
       if (place === undefined) return undefined;
-      const chunk = await this.segments.readLater(place);
+      const chunk = await this.#readRecord(place);
+      if (chunk === 'unreadable') return undefined;
       if (chunk !== undefined && Buffer.compare(chunk.name, name) === 0) return chunk;
       const now = this.place(name);
       if (now?.segment === place.segment && now.place === place.place) break;
@@ -274,6 +277,16 @@ export class ChunkStore {
     const bytes = placeSpan(place) * sign;
     this.liveBytes += bytes;
     this.#live.set(segment, (this.#live.get(segment) ?? 0) + bytes);
+  }
+
+  async #readRecord(place: Place): Promise<StoredChunk | undefined | 'unreadable'> {
+    try {
+      return await this.segments.readLater(place);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#log.log('warn', 'a segment could not be read', { segment: place.segment, problem });
+      return 'unreadable';
+    }
   }
 
   async #read(name: Name): Promise<Uint8Array | undefined> {
