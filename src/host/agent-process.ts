@@ -285,7 +285,8 @@ async function listenToPeers(
     log.log('warn', 'the peer port of the last time is taken', { port: first });
     return listen(0);
   });
-  undo.push(() => listener.close());
+  // Not waited for: links that are up end after this, when the cloud is closed.
+  undo.push(() => void listener.close());
   return listener;
 }
 
