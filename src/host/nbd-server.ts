@@ -9,7 +9,12 @@ import { type NbdExports } from '../nbd/handshake.ts';
 import { commandNames, nbdLimits } from '../nbd/protocol.ts';
 import { ReplyChunkPool } from '../nbd/reply-chunks.ts';
 import { Session } from '../nbd/session.ts';
-import { SocketConnection, withDataEvents, withReceiveBuffer } from './nbd-socket.ts';
+import {
+  SocketConnection,
+  redeliverBytes,
+  withDataEvents,
+  withReceiveBuffer,
+} from './nbd-socket.ts';
 import { listenPrivately } from './unix-socket.ts';
 
 /** Sockets with their buffers; more clients than this are a fault somewhere. */
@@ -135,15 +140,16 @@ class Clients {
   }
 
   plain(accepted: net.Socket): void {
-    const receive = (bytes: Uint8Array) => client.session.receive(bytes);
-    const socket = withReceiveBuffer(accepted, receive);
+    const socket = withReceiveBuffer(accepted, (bytes) =>
+      client.session.receive(bytes, redeliverBytes),
+    );
     const session = this.#session(socket, { tls: 'refused' });
     const client = this.#add(socket, session);
   }
 
   tcp(socket: net.Socket, secure: tls.Server): void {
     socket.allowHalfOpen = true;
-    const receive = (bytes: Uint8Array) => client.session.receive(bytes);
+    const receive = (bytes: Uint8Array) => void client.session.receive(bytes);
     const session = this.#session(socket, {
       tls: 'required',
       onStartTls: (clientFlags) => {
@@ -186,7 +192,7 @@ class Clients {
   }
 
   #secured(socket: tls.TLSSocket, clientFlags: number): void {
-    const receive = (bytes: Uint8Array) => client.session.receive(bytes);
+    const receive = (bytes: Uint8Array) => void client.session.receive(bytes);
     const session = this.#session(socket, { tls: 'active', clientFlags });
     const client = this.#add(withDataEvents(socket, receive), session);
   }

@@ -78,6 +78,32 @@ test('a stream means the same however it is cut', async () => {
   await fc.assert(property, { numRuns: 150 });
 });
 
+test('a transport that gives what was left again means the same', async () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 8 });
+  const limit = fc.constantFrom(100, 8192, 65536, 1 << 20);
+  const property = fc.asyncProperty(operations, sizes, limit, async (list, cuts, redeliver) => {
+    const whole = new MemoryDevice({ sizeBytes: deviceBytes, blockSizeBytes: 4096 });
+    const again = new MemoryDevice({ sizeBytes: deviceBytes, blockSizeBytes: 4096 });
+    const stream = joinBytes(list.map((operation, cookie) => frameOf(operation, cookie)));
+    const one = transmitting(whole);
+    one.session.receive(stream);
+    const many = transmitting(again);
+    let left: Uint8Array = new Uint8Array(0);
+    for (const piece of pieces(stream, cuts)) {
+      const given = joinBytes([left, piece]);
+      const taken = many.session.receive(given, redeliver);
+      left = given.slice(taken);
+      assert.ok(left.length < redeliver);
+      given.fill(0xcc);
+    }
+    await settled();
+    assert.equal(left.length, 0);
+    assert.deepEqual(again.bytes, whole.bytes);
+    assert.equal(many.connection.taken().length, one.connection.taken().length);
+  });
+  await fc.assert(property, { numRuns: 150 });
+});
+
 test('no bytes make the negotiation throw or its memory grow', () => {
   const opening = fc.constantFrom(
     clientFlags,

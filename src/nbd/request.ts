@@ -1,7 +1,7 @@
 /** One request of the transmission phase: its header, and whether it may be served. */
 import { type BlockDevice } from '../base/ports.ts';
-import { getUint64, viewOf } from './bytes.ts';
-import { command, commandFlags, errno, magic, nbdLimits, requestHeaderBytes } from './protocol.ts';
+import { getUint64 } from './bytes.ts';
+import { command, commandFlags, errno, magic, nbdLimits } from './protocol.ts';
 
 /** The header being served. Reused: what outlives the call copies the fields it needs. */
 export class RequestHeader {
@@ -30,34 +30,6 @@ export class RequestHeader {
 
   get forceUnitAccess(): boolean {
     return (this.flags & commandFlags.fua) !== 0;
-  }
-}
-
-/** A header that arrives in pieces. */
-export class PartialHeader {
-  readonly #bytes = new Uint8Array(requestHeaderBytes);
-  readonly view: DataView = viewOf(this.#bytes);
-  fillBytes = 0;
-
-  get isWhole(): boolean {
-    return this.fillBytes === requestHeaderBytes;
-  }
-
-  /** Returns how many bytes from `at` on belong to the header. */
-  take(bytes: Uint8Array, at: number): number {
-    const count = Math.min(requestHeaderBytes - this.fillBytes, bytes.length - at);
-    this.#bytes.set(bytes.subarray(at, at + count), this.fillBytes);
-    this.fillBytes += count;
-    return count;
-  }
-
-  /** The last `count` bytes will be given again. */
-  giveBack(count: number): void {
-    this.fillBytes -= count;
-  }
-
-  clear(): void {
-    this.fillBytes = 0;
   }
 }
 

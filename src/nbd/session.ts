@@ -36,23 +36,26 @@ export class Session {
     return this.#transmission !== undefined;
   }
 
-  /** Takes received bytes; keeps no reference to them. */
-  receive(bytes: Uint8Array): void {
-    if (this.#over) return;
+  /**
+   * Takes received bytes, keeps no reference to them, and returns how many were taken. All of them,
+   * unless the transport offers to give requests of up to `redeliverBytes` again when they are
+   * whole, which saves copying them.
+   */
+  receive(bytes: Uint8Array, redeliverBytes = 0): number {
+    if (this.#over) return bytes.length;
     if (this.#transmission !== undefined) {
-      this.#transmission.receive(bytes);
-      return;
+      return this.#transmission.receive(bytes, redeliverBytes);
     }
     const outcome = this.#handshake.receive(bytes);
-    if (outcome === undefined) return;
-    if (outcome.kind === 'startTls') {
+    if (outcome?.kind === 'startTls') {
       this.#over = true;
       this.#options.onStartTls?.(outcome.clientFlags);
-    } else if (outcome.kind === 'close') {
+    } else if (outcome?.kind === 'close') {
       this.#end(undefined);
-    } else {
+    } else if (outcome?.kind === 'transmit') {
       this.#transmit(outcome.agreement, outcome.rest);
     }
+    return bytes.length;
   }
 
   /** Ends cleanly: requests in flight are answered, new ones are not taken. */

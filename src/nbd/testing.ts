@@ -223,7 +223,7 @@ export function loopback(
   clientEnd.other = serverEnd;
   serverEnd.other = clientEnd;
   const session = sessionOn(serverEnd, exportsOf({ vol: device }));
-  serverEnd.receiver = (bytes) => session.receive(bytes);
+  serverEnd.receiver = (bytes) => void session.receive(bytes);
   const handshake = new ClientHandshake({ connection: clientEnd, exportName: 'vol', tls: false });
   return new Promise((resolve, reject) => {
     clientEnd.receiver = (bytes) => {

@@ -1,19 +1,11 @@
 /** The server's side of the transmission phase (proto.md, "Transmission"). */
 import { type BlockDevice } from '../base/ports.ts';
-import { viewOf } from './bytes.ts';
 import { type Connection } from './connection.ts';
 import { type NbdCounters, countError } from './counters.ts';
+import { FrameReader } from './frames.ts';
 import { type Agreement } from './handshake.ts';
 import { Outbox } from './outbox.ts';
-import {
-  command,
-  commandFlags,
-  errno,
-  nbdLimits,
-  requestHeaderBytes,
-  simpleReplyBytes,
-} from './protocol.ts';
-import { PayloadReader } from './payload.ts';
+import { command, commandFlags, errno, nbdLimits, simpleReplyBytes } from './protocol.ts';
 import {
   type Cookie,
   blockStatusChunk,
@@ -25,7 +17,7 @@ import {
   simpleReplies,
 } from './reply.ts';
 import { type ReplyChunk, type ReplyChunkPool } from './reply-chunks.ts';
-import { PartialHeader, RequestHeader, refusalOf } from './request.ts';
+import { type RequestHeader, refusalOf } from './request.ts';
 
 const nothing = new Uint8Array(0);
 
@@ -41,9 +33,8 @@ export class Transmission {
   readonly #counters: NbdCounters;
   readonly #onEnd: () => void;
   readonly #outbox: Outbox;
-  readonly #request = new RequestHeader();
-  readonly #partial = new PartialHeader();
-  readonly #payload = new PayloadReader();
+  readonly #frames = new FrameReader();
+  readonly #request = this.#frames.request;
   /** Received, but not looked at because too much is in flight. */
   #backlog: Uint8Array = nothing;
   #paused = false;
@@ -74,20 +65,26 @@ export class Transmission {
     this.#outbox = new Outbox(options.connection, options.pool, () => this.#progress());
   }
 
-  /** Takes received bytes; keeps no reference to them. */
-  receive(bytes: Uint8Array): void {
-    if (this.#ending) return;
+  /**
+   * Takes received bytes, keeps no reference to them, and returns how many were taken. Requests of
+   * up to `redeliverBytes` that are not whole are left, to be given again with more behind them;
+   * with 0 everything is always taken.
+   */
+  receive(bytes: Uint8Array, redeliverBytes = 0): number {
+    if (this.#ending) return bytes.length;
     if (this.#paused) {
       this.#backlog = Buffer.concat([this.#backlog, bytes]);
-      return;
+      return bytes.length;
     }
-    const served = this.#serve(bytes);
-    if (served === bytes.length || this.#ending) return;
+    const served = this.#serve(bytes, redeliverBytes);
+    if (served === bytes.length || this.#ending) return bytes.length;
+    if (this.#frames.hasLeft) return served;
     // A copy, because the transport reads the next bytes into the same memory.
     this.#backlog = bytes.slice(served);
     this.#paused = true;
     this.#connection.pause();
     this.#progress();
+    return bytes.length;
   }
 
   /** Takes no more requests; answers those in flight, then closes the connection. */
@@ -114,7 +111,7 @@ export class Transmission {
       return;
     }
     if (!this.#paused) return;
-    const served = this.#serve(this.#backlog);
+    const served = this.#serve(this.#backlog, 0);
     this.#backlog = this.#backlog.subarray(served);
     if (this.#ending) this.#progress();
     if (this.#backlog.length > 0 || this.#ending) return;
@@ -124,50 +121,34 @@ export class Transmission {
   }
 
   /** Serves as much of `bytes` as the limits allow; returns how much. */
-  #serve(bytes: Uint8Array): number {
+  #serve(bytes: Uint8Array, redeliverBytes: number): number {
     this.#serving = true;
-    const served = this.#serveRequests(bytes, viewOf(bytes));
+    this.#frames.begin(bytes, redeliverBytes);
+    this.#serveRequests();
+    this.#frames.end();
     this.#endBatch();
     this.#serving = false;
     if (this.#ending) this.#progress();
-    return served;
+    return this.#frames.takenBytes;
   }
 
-  #serveRequests(bytes: Uint8Array, view: DataView): number {
-    const end = bytes.length;
-    let at = 0;
-    while (at < end && !this.#ending) {
-      if (this.#payload.active) {
-        at += this.#payload.take(bytes, at);
-        if (this.#payload.active) break;
-        const content = this.#payload.content();
-        if (content !== undefined) this.#write(content);
-        continue;
-      }
-      let next = at + requestHeaderBytes;
-      if (next <= end && this.#partial.fillBytes === 0) {
-        if (!this.#request.read(view, at)) return this.#abandon(end);
-        if (!this.#admits()) break;
+  #serveRequests(): void {
+    const frames = this.#frames;
+    while (!this.#ending) {
+      const step = frames.next();
+      if (step === 'more') return;
+      if (step === 'content') {
+        this.#write(frames.content);
+      } else if (step === 'nonsense') {
+        this.#ending = true;
+      } else if (this.#admits()) {
+        this.#dispatch();
       } else {
-        next = at + this.#partial.take(bytes, at);
-        if (!this.#partial.isWhole) return next;
-        if (!this.#request.read(this.#partial.view, 0)) return this.#abandon(end);
-        if (!this.#admits()) {
-          // Looked at again when the limits allow: its last piece counts as not served.
-          this.#partial.giveBack(next - at);
-          break;
-        }
-        this.#partial.clear();
+        frames.putBack();
+        return;
       }
-      at = this.#dispatch(bytes, next);
       if (this.#outbox.batchBytes >= nbdLimits.batchBytesMax) this.#endBatch();
     }
-    return at;
-  }
-
-  #abandon(end: number): number {
-    this.#ending = true;
-    return end;
   }
 
   /** Whether the limits allow one more request, this one. */
@@ -185,45 +166,44 @@ export class Transmission {
     return nbdLimits.plainReplyBytes + length;
   }
 
-  /** Serves the present request, whose payload, if any, starts at `at`. Returns where it ends. */
-  #dispatch(bytes: Uint8Array, at: number): number {
+  #dispatch(): void {
     const request = this.#request;
-    const payloadBytes = request.payloadBytes;
     const refusal = refusalOf(request, this.#device, this.#agreement.allocationContext);
     if (refusal !== undefined) {
-      if (payloadBytes > nbdLimits.discardBytesMax) return this.#abandon(bytes.length);
+      if (request.payloadBytes > nbdLimits.discardBytesMax) {
+        this.#ending = true;
+        return;
+      }
       this.#error(request, refusal.error, refusal.message);
-      if (payloadBytes > 0) this.#payload.skip(payloadBytes);
-      return at;
+      this.#frames.skipPayload();
+      return;
     }
     this.#counters.requests[request.type] = (this.#counters.requests[request.type] ?? 0) + 1;
     switch (request.type) {
       case command.read:
         this.#read();
-        return at;
-      case command.write:
-        if (payloadBytes <= bytes.length - at) {
-          this.#write(bytes.subarray(at, at + payloadBytes));
-          return at + payloadBytes;
-        }
-        this.#payload.collect(payloadBytes);
-        return at;
+        return;
+      case command.write: {
+        const content = this.#frames.takePayload();
+        if (content !== undefined) this.#write(content);
+        return;
+      }
       case command.disconnect:
-        return this.#abandon(bytes.length);
+        this.#ending = true;
+        return;
       case command.flush:
         this.#flushWaiters.push(cookieOf(request));
-        return at;
+        return;
       case command.trim:
       case command.writeZeroes:
         this.#change(() => this.#device.writeZeroes(request.offset, request.length));
-        return at;
+        return;
       case command.cache:
         if (request.length === 0) this.#change(() => undefined);
         else this.#doneLater(() => this.#device.prefetch(request.offset, request.length));
-        return at;
+        return;
       default:
         this.#blockStatus();
-        return at;
     }
   }
 
