@@ -34,9 +34,8 @@ function job(
 
 test('a bar shows both lanes of a teleport', () => {
   assert.deepEqual(renderBar(teleportView(teleportObject('db-a1')), 100), [
-    'db-a1  Accessible  [###############.............]   55%  5.5 GiB of 10.0 GiB  105.0 MiB/s  ' +
-      '44s left',
-    '  on demand 512.0 MiB   background 4.0 GiB   there before 1.0 GiB',
+    'db-a1  Accessible  [######################..................]   55%  105.0 MiB/s  44s left',
+    '  5.5 GiB of 10.0 GiB: on demand 512.0 MiB, background 4.0 GiB, there before 1.0 GiB',
   ]);
 });
 

@@ -61,21 +61,24 @@ export function jobView(job: JobObject, bytesPerSecond: number): ProgressView {
   };
 }
 
-const barWidthMax = 30;
+const barWidthMax = 40;
+const barWidthMin = 5;
+/** "100%  1023.9 MiB/s  59m59s left": kept free, so that the bar does not change its width. */
+const factsWidth = 31;
 
 /** The lines of a bar for a terminal `columns` wide; no line is longer. */
 export function renderBar(view: ProgressView, columns: number): readonly string[] {
+  const title = `${view.title}  ${view.phase}`;
+  const width = Math.min(barWidthMax, columns - 1 - title.length - factsWidth - 6);
+  const bar = width >= barWidthMin ? `  ${barOf(view, width)}` : '';
   const facts = [
     view.percent.padStart(4),
-    `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
     ...(view.bytesPerSecond > 0 ? [formatRate(view.bytesPerSecond)] : []),
     ...(hasEta(view) ? [`${formatAge(view.etaMs)} left`] : []),
   ].join('  ');
-  const title = `${view.title}  ${view.phase}`;
-  const barWidth = Math.min(barWidthMax, columns - title.length - facts.length - 7);
-  const bar = barWidth >= 5 ? `  ${barOf(view, barWidth)}` : '';
-  const lines = [`${title}${bar}  ${facts}`];
-  if (view.lanes.length > 0) lines.push(`  ${lanesOf(view.lanes)}`);
+  const amount = `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`;
+  const lanes = view.lanes.length === 0 ? '' : `: ${lanesOf(view.lanes)}`;
+  const lines = [`${title}${bar}  ${facts}`, `  ${amount}${lanes}`];
   if (view.trouble !== undefined) lines.push(`  trouble: ${view.trouble}`);
   return lines.map((line) => (line.length < columns ? line : line.slice(0, columns - 1)));
 }
@@ -90,7 +93,7 @@ function barOf(view: ProgressView, width: number): string {
 }
 
 function lanesOf(lanes: readonly Lane[]): string {
-  return lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`).join('   ');
+  return lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`).join(', ');
 }
 
 /** One line for logs, pipes and dumb terminals. */
