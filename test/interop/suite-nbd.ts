@@ -230,7 +230,7 @@ function loadSuite(on: Register): void {
       ['--rw=randwrite', '--bs=4k', '--iodepth=4', '--fsync=1', '--io_size=8M'],
     ],
   ] as const) {
-    on(`fio verifies ${name}`, ['fio'], async (target) => {
+    on(`fio verifies ${name}`, ['fio'], async (target, _, directory) => {
       const always = ['--name=t', '--ioengine=nbd', `--uri=${target.uri}`, '--size=48M'];
       const verify = [
         '--verify=crc32c',
@@ -243,10 +243,10 @@ function loadSuite(on: Register): void {
     });
   }
 
-  on('fio verifies four connections at once', ['fio'], async (target) => {
+  on('fio verifies four connections at once', ['fio'], async (target, _, directory) => {
     const shape = ['--numjobs=4', '--size=12M', '--offset_increment=16M', '--group_reporting'];
     const load = ['--rw=randwrite', '--bsrange=4k-64k', '--iodepth=16'];
-    const verify = ['--verify=crc32c', '--verify_fatal=1', '--verify_state_save=0'];
+    const verify = ['--verify=crc32c', '--verify_fatal=1', `--aux-path=${directory}`];
     const words = ['--name=t', '--ioengine=nbd', `--uri=${target.uri}`];
     await must('fio', ...words, ...shape, ...load, ...verify);
   });
