@@ -235,7 +235,7 @@ function loadSuite(on: Register): void {
       const verify = [
         '--verify=crc32c',
         '--verify_fatal=1',
-        '--verify_state_save=0',
+        `--aux-path=${directory}`,
         '--randseed=7',
         '--norandommap=0',
       ];
