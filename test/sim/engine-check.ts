@@ -129,9 +129,13 @@ async function tolerating(world: World, check: () => Promise<void>): Promise<voi
 /** With nothing left to keep, collection gives back everything. */
 export async function checkEmptyCollects(world: World): Promise<void> {
   const pool = world.pool!;
-  for (const leaseId of world.leases.keys()) await world.untilCrash(pool.releaseLease(leaseId));
-  world.leases.clear();
-  for (const name of world.volumes.keys()) {
+  // A crash in the middle finds each released or not, deleted or not.
+  for (const leaseId of world.leases.keys()) {
+    world.leases.delete(leaseId);
+    await world.untilCrash(pool.releaseLease(leaseId));
+  }
+  for (const [name, volume] of world.volumes) {
+    volume.sure = false;
     await world.untilCrash(pool.deleteVolume(name, { force: true }));
     world.volumes.delete(name);
   }

@@ -22,7 +22,9 @@ export function freeRange(
   const hot = rng.chance(0.7) ? Math.min(sizeBytes, 256 * KiB) : sizeBytes;
   const start = rng.chance(0.1) ? sizeBytes - hot : 0;
   const offset = Math.floor((start + rng.below(hot)) / unit) * unit;
-  const length = Math.min(sizeBytes - offset, rng.between(1, most) * Math.max(unit, 512));
+  // Tiny journal files would be outgrown by one request, which the real ones never are.
+  const longest = Math.min(sizeBytes - offset, world.profile.journalFileBytes / 2);
+  const length = Math.min(longest, rng.between(1, most) * Math.max(unit, 512));
   if (length <= 0) return undefined;
   const range = { offset, length };
   return [...volume.busy].some((other) => touches(other, range)) ? undefined : range;

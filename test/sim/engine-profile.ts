@@ -47,7 +47,7 @@ export function createProfile(rng: Rng): Profile {
     rot: kind === 'rot' ? 0.05 : 0,
     history: rng.chance(0.4),
     fastPacker: rng.chance(0.85),
-    journalFileBytes: rng.pick([256, 1024]) * KiB,
+    journalFileBytes: rng.pick([256, 1024, 3072]) * KiB,
     segmentBytesMax: rng.pick([256 * KiB, MiB, 4 * MiB]),
   };
 }
