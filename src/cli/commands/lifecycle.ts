@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClusterObject } from '../../api/objects.ts';
 import { fail } from '../../base/errors.ts';
+import { exitCodes } from '../../base/reasons.ts';
+import { Exit } from '../failure.ts';
 import { checkName } from '../../base/names.ts';
 import { parseSize } from '../../base/units.ts';
 import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
@@ -56,23 +58,40 @@ function up(registry: Registry, program: Command): void {
       if (names.length > 1 && used !== undefined) {
         fail('BadArgument', `--${used} is for one cluster; start them one by one`);
       }
-      const started: string[] = [];
-      try {
-        for (const name of names) {
-          const fresh = await cli.ports.agents.start(startOf(cli, name, options));
-          if (fresh) started.push(name);
-          else cli.note(`${name} runs already`);
-        }
-        await joinAll(cli, names);
-      } catch (error) {
-        // Half a cloud helps nobody: what this command started, it ends.
-        for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
-        throw error;
-      }
+      const started = await startAll(cli, names, options);
       await showUp(cli, names);
       if (options.detach !== true) await stay(cli, started);
     },
   });
+}
+
+/** Names of those that this command started. Half a cloud helps nobody: it is all or none. */
+async function startAll(
+  cli: Cli,
+  names: readonly string[],
+  options: UpOptions,
+): Promise<readonly string[]> {
+  const started: string[] = [];
+  let interrupted = false;
+  const stopListening = cli.ports.terminal.onInterrupt(() => {
+    interrupted = true;
+    cli.note('\nInterrupted; what was started is stopped again.');
+  });
+  try {
+    for (const name of names) {
+      const fresh = await cli.ports.agents.start(startOf(cli, name, options));
+      if (fresh) started.push(name);
+      else cli.note(`${name} runs already`);
+      if (interrupted) throw new Exit(exitCodes.interrupted);
+    }
+    await joinAll(cli, names);
+    return started;
+  } catch (error) {
+    for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
+    throw error;
+  } finally {
+    stopListening();
+  }
 }
 
 function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
@@ -128,19 +147,20 @@ async function stay(cli: Cli, started: readonly string[]): Promise<void> {
   if (started.length === 0) return;
   cli.note('\nRunning until Ctrl-C (--detach leaves them in the background).');
   const interrupted = new Promise<void>((done) => cli.ports.terminal.onInterrupt(done));
-  await Promise.race([interrupted, watchAgents(cli, started)]);
+  const ended = await Promise.race([interrupted, watchAgents(cli, started)]);
+  if (ended !== undefined) cli.note(`\n${ended} ended.`);
   cli.note('\nStopping.');
   for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
 }
 
-/** Resolves when none of them runs any more: killed, or stopped by `transship down`. */
-async function watchAgents(cli: Cli, names: readonly string[]): Promise<void> {
+/** Resolves with the last to end when none runs any more: killed, or by `transship down`. */
+async function watchAgents(cli: Cli, names: readonly string[]): Promise<string> {
   for (const name of names) {
     const onEvent = () => undefined;
     const client = cli.clientOf(name);
     await client.stream('agent.events', { follow: true }, { onEvent }).catch(() => undefined);
-    cli.note(`${name} ended`);
   }
+  return names.at(-1)!;
 }
 
 function down(registry: Registry, program: Command): void {
