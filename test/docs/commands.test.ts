@@ -71,8 +71,11 @@ function runScript(script: string, folder: string): Promise<Ended> {
 }
 
 function missingOf(blocks: readonly Block[]): readonly string[] {
-  const exists = (name: string): boolean =>
-    spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name]).status === 0;
+  const exists = (name: string): boolean => {
+    if (name === 'root') return process.getuid?.() === 0;
+    if (name.startsWith('/')) return existsSync(name);
+    return spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name]).status === 0;
+  };
   return [...new Set(blocks.flatMap((block) => block.needs))].filter((name) => !exists(name));
 }
 
@@ -109,7 +112,7 @@ suite('the extraction', () => {
     '$ not this',
     '```',
     '1. a list',
-    '   ```sh needs=sh,no-such-program',
+    '   ```sh needs=sh,no-such-program,/no/such/path,/',
     '   test "$name" = x',
     '   ```',
   ].join('\n');
@@ -122,7 +125,7 @@ suite('the extraction', () => {
     );
     assert.match(blocks[0]?.commands ?? '', /^name=x\n: skipped, /);
     assert.equal(blocks[1]?.commands, 'test "$name" = x');
-    assert.deepEqual(missingOf(blocks), ['no-such-program']);
+    assert.deepEqual(missingOf(blocks), ['no-such-program', '/no/such/path']);
   });
 
   test('blocks of a document share a shell, and the failing one is named', async () => {

@@ -4,7 +4,7 @@ export interface Block {
   /** Line of the opening fence, counted from 1. */
   readonly line: number;
   readonly commands: string;
-  /** Programs that must exist, from a fence such as `sh needs=kubectl,qemu-img`. */
+  /** Programs, files and `root`, from a fence such as `sh needs=root,/dev/fuse,qemu-img`. */
   readonly needs: readonly string[];
 }
 
