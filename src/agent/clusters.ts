@@ -139,6 +139,8 @@ export class Clusters {
     }
     const view = this.#peerView(peer);
     this.#o.cloud.remove(name);
+    // A link that nobody wants any more must not look like one that is down.
+    void this.#o.ports.metrics.forget('peer', name);
     this.#tell('Information', 'Removed', name, `${name} is no longer trusted`);
     return view;
   }

@@ -37,6 +37,7 @@ export class Meter {
       this.#metrics.add('transship_volume_errors_total', 1, { volume, reason });
     };
     return new MeteredDevice(device, {
+      volume,
       clock: this.#clock,
       metrics: this.#metrics,
       counts,
@@ -81,6 +82,7 @@ export class Meter {
 }
 
 interface Metering {
+  readonly volume: string;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly counts: Counts;
@@ -176,10 +178,10 @@ class MeteredDevice implements BlockDevice {
 
   #timed(operation: string, startMs: number | undefined): void {
     if (startMs === undefined) return;
-    const { clock, metrics } = this.#m;
-    metrics.observe('transship_request_seconds', (clock.monotonicMs() - startMs) / 1000, {
-      operation,
-    });
+    const { clock, metrics, volume } = this.#m;
+    const seconds = (clock.monotonicMs() - startMs) / 1000;
+    metrics.observe('transship_request_seconds', seconds, { operation });
+    metrics.observe('transship_volume_request_seconds', seconds, { volume, operation });
   }
 }
 

@@ -50,6 +50,7 @@ export function policyHandlers(parts: AgentParts): HandlersOf<'policy'> {
 
 export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
   const { pools, info, jobs, events } = parts;
+  const { metrics, clock } = parts.ports;
   return {
     'pool.list': async () =>
       listOf<PoolObject>(
@@ -66,6 +67,10 @@ export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
           progress(Math.round((storedBytes * done) / Math.max(1, total)), storedBytes),
         );
         const { chunks, bytes, corrupt, repaired, affectedVolumes } = report;
+        const labels = { pool: name };
+        metrics.add('transship_scrubbed_bytes_total', bytes, labels);
+        metrics.add('transship_scrub_corrupt_chunks_total', corrupt, labels);
+        metrics.add('transship_scrub_repaired_chunks_total', repaired, labels);
         if (corrupt > repaired) {
           const note = `${corrupt - repaired} chunks of pool ${name} are corrupt`;
           events.add({ type: 'Critical', reason: 'DataCorrupt', kind: 'Pool', name, note });
@@ -77,7 +82,13 @@ export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
     'pool.collect': async ({ pool }, { emit, signal }) => {
       const { name, api } = pools.pick(pool);
       const job = jobs.start({ type: 'Collect', target: name }, async () => {
+        const startMs = clock.monotonicMs();
         const { chunksFreed, bytesFreed, segmentsRemoved } = await api.collect();
+        const labels = { pool: name };
+        const seconds = (clock.monotonicMs() - startMs) / 1000;
+        metrics.add('transship_collections_total', 1, labels);
+        metrics.add('transship_collected_bytes_total', bytesFreed, labels);
+        metrics.observe('transship_collection_seconds', seconds, labels);
         return { chunksFreed, freedBytes: bytesFreed, segmentsRemoved };
       });
       return jobs.watch(job.metadata.name, emit, signal);

@@ -20,6 +20,7 @@ import { createDisk } from './disk.ts';
 import { openIdentity } from './identity.ts';
 import { createImages } from './images.ts';
 import { createLog } from './log.ts';
+import { meterDisk, meterPacker } from './metered.ts';
 import { createMetrics } from './metrics.ts';
 import { createNbdServer } from './nbd-server.ts';
 import { createPacker } from './packer.ts';
@@ -39,6 +40,8 @@ export interface AgentProcessOptions {
 /** What to undo, newest first. */
 type Undo = () => Promise<void> | void;
 
+/** An agent of today has one pool. */
+const poolName = 'main';
 /** A stop that takes longer than this is cut short: the journal has everything. */
 const stopMs = 30_000;
 
@@ -60,7 +63,21 @@ export async function runAgentProcess(options: AgentProcessOptions): Promise<num
     options.onReady(ours);
     exitCode = exitCodeOf(ours.reason);
   }
-  const timer = setTimeout(() => process.exit(exitCode), stopMs);
+  await takeDown(undo, log, exitCode);
+  return exitCode;
+}
+
+/** Newest first; what hangs is named and left to the end of the process. */
+async function takeDown(
+  undo: readonly Undo[],
+  log: ReturnType<typeof createLog>,
+  exitCode: number,
+): Promise<void> {
+  let left = undo.length;
+  const timer = setTimeout(() => {
+    log.log('error', 'the stop was cut short; the journal has everything', { left });
+    process.exit(exitCode);
+  }, stopMs);
   timer.unref();
   for (const step of undo.toReversed()) {
     try {
@@ -68,8 +85,8 @@ export async function runAgentProcess(options: AgentProcessOptions): Promise<num
     } catch (error) {
       log.log('warn', 'a part did not end cleanly', { error });
     }
+    left -= 1;
   }
-  return exitCode;
 }
 
 /** SIGTERM, SIGINT or a request of the control API; a defect ends the process at once. */
@@ -181,7 +198,7 @@ async function openOnlyPool(
   settings: Settings,
   shared: Shared,
 ): Promise<OpenPool> {
-  const { undo, log, clock, late } = shared;
+  const { undo, log, clock, metrics, late } = shared;
   const path = settings.poolDirectory ?? paths.pool;
   fs.mkdirSync(path, { recursive: true, mode: 0o700 });
   const lock = lockPool(path);
@@ -190,21 +207,22 @@ async function openOnlyPool(
   undo.push(() => packer.close());
   const { capacityBytes, cacheBytes } = settings;
   const api = await openPool({
-    disk: createDisk(path),
+    disk: meterDisk(createDisk(path), metrics, poolName),
     clock,
     random: createRandom(),
     log,
-    packer,
+    packer: meterPacker(packer, metrics, poolName),
     onDemand: (volume, fetch) => late.agent?.noteDemand(volume, fetch),
     onFailure: ({ reason, message }) => {
-      const happening = { type: 'Critical', reason, kind: 'Pool', name: 'main' } as const;
+      metrics.add('transship_disk_failures_total', 1, { pool: poolName, reason });
+      const happening = { type: 'Critical', reason, kind: 'Pool', name: poolName } as const;
       late.agent?.parts.events.add({ ...happening, note: message });
     },
     ...(capacityBytes === undefined ? {} : { capacityBytes }),
     ...(cacheBytes === undefined ? {} : { cacheBytes }),
   });
   undo.push(() => api.close());
-  return { name: 'main', path, api };
+  return { name: poolName, path, api };
 }
 
 function infoOf(from: {

@@ -73,7 +73,7 @@ export async function makeDisk(
 }
 
 /** Long enough to look at things while data is on its way. */
-const wantedSeconds = 15;
+const wantedSeconds = 45;
 
 export async function teleportThere(stage: Stage, writer: Writer): Promise<Facts> {
   const { narrator } = stage.o;
@@ -168,7 +168,7 @@ export async function loseTheLink(
   if (done === true) narrator.claim(true, `and writes on: ${editsWhileCut} new transactions`);
   else narrator.say('A write has to read what only east has first: it waits.');
   let read = 0;
-  const all = application.readFiles(atWest, { nth: 5, first: 1 }, () => (read += 1));
+  const all = application.readFiles(atWest, { nth: 601, first: 300 }, () => (read += 1));
   all.catch(() => undefined);
   const ended = { now: false };
   void all.finally(() => (ended.now = true)).catch(() => undefined);
@@ -177,7 +177,7 @@ export async function loseTheLink(
     await stage.pause(stillMs);
   }
   if (ended.now) narrator.say('All files that were asked for are at west already.');
-  else narrator.say(`A reader of every 5th file got ${read}; the next one is at east: it waits.`);
+  else narrator.say(`A reader of more files got ${read}; the next one is at east: it waits.`);
   const after = await sourceConnected(stage);
   const { missingBytes } = (await stage.volume(stage.west, volume)).status;
   narrator.claim(
@@ -292,8 +292,9 @@ export async function goBackInTime(
   const { narrator } = stage.o;
   narrator.step('A second in the past');
   const { acknowledged } = writer;
-  // Some seconds after the writer began: there is history before it and much after it.
-  const atMs = Math.ceil(acknowledged[0]!.ackedMs / 1000) * 1000 + 5000;
+  // About the middle: there is history before it and much after it.
+  const middle = acknowledged[Math.floor(acknowledged.length / 2)]!;
+  const atMs = Math.ceil(middle.ackedMs / 1000) * 1000;
   const at = formatMoment(atMs);
   const must = acknowledged.filter(({ ackedMs }) => ackedMs <= atMs - granularityMs).length;
   const may = acknowledged.filter(({ beganMs }) => beganMs <= atMs).length;
