@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as fsp from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ImageReader, ImageWriter } from '../agent/ports.ts';
 import { fail, TransshipError } from '../base/errors.ts';
@@ -17,6 +18,8 @@ const exportName = 'image';
 /** For qemu-nbd to open the image and listen. */
 const startMs = 20_000;
 const pollMs = 20;
+/** For a qemu-nbd that gave up to be gone. */
+const endMs = 2_000;
 /** Extents are asked for in pieces of this much: bounded lists on images of any size. */
 const extentsBytes = 16 * 1024 * 1024 * 1024;
 
@@ -117,7 +120,11 @@ async function serveImage(image: QemuImage, extra: readonly string[]): Promise<S
   const ended = endOf(child);
   try {
     await Promise.race([waitForSocket(socketPath), ended.then(refuse)]);
-    const client = await connectNbd({ exportName, socketPath });
+    const client = await connectNbd({ exportName, socketPath }).catch(async (error: unknown) => {
+      // It may listen before it finds the image broken; what it says then is the better reason.
+      await Promise.race([ended.then(refuse), sleep(endMs)]);
+      throw error;
+    });
     return {
       client,
       close: async () => {
@@ -160,6 +167,6 @@ async function waitForSocket(path: string): Promise<void> {
   const deadline = performance.now() + startMs;
   while (!fs.existsSync(path)) {
     if (performance.now() > deadline) fail('BadImage', 'qemu-nbd did not start in time');
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await sleep(pollMs);
   }
 }
