@@ -36,7 +36,7 @@ export interface Agent {
   readonly onOpen: (name: string) => () => void;
   readonly parts: AgentParts;
   /** A reader waited for chunks that the source had. */
-  noteDemand(volume: string, fetch: { readonly chunks: number; readonly bytes: number }): void;
+  noteDemand(volume: string, fetch: { readonly blocks: number; readonly bytes: number }): void;
   metricsText(): Promise<string>;
   /** Ends jobs and teleports; the pools are the caller's to close. */
   close(): Promise<void>;

@@ -130,7 +130,7 @@ export class Teleports {
     return this.#manager.dependingOn(peer);
   }
 
-  noteDemand(volume: string, fetch: { readonly chunks: number; readonly bytes: number }): void {
+  noteDemand(volume: string, fetch: { readonly blocks: number; readonly bytes: number }): void {
     this.#manager.noteDemand(volume, fetch);
   }
 

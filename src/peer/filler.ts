@@ -12,16 +12,18 @@ import { blockCount, entrySpan, treeDepth } from '../volume/tree.ts';
 import type { BlockRange, ChunkSource, Name } from '../volume/types.ts';
 
 const fan = limits.pageNames;
-/** Names in one request, and requests under way: enough to fill a long link, bounded in memory. */
-const batchNames = 256;
-const batchesMax = 6;
+/**
+ * Names in one request, and requests under way: together enough to fill a long link, bounded in
+ * memory; each so small that what a crash takes along, and what progress leaps by, is little.
+ */
+const batchNames = 32;
+const batchesMax = 48;
 
 export interface FillProgress {
-  /** Blocks under the root that the walk has seen, present or fetched. */
-  readonly coveredBlocks: number;
-  /** Of those, blocks whose chunk was here already. */
+  /** Blocks whose chunk the walk found here, or that share one it had asked for. */
   readonly presentBlocks: number;
-  readonly fetchedChunks: number;
+  /** Blocks that came because the walk asked. */
+  readonly fetchedBlocks: number;
   /** As stored at the source: what travelled, without framing. */
   readonly fetchedBytes: number;
 }
@@ -66,9 +68,8 @@ class Walk {
   #failure: unknown;
   #asks = 0;
   #refusals = 0;
-  #covered = 0;
   #present = 0;
-  #chunks = 0;
+  #fetched = 0;
   #bytes = 0;
 
   constructor(options: FillOptions) {
@@ -154,7 +155,6 @@ class Walk {
       asked++;
       if (this.#batch.length >= batchNames) await this.#send();
     }
-    this.#covered += fresh.length;
     this.#present += Math.max(0, fresh.length - asked);
     this.#report();
   }
@@ -166,6 +166,10 @@ class Walk {
     while (this.#running.size >= batchesMax) await Promise.race(this.#running);
     this.#rethrow();
     const work = this.#fetch(names)
+      .then((accepted) => {
+        this.#fetched += accepted;
+        this.#report();
+      })
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
@@ -176,21 +180,20 @@ class Walk {
     this.#running.add(work);
   }
 
-  async #fetch(names: readonly Name[]): Promise<void> {
+  /** Resolves with how many came and were right. */
+  async #fetch(names: readonly Name[]): Promise<number> {
     const chunks = await this.#o.source.pull(names, 'background');
-    if (this.#o.stopped()) return;
+    if (this.#o.stopped()) return 0;
     const accepted = await this.#o.pool.push(chunks);
     this.#refusals += names.length - accepted;
-    this.#chunks += accepted;
     for (const chunk of chunks) this.#bytes += chunk.bytes.length;
-    this.#report();
+    return accepted;
   }
 
   #report(): void {
     this.#o.onProgress({
-      coveredBlocks: this.#covered,
       presentBlocks: this.#present,
-      fetchedChunks: this.#chunks,
+      fetchedBlocks: this.#fetched,
       fetchedBytes: this.#bytes,
     });
   }

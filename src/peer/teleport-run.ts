@@ -36,14 +36,9 @@ export class TeleportRun {
   #renewal: Timer | undefined;
   #filling = false;
   #stopped = false;
-  #demandChunks = 0;
+  #demandBlocks = 0;
   #demandBytes = 0;
-  #walked: FillProgress = {
-    coveredBlocks: 0,
-    presentBlocks: 0,
-    fetchedChunks: 0,
-    fetchedBytes: 0,
-  };
+  #walked: FillProgress = { presentBlocks: 0, fetchedBlocks: 0, fetchedBytes: 0 };
   #rateFrom: { readonly atMs: number; readonly bytes: number };
   #rate = 0;
 
@@ -74,8 +69,8 @@ export class TeleportRun {
   }
 
   /** A reader waited for these. */
-  noteDemand(fetch: { readonly chunks: number; readonly bytes: number }): void {
-    this.#demandChunks += fetch.chunks;
+  noteDemand(fetch: { readonly blocks: number; readonly bytes: number }): void {
+    this.#demandBlocks += fetch.blocks;
     this.#demandBytes += fetch.bytes;
   }
 
@@ -108,18 +103,22 @@ export class TeleportRun {
       });
   }
 
+  /** What was fetched on demand the walk meets as present: every block counts once. */
   progress(): TeleportProgress {
     const { blockBytes, allocatedBlocks } = this.origin;
-    const { coveredBlocks, presentBlocks, fetchedChunks, fetchedBytes } = this.#walked;
+    const { presentBlocks, fetchedBlocks, fetchedBytes } = this.#walked;
     const bytes = (blocks: number): number => blocks * blockBytes;
-    const covered = Math.max(coveredBlocks, this.#demandChunks);
-    const missing = Math.max(0, allocatedBlocks - covered);
+    const background = Math.min(fetchedBlocks, allocatedBlocks);
+    const demand = Math.min(this.#demandBlocks, allocatedBlocks - background);
+    const seen = Math.max(0, presentBlocks - demand);
+    const present = Math.min(seen, allocatedBlocks - background - demand);
+    const missing = allocatedBlocks - background - demand - present;
     const rate = this.#rate;
     return {
       totalBytes: bytes(allocatedBlocks),
-      presentBytes: bytes(Math.max(0, presentBlocks - this.#demandChunks)),
-      demandBytes: bytes(Math.min(this.#demandChunks, allocatedBlocks)),
-      backgroundBytes: bytes(Math.min(fetchedChunks, allocatedBlocks)),
+      presentBytes: bytes(present),
+      demandBytes: bytes(demand),
+      backgroundBytes: bytes(background),
       missingBytes: bytes(missing),
       wireBytes: fetchedBytes + this.#demandBytes,
       bytesPerSecond: rate,
@@ -132,7 +131,7 @@ export class TeleportRun {
     const nowMs = this.#o.clock.monotonicMs();
     const elapsed = nowMs - this.#rateFrom.atMs;
     if (elapsed < rateWindowMs / 10) return;
-    const bytes = walked.fetchedChunks * this.origin.blockBytes;
+    const bytes = walked.fetchedBlocks * this.origin.blockBytes;
     const rate = ((bytes - this.#rateFrom.bytes) * 1000) / elapsed;
     const weight = Math.min(1, elapsed / rateWindowMs);
     this.#rate = this.#rate === 0 ? rate : this.#rate * (1 - weight) + rate * weight;

@@ -170,7 +170,7 @@ export class TeleportManager {
   }
 
   /** The pool tells of every fetch that a reader waited for. */
-  noteDemand(volume: string, fetch: { readonly chunks: number; readonly bytes: number }): void {
+  noteDemand(volume: string, fetch: { readonly blocks: number; readonly bytes: number }): void {
     const leaseId = this.#volumes()
       .find((one) => one.name === volume)
       ?.status().origin?.leaseId;
@@ -277,7 +277,10 @@ export class TeleportManager {
         message: 'all data is here; the source is not needed any more',
       });
     }
-    const progress = { ...run.progress(), missingBytes: 0, bytesPerSecond: 0 };
+    const { totalBytes, demandBytes, backgroundBytes, wireBytes } = run.progress();
+    const fetched = { totalBytes, demandBytes, backgroundBytes, wireBytes };
+    const presentBytes = totalBytes - demandBytes - backgroundBytes;
+    const progress = { ...fetched, presentBytes, missingBytes: 0, bytesPerSecond: 0 };
     this.#stop(leaseId);
     this.#update(teleport, {
       phase: 'Available',
