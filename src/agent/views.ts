@@ -53,6 +53,7 @@ export function volumeView({ pool, volume }: Located, facts: VolumeFacts): Volum
       snapshots: status.snapshots,
       ...(oldestMs === undefined ? {} : { oldestRestorable: formatMoment(oldestMs) }),
       doors: volume.doors(),
+      leasedBy: leaseHolders({ pool, volume }),
       ...(facts.attachedTo === undefined ? {} : { attachedTo: facts.attachedTo }),
       ...(origin === undefined
         ? {}
@@ -60,6 +61,11 @@ export function volumeView({ pool, volume }: Located, facts: VolumeFacts): Volum
       conditions: status.conditions.map(conditionView),
     },
   };
+}
+
+function leaseHolders({ pool, volume }: Located): readonly string[] {
+  const own = pool.api.leases().filter((lease) => lease.volume === volume.name);
+  return [...new Set(own.map(({ holder }) => holder))];
 }
 
 export function poolView(pool: OpenPool, cluster: string): PoolObject {

@@ -59,6 +59,8 @@ export interface VolumeObject extends ApiObject {
     readonly oldestRestorable?: string;
     /** Doors open now: NBD clients, attachments, imports. */
     readonly doors: readonly string[];
+    /** Other clusters that still read a version of it: `west/db`. */
+    readonly leasedBy: readonly string[];
     readonly attachedTo?: string;
     /** Where it is being teleported from, until nothing is missing. */
     readonly source?: string;

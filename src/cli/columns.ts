@@ -64,6 +64,7 @@ const volume: ColumnsFor<VolumeObject> = (nowMs) => [
   { header: 'SNAPSHOTS', wide: true, value: ({ status }) => String(status.snapshots) },
   { header: 'SOURCE', wide: true, value: ({ status }) => status.source },
   { header: 'ATTACHED', wide: true, value: ({ status }) => status.attachedTo },
+  { header: 'LEASEDBY', wide: true, value: ({ status }) => status.leasedBy.join(',') },
   { header: 'TROUBLE', wide: true, value: ({ status }) => trouble(status.conditions) },
   { header: 'ROOT', wide: true, value: ({ status }) => status.root.slice(0, 12) },
   age(nowMs),

@@ -158,6 +158,7 @@ export function volumeObject(name: string): VolumeObject {
       root: 'abcdef0123456789'.repeat(4),
       snapshots: 2,
       doors: [],
+      leasedBy: ['west/db'],
       source: 'east/db',
       conditions: [
         {

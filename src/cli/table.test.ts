@@ -16,8 +16,8 @@ test('a table of volumes fits 80 columns, and wide has everything', async () => 
   );
   for (const line of table.split('\n')) assert.ok(line.length <= 80);
   const wide = await render(list, 'wide', fakeNowMs);
-  assert.match(wide, /SOURCE {4}ATTACHED {3}TROUBLE {13}ROOT/);
-  assert.match(wide, /east\/db {3}<none> {5}SourceUnreachable {3}abcdef012345/);
+  assert.match(wide, /SOURCE {4}ATTACHED {3}LEASEDBY {3}TROUBLE {13}ROOT/);
+  assert.match(wide, /east\/db {3}<none> {5}west\/db {4}SourceUnreachable {3}abcdef012345/);
 });
 
 test('a table of teleports fits 80 columns', async () => {

@@ -159,6 +159,7 @@ async function confirmDelete(cli: Cli, volumes: readonly VolumeObject[]): Promis
         ...(status.oldestRestorable === undefined
           ? []
           : [`history since ${status.oldestRestorable}`]),
+        ...(status.leasedBy.length > 0 ? [`read by ${status.leasedBy.join(', ')}`] : []),
         ...(status.phase === 'Available' ? [] : ['a teleport that is not finished']),
       ];
       return `  volume/${metadata.name} (${parts.join(', ')})`;
