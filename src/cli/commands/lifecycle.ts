@@ -79,9 +79,11 @@ async function startAll(
   });
   try {
     for (const name of names) {
-      const fresh = await cli.ports.agents.start(startOf(cli, name, options));
+      const start = startOf(cli, name, options);
+      const fresh = await cli.ports.agents.start(start);
+      const ignored = Object.keys(start).length > 1 ? '; stop it first to change its settings' : '';
       if (fresh) started.push(name);
-      else cli.note(`${name} runs already`);
+      else cli.note(`${name} runs already${ignored}`);
       if (interrupted) throw new Exit(exitCodes.interrupted);
     }
     await joinAll(cli, names);
