@@ -1,10 +1,11 @@
 /** Images into volumes and volumes into images, through the engine's `ingest` and reads. */
 import { asTransshipError, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { Disk, Extent } from '../base/ports.ts';
+import type { Disk } from '../base/ports.ts';
 import { roundUp } from '../base/units.ts';
 import type { HistoryPolicy, Moment, VolumeApi } from '../volume/api.ts';
 import { readDocument, replaceDocument } from '../volume/document.ts';
+import { extentsOf, type PlacedExtent } from './extents.ts';
 import type { JobControl, JobResult } from './jobs.ts';
 import type { Located, Pools } from './pools.ts';
 import type { ImageReader, Images, ImageWriter, OpenPool } from './ports.ts';
@@ -226,19 +227,16 @@ async function readPiece(reader: ImageReader, offset: number, length: number): P
 
 /** Only what is not a hole yet: an unchanged image then changes nothing. */
 async function zero({ pool, volume }: Located, from: number, to: number): Promise<void> {
-  let offset = from;
   const end = Math.min(to, volume.sizeBytes);
-  for (const extent of await volume.extents(from, end - from)) {
-    if (!extent.hole) await zeroExtent({ pool, volume }, offset, extent);
-    offset += extent.lengthBytes;
+  for await (const extent of extentsOf(volume, from, end)) {
+    if (!extent.hole) await zeroExtent({ pool, volume }, extent);
   }
 }
 
-async function zeroExtent(located: Located, offset: number, extent: Extent): Promise<void> {
-  const { pool, volume } = located;
+async function zeroExtent({ pool, volume }: Located, extent: PlacedExtent): Promise<void> {
   const block = volume.blockSizeBytes;
-  const end = roundUp(offset + extent.lengthBytes, block);
-  const start = Math.floor(offset / block) * block;
+  const end = roundUp(extent.offset + extent.lengthBytes, block);
+  const start = Math.floor(extent.offset / block) * block;
   for (let at = start; at < end; at += pieceBytes) {
     const length = Math.min(pieceBytes, end - at);
     await pool.api.ingest(volume, at / block, new Uint8Array(length));
@@ -253,23 +251,18 @@ async function copyOut(
   const total = clone.sizeBytes;
   const buffer = new Uint8Array(pieceBytes);
   let dataBytes = 0;
-  // Asked for in pieces, so that the list of extents stays small on a volume of any size.
-  const askBytes = 1024 * pieceBytes;
-  for (let asked = 0; asked < total; asked += askBytes) {
-    let offset = asked;
-    for (const extent of await clone.extents(asked, Math.min(askBytes, total - asked))) {
-      const end = offset + extent.lengthBytes;
-      for (; !extent.hole && offset < end; offset += pieceBytes) {
-        control.signal.throwIfAborted();
-        const piece = buffer.subarray(0, Math.min(pieceBytes, end - offset));
-        await clone.read(piece, offset);
-        await writer.write(piece, offset);
-        dataBytes += piece.length;
-        control.progress(offset + piece.length, total);
-      }
-      offset = end;
+  for await (const extent of extentsOf(clone, 0, total)) {
+    const end = extent.offset + extent.lengthBytes;
+    control.signal.throwIfAborted();
+    for (let offset = extent.offset; !extent.hole && offset < end; offset += pieceBytes) {
+      control.signal.throwIfAborted();
+      const piece = buffer.subarray(0, Math.min(pieceBytes, end - offset));
+      await clone.read(piece, offset);
+      await writer.write(piece, offset);
+      dataBytes += piece.length;
+      control.progress(offset + piece.length, total);
     }
-    control.progress(Math.min(offset, total), total);
+    control.progress(end, total);
   }
   return dataBytes;
 }

@@ -102,6 +102,7 @@ export interface BlockDevice {
   flush(): Promise<void>;
   /** A hint: bring the range near. Resolves when it is local. */
   prefetch(offset: number, lengthBytes: number): Promise<void>;
+  /** From `offset` on. The list is bounded: it may end before the range does. */
   extents(offset: number, lengthBytes: number): Promise<readonly Extent[]>;
   /**
    * Brackets the writes that arrived together, so that they share one disk write. Between the two,

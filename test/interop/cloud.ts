@@ -6,8 +6,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationName, RequestOf, ResponseOf } from '../../src/api/control.ts';
-import type { PoolObject, TeleportObject, VolumeObject } from '../../src/api/objects.ts';
-import { asTransshipError, type TransshipError } from '../../src/base/errors.ts';
+import type { JobObject, PoolObject, TeleportObject, VolumeObject } from '../../src/api/objects.ts';
+import { asTransshipError, TransshipError } from '../../src/base/errors.ts';
+import { isReason } from '../../src/base/reasons.ts';
 import type { ControlClient, StartAgent } from '../../src/cli/ports.ts';
 import { type AgentPaths, agentPaths } from '../../src/host/agent-paths.ts';
 import { createAgents } from '../../src/host/agents.ts';
@@ -203,9 +204,15 @@ export class Agent {
     return this.client.call(name, request);
   }
 
-  /** A job, or anything else that streams, to its end. */
-  job<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>> {
-    return this.client.stream(name, request, { onEvent: () => undefined });
+  /** A job, or anything else that streams, to its end; fails as the job does. */
+  async job<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>> {
+    const done = await this.client.stream(name, request, { onEvent: () => undefined });
+    const job = done as Partial<JobObject>;
+    if (job.kind === 'Job' && job.status?.phase !== 'Succeeded') {
+      const { reason = 'Internal', message = 'no reason given' } = job.status ?? {};
+      throw new TransshipError(isReason(reason) ? reason : 'Internal', message);
+    }
+    return done;
   }
 
   async connected(peer: string, wanted = true): Promise<void> {
