@@ -30,7 +30,12 @@ const unit = beside.map((folder) => `${folder}/**/*.test.ts`);
 export const stages: readonly Stage[] = [
   { name: 'unit', run: [...nodeTest, ...unit], minutesMax: 5 },
   { name: 'tidy', run: [...nodeTest, 'test/tidy/*.test.ts'], minutesMax: 1 },
-  { name: 'docs', run: [...nodeTest, 'test/docs/*.test.ts'], minutesMax: 5 },
+  {
+    name: 'docs',
+    run: [...nodeTest, 'test/docs/*.test.ts', 'test/dashboards/*.test.ts'],
+    minutesMax: 5,
+  },
+  { name: 'demo', run: ['src/main.ts', 'demo', '--unprivileged'], minutesMax: 4 },
   { name: 'sim', run: ['test/sim/main.ts', '--minutes', '1'], minutesMax: 3 },
   { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 5 },
 ];

@@ -1,4 +1,4 @@
-/** The journal's files and the packer, with what goes through them counted; for a pool's metrics. */
+/** The journal's files and the packer, with what goes through them counted for the metrics. */
 import type { Disk, DiskFile, Metrics } from '../base/ports.ts';
 import type { Packer } from '../volume/types.ts';
 
@@ -34,6 +34,9 @@ function meterJournal(file: DiskFile, metrics: Metrics, pool: string): DiskFile 
 }
 
 export function meterPacker(packer: Packer, metrics: Metrics, pool: string): Packer {
+  const reject = (count: number): void => {
+    if (count > 0) metrics.add('transship_rejected_chunks_total', count, { pool });
+  };
   return {
     pack: async (blocks, blockBytes, known) => {
       metrics.add('transship_packed_bytes_total', blocks.length, { pool });
@@ -41,9 +44,13 @@ export function meterPacker(packer: Packer, metrics: Metrics, pool: string): Pac
     },
     unpack: async (chunks) => {
       const contents = await packer.unpack(chunks);
-      const rejected = contents.filter((content) => content === undefined).length;
-      if (rejected > 0) metrics.add('transship_rejected_chunks_total', rejected, { pool });
+      reject(contents.filter((content) => content === undefined).length);
       return contents;
+    },
+    verify: async (chunks) => {
+      const good = await packer.verify(chunks);
+      reject(good.filter((one) => !one).length);
+      return good;
     },
   };
 }

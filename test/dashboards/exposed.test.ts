@@ -1,0 +1,132 @@
+// Two real agents are used for a while; then every metric of the table must be there, fed.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { metricDefinitions, type MetricDefinition } from '../../src/base/metric-names.ts';
+import { connectNbd, parseNbdUri } from '../../src/host/nbd-client.ts';
+import { expressionsOf, familyOf, readDashboards, root } from './dashboards.ts';
+import { parseExpression } from './promql.ts';
+
+/** Fed only when something goes wrong, which nothing did here. */
+const quiet: Readonly<Record<string, string>> = {
+  transship_volume_errors_total: 'no request failed',
+  transship_disk_failures_total: 'no disk failed',
+  transship_rejected_chunks_total: 'no chunk was damaged',
+  transship_peer_reconnects_total: 'no link was lost',
+  transship_nbd_errors_total: 'no NBD request failed',
+};
+
+const home = mkdtempSync(join(tmpdir(), 'transship-metrics-'));
+const volumeBytes = 64 * 2 ** 20;
+
+function transship(...words: readonly string[]): string {
+  const env = { ...process.env, TRANSSHIP_HOME: home };
+  return execFileSync(join(root, 'bin/transship'), words, { env, stdio: 'pipe' }).toString();
+}
+
+async function useVolume(cluster: string, isWriting: boolean): Promise<void> {
+  const uri = transship('volume', 'uri', 'db', '--cluster', cluster).trim();
+  const client = await connectNbd(parseNbdUri(uri));
+  const block = Buffer.alloc(64 * 1024);
+  // One request in 16 is timed.
+  for (let index = 0; index < 64; index++) {
+    const at = (index * 7 * block.length) % volumeBytes;
+    if (isWriting) await client.write(block.fill(`block ${index}`), at);
+    else await client.read(block, at);
+  }
+  if (isWriting) await client.flush();
+  client.disconnect();
+}
+
+/** What both agents say, as lines without comments and as comments. */
+async function scrape(cluster: string): Promise<string> {
+  const shown = JSON.parse(transship('cluster', 'show', '--cluster', cluster, '-o', 'json')) as {
+    readonly status: { readonly metricsUrl: string };
+  };
+  const response = await fetch(shown.status.metricsUrl);
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  return response.text();
+}
+
+suite('metrics of running agents', () => {
+  let text = '';
+  before(async () => {
+    transship('up', 'east', 'west', '--detach');
+    transship('volume', 'create', 'db', '--size', String(volumeBytes), '--cluster', 'east');
+    await useVolume('east', true);
+    transship('teleport', 'db', '--from', 'east', '--to', 'west', '--thin');
+    await useVolume('west', false);
+    await useVolume('west', true);
+    transship('teleport', 'fill', 'db', '--cluster', 'west', '--wait');
+    transship('cluster', 'check', 'east', '--cluster', 'west');
+    for (const work of ['scrub', 'collect']) transship('pool', work, '--cluster', 'west');
+    text = (await scrape('west')) + (await scrape('east'));
+  });
+  after(() => {
+    transship('down');
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  for (const [name, definition] of Object.entries(metricDefinitions)) {
+    test(name, () => {
+      const { kind, labels }: MetricDefinition = definition;
+      assert.ok(text.includes(`# TYPE ${name} ${kind}\n`), `${name} is not exposed`);
+      const series = text.split('\n').filter((line) => nameOf(line) === name);
+      if (quiet[name] !== undefined) return;
+      const fed = kind === 'histogram' ? series.filter((line) => !line.endsWith(' 0')) : series;
+      assert.ok(fed.length > 0, `nothing feeds ${name}: feed it, or take it out of the table`);
+      for (const label of labels) {
+        assert.ok(
+          series.every((line) => line.includes(`${label}="`)),
+          `${name} without ${label}`,
+        );
+      }
+    });
+  }
+
+  test('have everything that the dashboards show', () => {
+    for (const dashboard of readDashboards()) {
+      for (const { place, expr } of expressionsOf(dashboard)) {
+        for (const { metric } of parseExpression(expr).selectors) {
+          if (quiet[familyOf(metric).name] !== undefined) continue;
+          const found = text.split('\n').some((line) => line.startsWith(`${metric}{`));
+          const bare = text.split('\n').some((line) => line.startsWith(`${metric} `));
+          assert.ok(found || bare, `${place}: no agent exposes ${metric}`);
+        }
+      }
+    }
+  });
+
+  test('pass promtool', (t) => {
+    const tool = spawnSync('promtool', ['--version']);
+    if (tool.error !== undefined) return t.skip('needs promtool (Debian: prometheus)');
+    const ended = spawnSync('promtool', ['check', 'metrics'], {
+      input: text.slice(0, text.lastIndexOf('# HELP transship_build_info')),
+    });
+    // 3: opinions on style, such as a counter's name; 1: text that Prometheus cannot read.
+    assert.equal(ended.status, 0, ended.stderr.toString());
+    const rules = join(home, 'rules.yml');
+    writeFileSync(rules, rulesOf());
+    const checked = spawnSync('promtool', ['check', 'rules', rules]);
+    assert.equal(checked.status, 0, checked.stdout.toString() + checked.stderr.toString());
+    return undefined;
+  });
+});
+
+function nameOf(line: string): string {
+  return familyOf(/^[a-zA-Z_:][\w:]*/.exec(line)?.[0] ?? '').name;
+}
+
+/** Every expression as a recording rule: so Prometheus itself reads them. */
+function rulesOf(): string {
+  const all = readDashboards().flatMap((dashboard) => expressionsOf(dashboard));
+  const rules = all.map(({ expr }, index) => {
+    const plain = expr.replaceAll(/\$__(rate_interval|range)/g, '5m');
+    return `      - record: dashboards:expression:${index}\n        expr: ${JSON.stringify(plain)}`;
+  });
+  return `groups:\n  - name: dashboards\n    rules:\n${rules.join('\n')}\n`;
+}
