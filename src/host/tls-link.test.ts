@@ -226,7 +226,7 @@ test('tokens: reused, expired, wrong, cut off; nothing changes', async (context)
   await north.cloud.join(fresh);
 });
 
-test('strangers: oversized frames, wrong frames, silence and crowds end quickly', async (context) => {
+test('strangers: oversized frames, wrong frames and crowds end quickly', async (context) => {
   const east = await agent(context, 'east');
   const dialer = createTlsDialer(identityOf(context, 'stranger'));
   const { fingerprint } = east.identity;
@@ -243,9 +243,7 @@ test('strangers: oversized frames, wrong frames, silence and crowds end quickly'
   const open = async () => {
     const link = await dialer.connect(target);
     opened.push(link);
-    return new Promise<Link>((resolve) => {
-      resolve(link);
-    });
+    return link;
   };
   for (const frame of frames) {
     const link = await open();

@@ -55,7 +55,7 @@ export interface Cloud {
   peer(name: string): Peer;
   /** After a peer was added or removed; returns how to stop that. */
   onChange(listener: () => void): () => void;
-  /** A secret, to be shown to one person once. `LimitExceeded`, `Unsupported` without an address. */
+  /** A secret, for one person once. `LimitExceeded`; `Unsupported` without an address. */
   createToken(lifeMs?: number): { readonly token: string; readonly expiresMs: number };
   /**
    * Both clusters trust each other when it resolves; nothing has changed here when it rejects.
@@ -112,6 +112,7 @@ class RegistryCloud implements Cloud {
   createToken(lifeMs: number = limits.tokenLifeMs): { token: string; expiresMs: number } {
     const { self } = this.#options;
     const addresses = self.addresses();
+    if (!(lifeMs > 0)) fail('BadArgument', 'a token lives longer than nothing');
     if (addresses.length === 0) {
       fail('Unsupported', 'this agent listens for no peers; start it with a peer address');
     }

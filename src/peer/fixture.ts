@@ -154,7 +154,8 @@ export interface TestNet {
   faults: Partial<MemoryLinkOptions>;
   /** False: nothing answers. */
   isUp: boolean;
-  cluster(name: string, store?: MemoryStore): TestCluster;
+  /** `key` stands for its key pair and its host; two clusters may have one name. */
+  cluster(name: string, store?: MemoryStore, key?: string): TestCluster;
 }
 
 /** Clusters whose dialers reach each other by name. */
@@ -166,8 +167,8 @@ export function createTestNet(options: { readonly links?: number } = {}): TestNe
     links: [],
     faults: {},
     isUp: true,
-    cluster: (name, store = createMemoryStore()) => {
-      const fingerprint = createHash('sha256').update(name).digest('hex');
+    cluster: (name, store = createMemoryStore(), key = name) => {
+      const fingerprint = createHash('sha256').update(key).digest('hex');
       const dialer = dialerFor(net, clusters, fingerprint);
       const disk = createMemoryDisk();
       const id = fingerprint.slice(0, 32);
@@ -177,7 +178,7 @@ export function createTestNet(options: { readonly links?: number } = {}): TestNe
         fingerprint,
         agentVersion: '0.1.0',
         capabilities: ['test'],
-        addresses: () => [`${name}:7441`],
+        addresses: () => [`${key}:7441`],
       };
       const random = seededRandom(clusters.size + 1);
       const ports = { clock, random, log: silent, metrics: noMetrics };
@@ -193,7 +194,7 @@ export function createTestNet(options: { readonly links?: number } = {}): TestNe
           cluster.cloud = open();
         },
       };
-      clusters.set(`${name}:7441`, cluster);
+      clusters.set(`${key}:7441`, cluster);
       return cluster;
     },
   };
@@ -238,8 +239,9 @@ export async function within<T>(clock: ManualClock, ms: number, promise: Promise
   const done = () => {
     isDone = true;
   };
-  promise.then(done, done);
+  const watched = promise.finally(done);
+  watched.catch(() => {});
   for (let passed = 0; passed < ms && !isDone; passed += 10) await clock.advance(10);
   if (!isDone) throw new Error(`not settled within ${ms} ms`);
-  return promise;
+  return watched;
 }

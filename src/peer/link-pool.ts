@@ -305,7 +305,7 @@ function hasRoom(session: Session, call: PoolCall): boolean {
   );
 }
 
-/** An agent that is stopping answers until its link closes; what it refuses is asked again later. */
+/** An agent that stops answers until its link closes; what it refuses is asked again later. */
 async function ask(session: Session, call: PoolCall): Promise<Reply> {
   try {
     return await session.request(call);

@@ -68,7 +68,7 @@ export interface Peer {
   status(): PeerStatus;
   /** Calls back on every change of connection; returns how to stop that. */
   onState(listener: (state: PeerState) => void): () => void;
-  /** For the background lane, in bytes a second, undefined for none; at once, also while it runs. */
+  /** For the background lane, in bytes a second, undefined for none; also while it runs. */
   setRates(rates: {
     readonly incoming?: number | undefined;
     readonly outgoing?: number | undefined;

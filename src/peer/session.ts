@@ -347,7 +347,7 @@ export function decodePing(reply: Reply): number {
   return decodeJson(onlyPayload(reply)).number('wallMs');
 }
 
-/** Runs an answer to its end: an operating error becomes an error reply, a bug stops the process. */
+/** Runs an answer to its end: an operating error becomes an error reply, a bug stops us. */
 export async function answering(answer: Answer, run: () => Promise<void>): Promise<void> {
   try {
     await run();
