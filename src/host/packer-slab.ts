@@ -19,7 +19,7 @@ export const states = {
   out: 3,
 } as const;
 
-export type Operation = 'name' | 'pack' | 'compress' | 'unpack';
+export type Operation = 'name' | 'pack' | 'compress' | 'unpack' | 'verify';
 
 export interface Job {
   readonly slab: number;

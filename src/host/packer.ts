@@ -54,8 +54,14 @@ export function createPacker(options: { readonly threads?: number } = {}): HostP
       const total = chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
       if (total <= inlineBytes) return chunks.map(unpackInline);
       const urgent = chunks.length <= urgentChunks;
-      const work = groups(chunks).map((group) =>
+      const work = groups(chunks, (chunk) => chunk.rawBytes).map((group) =>
         crew.withSlab(urgent, (slab) => unpackGroup(slab, group)),
+      );
+      return (await Promise.all(work)).flat();
+    },
+    verify: async (chunks) => {
+      const work = groups(chunks, () => 0).map((group) =>
+        crew.withSlab(false, (slab) => verifyGroup(slab, group)),
       );
       return (await Promise.all(work)).flat();
     },
@@ -152,19 +158,22 @@ function takePacked(slab: Slab, names: readonly Name[]): PackedBlock[] {
 }
 
 /** Chunks that fit one slab, in order; one that could not be valid is alone with nothing to do. */
-function groups(chunks: readonly StoredChunk[]): StoredChunk[][] {
+function groups(
+  chunks: readonly StoredChunk[],
+  outputOfOne: (chunk: StoredChunk) => number,
+): StoredChunk[][] {
   const all: StoredChunk[][] = [];
   let group: StoredChunk[] = [];
   let input = 0;
   let output = 0;
   for (const chunk of chunks) {
     input += fits(chunk) ? chunk.bytes.length : 0;
-    output += fits(chunk) ? chunk.rawBytes : 0;
+    output += fits(chunk) ? outputOfOne(chunk) : 0;
     if (group.length === slabEntries || input > slabBytes || output > slabBytes) {
       all.push(group);
       group = [];
       input = fits(chunk) ? chunk.bytes.length : 0;
-      output = fits(chunk) ? chunk.rawBytes : 0;
+      output = fits(chunk) ? outputOfOne(chunk) : 0;
     }
     group.push(chunk);
   }
@@ -182,6 +191,23 @@ async function unpackGroup(
   group: readonly StoredChunk[],
 ): Promise<(Uint8Array | undefined)[]> {
   const { slab } = lent;
+  fillChunks(slab, group);
+  await lent.run('unpack', group.length);
+  return group.map((_, at) => {
+    const entry = readEntry(slab, at);
+    return entry.state === states.out ? new Uint8Array(outputOf(slab, entry)) : undefined;
+  });
+}
+
+async function verifyGroup(lent: LentSlab, group: readonly StoredChunk[]): Promise<boolean[]> {
+  const { slab } = lent;
+  fillChunks(slab, group);
+  await lent.run('verify', group.length);
+  return group.map((_, at) => readEntry(slab, at).state === states.named);
+}
+
+/** Places in the output are those of contents one after another. */
+function fillChunks(slab: Slab, group: readonly StoredChunk[]): void {
   let inPlace = 0;
   let outPlace = 0;
   for (const [at, chunk] of group.entries()) {
@@ -195,11 +221,6 @@ async function unpackGroup(
     inPlace += inBytes;
     outPlace += outBytes;
   }
-  await lent.run('unpack', group.length);
-  return group.map((_, at) => {
-    const entry = readEntry(slab, at);
-    return entry.state === states.out ? new Uint8Array(outputOf(slab, entry)) : undefined;
-  });
 }
 
 type HitRate = ReturnType<typeof createHitRate>;

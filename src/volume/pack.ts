@@ -101,6 +101,7 @@ export function createInlinePacker(): Packer {
   return {
     pack: async (blocks, blockBytes, known) => packInline(blocks, blockBytes, known),
     unpack: async (chunks) => chunks.map(unpackInline),
+    verify: async (chunks) => chunks.map((chunk) => unpackChunk(chunk) !== undefined),
   };
 }
 

@@ -6,15 +6,12 @@ import { assert, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Disk, DiskFile, Log } from '../base/ports.ts';
 import {
-  decodeRecord,
   encodePlace,
   encodeRecordHeader,
   encodeSegmentHeader,
   encodeTrailer,
   kindCode,
   paddedBytes,
-  placePosition,
-  placeSpan,
   recordHeaderBytes,
   segmentHeaderBytes,
   segmentHeaderProblem,
@@ -22,6 +19,7 @@ import {
   trailerKind,
 } from './record.ts';
 import { zeroName } from './name.ts';
+import { readRun } from './run.ts';
 import { footerBytes, footerMagic, readTrailer, scanRecords } from './segment-scan.ts';
 import type { StoredChunk } from './types.ts';
 
@@ -152,19 +150,24 @@ export class SegmentStore {
    * The chunk at a place, or undefined when the record is not valid. Rejects with `DiskFailed` when
    * it cannot be read: that says nothing about what lies there.
    */
-  async readLater(place: Place): Promise<StoredChunk | undefined> {
-    if (!this.#segments.has(place.segment)) return undefined;
-    const file = this.#file(place.segment);
-    const readers = this.#readers.get(place.segment) ?? 0;
-    this.#readers.set(place.segment, readers + 1);
+  async readLater({ segment, place }: Place): Promise<StoredChunk | undefined> {
+    return (await this.readRunLater(segment, [place]))[0];
+  }
+
+  /** The same for several places of one segment, rising, with one read over all of them. */
+  async readRunLater(
+    segment: number,
+    places: readonly number[],
+  ): Promise<(StoredChunk | undefined)[]> {
+    if (!this.#segments.has(segment)) return places.map(() => undefined);
+    const readers = this.#readers.get(segment) ?? 0;
+    this.#readers.set(segment, readers + 1);
     try {
-      const bytes = new Uint8Array(placeSpan(place.place));
-      const count = await file.readLater(bytes, placePosition(place.place));
-      return decodeRecord(bytes.subarray(0, count));
+      return await readRun(this.#file(segment), places);
     } finally {
-      const left = (this.#readers.get(place.segment) ?? 1) - 1;
-      if (left === 0) this.#readers.delete(place.segment);
-      else this.#readers.set(place.segment, left);
+      const left = (this.#readers.get(segment) ?? 1) - 1;
+      if (left === 0) this.#readers.delete(segment);
+      else this.#readers.set(segment, left);
     }
   }
 

@@ -16,7 +16,7 @@ import type {
   StoredChunk,
   VolumeSummary,
 } from './types.ts';
-import { acceptChunks } from './upstream.ts';
+import { keepChunks } from './upstream.ts';
 import type { Volume } from './volume.ts';
 
 export interface ServingOptions {
@@ -88,7 +88,7 @@ export class Serving implements PeerStore {
   async readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
     const { store, others } = this.#o;
     await others.bring(names.filter((name) => !store.has(name)));
-    const found = await Promise.all(names.map((name) => store.stored(name)));
+    const found = await store.storedMany(names);
     return found.filter((chunk) => chunk !== undefined);
   }
 
@@ -101,6 +101,6 @@ export class Serving implements PeerStore {
   async push(chunks: readonly StoredChunk[]): Promise<number> {
     this.#o.checkAlive();
     this.#o.space.checkWritable();
-    return (await acceptChunks(this.#o.store, chunks)).size;
+    return keepChunks(this.#o.store, chunks);
   }
 }

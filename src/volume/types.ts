@@ -79,6 +79,8 @@ export interface Packer {
    * For each chunk: the content (decompressed) when checksum and name are right, else undefined.
    */
   unpack(chunks: readonly StoredChunk[]): Promise<readonly (Uint8Array | undefined)[]>;
+  /** Like `unpack` for a caller that stores chunks as they are and needs no content. */
+  verify(chunks: readonly StoredChunk[]): Promise<readonly boolean[]>;
 }
 
 export interface PackedBlock {

@@ -31,14 +31,33 @@ export interface DemandFetch {
   readonly seconds: number;
 }
 
+/** Verifies and stores chunks from outside; returns how many were right. */
+export async function keepChunks(
+  store: ChunkStore,
+  chunks: readonly StoredChunk[],
+): Promise<number> {
+  // A walk looks into the pages next, so their content is worth having.
+  const pages = await acceptChunks(
+    store,
+    chunks.filter((chunk) => chunk.kind === 'page'),
+  );
+  const blocks = chunks.filter((chunk) => chunk.kind === 'block' && isPlausible(chunk));
+  const good = await store.packer.verify(blocks);
+  const right = blocks.filter((_, i) => good[i] === true);
+  store.add(right);
+  return pages.size + right.length;
+}
+
+function isPlausible({ rawBytes }: StoredChunk): boolean {
+  return limits.blockBytesAllowed.includes(rawBytes) || rawBytes === pageBytes;
+}
+
 /** Verifies and stores chunks from outside; returns the contents of those that were right. */
 export async function acceptChunks(
   store: ChunkStore,
   chunks: readonly StoredChunk[],
 ): Promise<Map<string, Uint8Array>> {
-  const plausible = chunks.filter(
-    (chunk) => limits.blockBytesAllowed.includes(chunk.rawBytes) || chunk.rawBytes === pageBytes,
-  );
+  const plausible = chunks.filter(isPlausible);
   const contents = await store.packer.unpack(plausible);
   const accepted = new Map<string, Uint8Array>();
   const good: StoredChunk[] = [];
@@ -67,12 +86,20 @@ export class Upstream {
     this.#options = options;
   }
 
-  /** A page of this volume's tree, wherever it is. */
-  async page(name: Name, level: number, number: number): Promise<Uint8Array> {
+  /**
+   * A page of this volume's tree, wherever it is. `block` is the one the caller is on its way to:
+   * the whole path to it comes in the same round trip.
+   */
+  async page(
+    name: Name,
+    level: number,
+    number: number,
+    block = number * entrySpan(level + 1),
+  ): Promise<Uint8Array> {
     const { store } = this.#options;
     const here = await store.page(name);
     if (here !== undefined) return here;
-    await this.#bring(name, number * entrySpan(level + 1), 1);
+    await this.#bring(name, block, 1);
     const page = await store.page(name);
     return page ?? this.#absent(name, 'a page of its tree');
   }

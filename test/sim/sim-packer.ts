@@ -1,6 +1,13 @@
 /** A packer that answers when the scheduler says, and looks at its input as late as it may. */
 import { crc32 } from 'node:zlib';
-import { blocksOf, isZero, nameOf, packInline, unpackInline } from '../../src/volume/pack.ts';
+import {
+  blocksOf,
+  isZero,
+  nameOf,
+  packInline,
+  unpackChunk,
+  unpackInline,
+} from '../../src/volume/pack.ts';
 import { codecs, type Name, type PackedBlock, type Packer } from '../../src/volume/types.ts';
 import type { Rng } from './rng.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -16,6 +23,8 @@ export function createSimPacker(scheduler: Scheduler, rng: Rng, fast: boolean): 
   return {
     pack: (blocks, blockBytes, known) => answer('packed', () => pack(blocks, blockBytes, known)),
     unpack: (chunks) => answer('unpacked', () => chunks.map(unpackInline)),
+    verify: (chunks) =>
+      answer('verified', () => chunks.map((chunk) => unpackChunk(chunk) !== undefined)),
   };
 }
 
