@@ -180,7 +180,7 @@ export class Device implements BlockDevice {
     for (let level = depth - 1; level >= 0; level--) {
       if (isZeroName(name)) return { name: zeroName, level };
       const number = Math.floor(block / entrySpan(level + 1));
-      const page = await this.#o.upstream.page(name, level, number);
+      const page = await this.#o.upstream.page(name, level, number, block);
       loaded?.set(nameKey(name), page);
       name = nameAt(page, Math.floor(block / entrySpan(level)) % limits.pageNames);
     }

@@ -224,6 +224,14 @@ export class Head {
     this.#fromPlan(0, this.sectorsPerBlock, into);
   }
 
+  /** Content of a sector that a layer holds; undefined for zeroes. */
+  sectorOf(layer: Layer, sector: number): Uint8Array | undefined {
+    if (!this.#planSector(layer, sector, 0) || this.#plan.kind[0] === kindZero) return undefined;
+    const into = new Uint8Array(sectorBytes);
+    this.#fromPlan(0, 1, into);
+    return into;
+  }
+
   /** How many sectors of a block a layer holds. */
   sectorsIn(layer: Layer, block: number): number {
     const first = block * this.sectorsPerBlock;

@@ -66,7 +66,8 @@ export class Housekeeper {
 
   async #keep(volume: Volume, prune: boolean): Promise<void> {
     try {
-      await volume.keep({ checkpoint: prune || this.#isDue(volume), prune });
+      const carry = this.#o.space.isPressed && volume.upstream.origin !== undefined;
+      await volume.keep({ checkpoint: prune || this.#isDue(volume), carry, prune });
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       this.#o.log.log('warn', 'housekeeping of a volume failed; it is tried again', {

@@ -66,6 +66,8 @@ export class Journal {
   #nextFile = 1;
   #corks = 0;
   #failed = false;
+  /** Files were taken out of the directory since it was synced. */
+  #removed = false;
   #running: Promise<void> = Promise.resolve();
   #waiting: Promise<void> | undefined;
   /** Sequence of the next frame. */
@@ -205,6 +207,7 @@ export class Journal {
       } else {
         this.#options.disk.remove(journalPath(file.number));
       }
+      this.#removed = true;
       file.file.close();
     }
   }
@@ -300,6 +303,12 @@ export class Journal {
         if (!file.dirty || !this.#files.has(file.number)) continue;
         file.dirty = false;
         await file.file.syncLater();
+      }
+      // A released file was perhaps never synced. If its name came back after a crash, what it lost
+      // would look like a lost tail, and replay would drop all that was acknowledged behind it.
+      if (this.#removed) {
+        this.#removed = false;
+        this.#options.disk.syncDirectory('journal');
       }
     } catch (error) {
       this.#fail(error);

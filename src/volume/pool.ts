@@ -410,6 +410,8 @@ export class Pool implements PoolApi {
       },
       treeOf(document, document.blockBytes),
     );
+    for (const [block, hex] of document.pending?.names ?? []) head.names.set(block, rootName(hex));
+    for (const [first, count] of document.pending?.zeroes ?? []) head.zeroes.add(first, count);
     const upstream = new Upstream({
       store: this.#store,
       blockBytes: document.blockBytes,

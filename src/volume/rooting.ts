@@ -8,10 +8,11 @@ import type { HistoryInfo, HistoryPolicy } from './api.ts';
 import type { Head } from './head.ts';
 import { History, tickMs } from './history.ts';
 import { zeroName } from './name.ts';
-import { settleOldest } from './settle.ts';
+import { isOutOfReach, settleOldest } from './settle.ts';
 import { applyChanges, type TreeIo, type TreeRoot } from './tree.ts';
 import type { Name, Version } from './types.ts';
 import type { Upstream } from './upstream.ts';
+import { type PendingDocument, pendingOf } from './volume-document.ts';
 
 /** Zeroed blocks that a history point still lists one by one; more make a base. */
 const historyZeroesMax = 4096;
@@ -28,6 +29,8 @@ export interface RootingOptions {
   readonly sizeBytes: () => number;
   /** Makes a new root durable in the volume's document. */
   readonly save: (tree: TreeRoot, journalFrom: number) => void;
+  /** Makes durable what waits for the tree, beside the root. */
+  readonly savePending: (pending: PendingDocument, journalFrom: number) => void;
   /** After a checkpoint: journal files may have become free. */
   readonly onRooted: () => void;
 }
@@ -109,40 +112,72 @@ export class Rooting {
     await this.#history?.prune(policy, this.#o.clock.wallMs());
   }
 
-  async settleAll(): Promise<void> {
+  /** Resolves with how many blocks had to stay behind; none unless `carry`. */
+  async settleAll(carry = false): Promise<number> {
     const { upstream, head, io: tree } = this.#o;
     const io = { tree, block: (name: Name, block: number) => upstream.block(name, block) };
+    let carried = 0;
     if (head.frozen.length === 0) head.freeze();
     for (let layer = head.frozen.at(-1); layer !== undefined; layer = head.frozen.at(-1)) {
-      const settled = await settleOldest(head, io);
+      const settled = await settleOldest(head, io, { carry });
+      carried += settled.carried;
+      // A point without some of its blocks would be none.
+      this.#needsBase ||= settled.carried > 0;
       if (this.#history === undefined) continue;
       for (const { first, count } of layer.zeroes.ranges()) {
         this.#needsBase ||= count > historyZeroesMax;
         const listed = this.#needsBase ? 0 : count;
         for (let i = 0; i < listed; i++) this.#changed.set(first + i, zeroName);
       }
-      for (const [block, name] of settled) this.#changed.set(block, name);
+      for (const [block, name] of settled.names) this.#changed.set(block, name);
     }
+    return carried;
   }
 
-  /** The content at some moment during the call becomes the durable root. */
-  async checkpoint(): Promise<void> {
-    const { head, io, clock, save, onRooted } = this.#o;
+  /**
+   * The content at some moment during the call becomes the durable root; with `carry`, without the
+   * blocks that have to stay in the journal.
+   */
+  async checkpoint(carry = false): Promise<void> {
+    const { head, clock, save, savePending, onRooted } = this.#o;
     // What an earlier failure left frozen goes first; then everything up to now.
-    if (head.frozen.length > 0) await this.settleAll();
-    await this.settleAll();
+    let carried = head.frozen.length > 0 ? await this.settleAll(carry) : 0;
+    // What was carried a moment ago would only be carried again.
+    if (carried === 0) carried = await this.settleAll(carry);
+    // The first copies in the journal may go only when the second are durable.
+    if (carried > 0) await head.journal.flush();
     // Before the root moves on: after a crash nobody could tell these changes any more.
     await this.#recordChanges(clock.wallMs());
-    if (head.isRooted) return;
+    if (head.isRooted) {
+      if (carried > 0) onRooted();
+      return;
+    }
     const from = head.active.isEmpty ? head.journal.nextSequence : head.active.fromSequence;
-    const tree = await applyChanges(io, head.tree, head.names, head.zeroes);
+    const tree = await this.#newTree(carry);
     await head.store.segments.syncLater();
+    if (tree === undefined) {
+      savePending(pendingOf(head.names, head.zeroes), from);
+      head.namesFrom = Number.POSITIVE_INFINITY;
+      onRooted();
+      return;
+    }
     save(tree, from);
     head.tree = tree;
     head.names = new Map();
     head.zeroes.clear();
     head.namesFrom = Number.POSITIVE_INFINITY;
     onRooted();
+  }
+
+  /** Undefined when pages are out of reach and the changes may stay beside the tree for now. */
+  async #newTree(carry: boolean): Promise<TreeRoot | undefined> {
+    const { head, io } = this.#o;
+    try {
+      return await applyChanges(io, head.tree, head.names, head.zeroes);
+    } catch (error) {
+      if (carry && isOutOfReach(error)) return undefined;
+      throw error;
+    }
   }
 
   /** A history point: the changes since the last one, without a new tree. */

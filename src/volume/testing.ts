@@ -182,7 +182,11 @@ export function createTestRandom(seed = 1): Random {
     return state;
   };
   return {
-    bytes: (count) => Uint8Array.from({ length: count }, () => next() & 255),
+    bytes: (count) => {
+      const words = new Uint32Array(Math.ceil(count / 4));
+      for (let i = 0; i < words.length; i++) words[i] = next();
+      return new Uint8Array(words.buffer, 0, count);
+    },
     fraction: () => next() / 2 ** 32,
   };
 }

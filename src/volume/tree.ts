@@ -14,8 +14,11 @@ const smallZeroBlocks = 4 * fan;
 
 /** What the tree needs of the pool and, for a teleported volume, of its source. */
 export interface TreeIo {
-  /** The page at a place of the tree; brings it from the source when it is not here. */
-  page(name: Name, level: number, number: number): Promise<Uint8Array>;
+  /**
+   * The page at a place of the tree; brings it from the source when it is not here, with what else
+   * is on the way to `block`.
+   */
+  page(name: Name, level: number, number: number, block?: number): Promise<Uint8Array>;
   /** The page if it is in the pool. */
   pageHere(name: Name): Promise<Uint8Array | undefined>;
   /** Stores pages lying one after another; a page of zeroes gets the zero name. */
@@ -81,7 +84,8 @@ async function descend(
     if (isZeroName(name)) return zeroName;
     const steps = level - toLevel - 1;
     const child = Math.floor(number / fan ** steps);
-    const content = await io.page(name, level, Math.floor(child / fan));
+    const block = number * fan ** (toLevel + 1);
+    const content = await io.page(name, level, Math.floor(child / fan), block);
     name = nameAt(content, child % fan);
   }
   return name;

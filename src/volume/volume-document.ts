@@ -1,6 +1,7 @@
 /** The document of a volume (docs/formats/pool.md): what of it survives a stop. */
 import { fail } from '../base/errors.ts';
 import type { HistoryPolicy, VolumeOrigin } from './api.ts';
+import type { IntervalSet } from './intervals.ts';
 import { nameHex, nameOfHex } from './name.ts';
 import type { TreeRoot } from './tree.ts';
 import { treeDepth } from './tree.ts';
@@ -28,6 +29,13 @@ export interface VolumeDocument {
   readonly policy: HistoryPolicy;
   readonly snapshots: readonly SnapshotDocument[];
   readonly origin?: VolumeOrigin;
+  /** Settled changes that the tree could not take because its pages are out of reach. */
+  readonly pending?: PendingDocument;
+}
+
+export interface PendingDocument {
+  readonly names: readonly (readonly [number, string])[];
+  readonly zeroes: readonly (readonly [number, number])[];
 }
 
 export function documentPath(id: string): string {
@@ -52,5 +60,13 @@ export function withTree(
   journalFrom: number,
 ): VolumeDocument {
   const { allocatedBlocks } = tree;
-  return { ...document, root: nameHex(tree.root), allocatedBlocks, journalFrom };
+  const { pending: _rooted, ...rest } = document;
+  return { ...rest, root: nameHex(tree.root), allocatedBlocks, journalFrom };
+}
+
+export function pendingOf(names: ReadonlyMap<number, Name>, zeroes: IntervalSet): PendingDocument {
+  return {
+    names: [...names].map(([block, name]) => [block, nameHex(name)]),
+    zeroes: [...zeroes.ranges()].map(({ first, count }) => [first, count]),
+  };
 }

@@ -77,7 +77,7 @@ export class Volume implements VolumeApi {
     });
     const { store } = options.head;
     this.#io = {
-      page: (name, level, number) => options.upstream.page(name, level, number),
+      page: (name, level, number, block) => options.upstream.page(name, level, number, block),
       pageHere: (name) => store.page(name),
       putPages: (pages) => store.put(pages, pageBytes, 'page'),
     };
@@ -88,6 +88,9 @@ export class Volume implements VolumeApi {
         io: this.#io,
         sizeBytes: () => this.#document.sizeBytes,
         save: (tree, from) => this.#save(withTree(this.#document, tree, from)),
+        savePending: (pending, journalFrom) => {
+          this.#save({ ...this.#document, pending, journalFrom });
+        },
       },
       this.#document.policy,
     );
@@ -320,13 +323,18 @@ export class Volume implements VolumeApi {
   }
 
   /** Housekeeping: makes a history point and a checkpoint when they are due. */
-  async keep(due: { readonly checkpoint: boolean; readonly prune: boolean }): Promise<void> {
+  async keep(due: {
+    readonly checkpoint: boolean;
+    /** The journal fills: blocks that cannot be settled may stay behind. */
+    readonly carry: boolean;
+    readonly prune: boolean;
+  }): Promise<void> {
     const tickDue = this.#rooting.isTickDue(this.#document.policy);
     if (!tickDue && !due.checkpoint) return;
     if (this.#lane.isBusy) return;
     await this.#exclusive(async () => {
-      if (tickDue) await this.#rooting.tick();
-      if (due.checkpoint) await this.#rooting.checkpoint();
+      if (tickDue && !due.carry) await this.#rooting.tick();
+      if (due.checkpoint) await this.#rooting.checkpoint(due.carry);
       if (due.prune) await this.#rooting.prune(this.#document.policy);
     });
   }
