@@ -140,7 +140,7 @@ export async function checkEmptyCollects(world: World): Promise<void> {
     world.volumes.delete(name);
   }
   // Versions handed out lately are kept for some minutes.
-  await world.idle(30 * 60 * 1000);
+  await world.idle(11 * 60 * 1000);
   await world.untilCrash(pool.collect());
   const { chunks } = pool.status();
   if (chunks > 0) throw new Mismatch(`${chunks} chunks are left of nothing`);

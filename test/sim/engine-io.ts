@@ -5,7 +5,10 @@ const KiB = 1024;
 
 type Io = (world: World, volume: TrackedVolume) => Promise<void>;
 
-export const ioOperations = { read, write, zero, flush, burst } satisfies Record<string, Io>;
+export const ioOperations = { read, write, zero, flush, burst, commit } satisfies Record<
+  string,
+  Io
+>;
 
 export type { Gone };
 
@@ -118,9 +121,17 @@ async function flush(world: World, volume: TrackedVolume): Promise<void> {
   try {
     await world.answer(() => world.device(volume).flush());
     volume.model.flushed(mark);
+    // What was just promised is what a crash puts to the test.
+    if (world.rng.chance(world.profile.powerLoss * 8)) world.crashSoon = true;
   } catch (error) {
     if (!world.excuses(error)) throw error;
   }
+}
+
+/** What a database does. */
+async function commit(world: World, volume: TrackedVolume): Promise<void> {
+  await write(world, volume);
+  await flush(world, volume);
 }
 
 /** Requests that arrived together: one disk write for all, acknowledged after `uncork`. */

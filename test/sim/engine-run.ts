@@ -88,7 +88,9 @@ const stepWeights = {
 
 async function takeStep(world: World): Promise<void> {
   const { rng, profile } = world;
-  if (rng.chance(profile.powerLoss)) return crash(world, true);
+  const soon = world.crashSoon;
+  world.crashSoon = false;
+  if (soon || rng.chance(profile.powerLoss)) return crash(world, true);
   if (rng.chance(profile.kill)) return crash(world, false);
   if (rng.chance(profile.rot)) world.simDisk.rot('segments/');
   const kind = rng.weighted(stepWeights);
@@ -113,15 +115,21 @@ function startOnVolume(world: World, kind: 'io' | 'shape'): void {
   const usable = world.usable();
   if (usable.length === 0) return;
   const volume = rng.pick(usable);
-  const io = rng.weighted({ write: 8, read: 4, zero: 2, flush: 2, burst: 2 });
+  const io = rng.weighted({ write: 7, read: 4, zero: 2, flush: 2, burst: 2, commit: 3 });
   const shape = rng.pick(Object.keys(shapeOperations) as (keyof typeof shapeOperations)[]);
   const name = kind === 'io' ? io : shape;
   const operation = kind === 'io' ? ioOperations[io] : shapeOperations[shape];
   world.spawn(`${name} ${volume.model.name}`, () => operation(world, volume));
 }
 
+/** On a day with rot a volume may be unable to settle, and then writers wait without an end. */
 async function drain(world: World): Promise<void> {
-  await world.untilCrash(Promise.all(world.running).then(() => undefined));
+  const all = Promise.all(world.running).then(() => undefined);
+  if (world.profile.rot === 0) return world.untilCrash(all);
+  const patience = new Promise<void>((done) => {
+    world.scheduler.at(15 * 60_000, 'out of patience', done);
+  });
+  await world.untilCrash(Promise.race([all, patience]));
 }
 
 async function crash(world: World, powerLost: boolean): Promise<void> {

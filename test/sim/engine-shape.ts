@@ -1,4 +1,4 @@
-/** Operations on whole volumes: create, delete, snapshot, clone, resize, restore, history, leases. */
+/** Operations on whole volumes: create, delete, snapshot, clone, resize, restore, leases. */
 import { TransshipError } from '../../src/base/errors.ts';
 import { noHistory } from '../../src/volume/api.ts';
 import { type TrackedVolume, VolumeModel, type World } from './engine-world.ts';

@@ -84,6 +84,7 @@ export class World {
   /** The pool said that its disk failed: it may refuse everything until it is reopened. */
   hurt = false;
   collecting = false;
+  crashSoon = false;
   violation: Error | undefined;
   counter = 0;
   #onCrash: (() => void) | undefined;

@@ -12,7 +12,7 @@ function sha256(bytes: Uint8Array): Buffer {
 }
 
 function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+  return bytes[0] === 0 && bytes.every((byte) => byte === 0);
 }
 
 function depthOf(sizeBytes: number, blockBytes: number): number {

@@ -1,0 +1,106 @@
+/** What schedules found, each as the shortest story that shows it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openPool, type Pool } from '../../src/volume/pool.ts';
+import { createInlinePacker } from '../../src/volume/pack.ts';
+import { createRng } from './rng.ts';
+import { Scheduler, simRandom } from './scheduler.ts';
+import { SimDisk } from './sim-disk.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+function machine(seed: number) {
+  const rng = createRng(seed);
+  const scheduler = new Scheduler({ rng: rng.fork('scheduler') });
+  const simDisk = new SimDisk(scheduler, rng.fork('disk'), { capacityBytes: 512 * MiB });
+  const open = (): Promise<Pool> =>
+    scheduler.drive(
+      openPool({
+        disk: simDisk.mount(),
+        clock: scheduler.clock(0),
+        random: simRandom(rng.fork('random')),
+        log: { log: () => {} },
+        packer: createInlinePacker(),
+        cacheBytes: MiB,
+        reserveBytes: MiB,
+        journalFileBytes: 256 * KiB,
+        journalBytesMax: 4 * MiB,
+      }),
+    );
+  const powerOff = () => {
+    simDisk.powerOff();
+    scheduler.clear();
+  };
+  return { scheduler, open, powerOff };
+}
+
+function filled(value: number, count = 64 * KiB): Uint8Array {
+  return new Uint8Array(count).fill(value);
+}
+
+test('a flushed write survives although older journal files were released', async () => {
+  for (let seed = 0; seed < 20; seed += 1) {
+    const { scheduler, open, powerOff } = machine(seed);
+    const pool = await open();
+    const idle = await scheduler.drive(pool.createVolume({ name: 'idle', sizeBytes: MiB }));
+    const busy = await scheduler.drive(pool.createVolume({ name: 'busy', sizeBytes: MiB }));
+    // The idle volume's document keeps a `journalFrom` far below all that is left of the journal.
+    for (let round = 1; round <= 8; round += 1) {
+      for (let block = 0; block < 4; block += 1) await busy.write(filled(round), block * 64 * KiB);
+      await scheduler.drive(busy.seal());
+    }
+    await idle.write(filled(7, 4 * KiB), 0);
+    await scheduler.drive(idle.flush());
+    powerOff();
+    const again = (await open()).volume('idle');
+    const bytes = new Uint8Array(4 * KiB);
+    await scheduler.drive(Promise.resolve(again.read(bytes, 0)));
+    assert.deepEqual(bytes, filled(7, 4 * KiB), `seed ${seed}`);
+  }
+});
+
+test('the client may reuse its buffer, also for writes that must read first', async () => {
+  const { scheduler, open } = machine(1);
+  const pool = await open();
+  const volume = await scheduler.drive(pool.createVolume({ name: 'v', sizeBytes: MiB }));
+  await volume.write(filled(1), 0);
+  await scheduler.drive(volume.seal());
+  const buffer = Buffer.alloc(512, 2);
+  const written = volume.write(buffer, 100);
+  buffer.fill(9);
+  await scheduler.drive(Promise.resolve(written));
+  const bytes = new Uint8Array(512);
+  await scheduler.drive(Promise.resolve(volume.read(bytes, 100)));
+  assert.deepEqual(bytes, filled(2, 512));
+});
+
+test('an old version does not change when the volume does', async () => {
+  const { scheduler, open } = machine(2);
+  const pool = await open();
+  const volume = await scheduler.drive(pool.createVolume({ name: 'v', sizeBytes: MiB }));
+  await volume.write(filled(1), 0);
+  const before = await scheduler.drive(volume.seal());
+  await volume.write(filled(2), 64 * KiB);
+  await scheduler.drive(volume.seal());
+  const page = await scheduler.drive(pool.readPage(before.root));
+  assert.ok(
+    page?.subarray(32, 64).every((byte) => byte === 0),
+    'the page was changed in place',
+  );
+});
+
+test('a flush and checkpoints that release journal files do not disturb each other', async () => {
+  for (let seed = 0; seed < 20; seed += 1) {
+    const { scheduler, open } = machine(seed);
+    const pool = await open();
+    const volume = await scheduler.drive(pool.createVolume({ name: 'v', sizeBytes: MiB }));
+    const work: Promise<unknown>[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      await volume.write(filled(round, 128 * KiB), 0);
+      work.push(volume.flush(), volume.seal());
+      await scheduler.turns(3);
+    }
+    await scheduler.drive(Promise.all(work));
+  }
+});
