@@ -73,10 +73,16 @@ export class Cloud implements AsyncDisposable {
       await known.start(settings);
       return known;
     }
-    const agent = new Agent(name, this.home, this.#agents);
-    this.agents.set(name, agent);
+    const agent = this.adopt(name);
     const way = this.#options.relays === true ? await agent.openRelay(this.#options.delayMs) : {};
     await agent.start({ ...this.#options.settings, ...way, ...settings });
+    return agent;
+  }
+
+  /** An agent that somebody else started in this home. */
+  adopt(name: string): Agent {
+    const agent = new Agent(name, this.home, this.#agents);
+    this.agents.set(name, agent);
     return agent;
   }
 
