@@ -1,18 +1,17 @@
 /** What packer threads do, as plain functions: zero test, name, compression, verification. */
 import { hash } from 'node:crypto';
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { assert } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { sameName, zeroName } from './name.ts';
 import { codecs, type Name, type PackedBlock, type Packer, type StoredChunk } from './types.ts';
+import { plainZstd, type Zstd } from './zstd.ts';
 
 /** No block or page is larger, so a chunk that claims to be is not a chunk. */
 export const chunkBytesMax = Math.max(...limits.blockBytesAllowed);
 
 /** Less than a sixteenth saved is not worth the time to decompress at every read. */
 const savingMin = 1 / 16;
-
-const compression = { [constants.ZSTD_c_compressionLevel]: 1 };
 
 const zeroes = Buffer.alloc(chunkBytesMax);
 
@@ -32,11 +31,12 @@ export function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** The zstd form when it saves enough, else undefined: the block is stored as it is. */
-export function compress(block: Uint8Array): Uint8Array | undefined {
-  // One output chunk: zlib would otherwise allocate, copy and join several.
-  const chunkSize = block.length + (block.length >>> 7) + 128;
-  const packed = zstdCompressSync(block, { params: compression, chunkSize });
+/**
+ * The zstd form when it saves enough, else undefined: the block is stored as it is. Valid until
+ * the codec's next call.
+ */
+export function compress(block: Uint8Array, zstd: Zstd = plainZstd): Uint8Array | undefined {
+  const packed = zstd.compress(block);
   return packed.length <= block.length * (1 - savingMin) ? packed : undefined;
 }
 
@@ -57,12 +57,15 @@ function absent(name: Name): PackedBlock {
 
 export type Sealed = Omit<StoredChunk, 'kind'>;
 
-/** The content when checksum, length and name are right, else undefined. Never throws. */
-export function unpackChunk(chunk: Sealed): Uint8Array | undefined {
+/**
+ * The content when checksum, length and name are right, else undefined. Never throws. Valid until
+ * the codec's next call.
+ */
+export function unpackChunk(chunk: Sealed, zstd: Zstd = plainZstd): Uint8Array | undefined {
   // What does not shrink is stored raw, so nothing stored is longer than its content.
   if (chunk.bytes.length > chunk.rawBytes || crc32(chunk.bytes) !== chunk.checksum)
     return undefined;
-  const content = decompressChunk(chunk);
+  const content = decompressChunk(chunk, zstd);
   return content !== undefined && sameName(nameOf(content), chunk.name) ? content : undefined;
 }
 
@@ -70,22 +73,12 @@ export function unpackChunk(chunk: Sealed): Uint8Array | undefined {
  * The content when it has the promised length, else undefined; for records whose checksum was
  * checked by who read them. Raw content shares the chunk's memory.
  */
-export function decompressChunk(chunk: Sealed): Uint8Array | undefined {
-  if (chunk.rawBytes > chunkBytesMax) return undefined;
-  const content = decompress(chunk);
-  return content?.length === chunk.rawBytes ? content : undefined;
-}
-
-function decompress({ codec, bytes, rawBytes }: Sealed): Uint8Array | undefined {
-  if (codec === codecs.raw) return bytes;
-  if (codec !== codecs.zstd) return undefined;
-  try {
-    // The limit keeps a few hostile bytes from becoming gigabytes; one spare byte ends the loop.
-    const options = { chunkSize: Math.max(64, rawBytes + 1), maxOutputLength: chunkBytesMax };
-    return zstdDecompressSync(bytes, options);
-  } catch {
-    return undefined;
-  }
+export function decompressChunk(chunk: Sealed, zstd: Zstd = plainZstd): Uint8Array | undefined {
+  const { codec, bytes, rawBytes } = chunk;
+  if (rawBytes > chunkBytesMax) return undefined;
+  const content = codec === codecs.zstd ? zstd.decompress(bytes, rawBytes) : bytes;
+  const isKnown = codec === codecs.zstd || codec === codecs.raw;
+  return isKnown && content?.length === rawBytes ? content : undefined;
 }
 
 /** Whole blocks of a buffer, one after another, sharing its memory. */
