@@ -6,6 +6,7 @@
  * stored or counted on later is marked as it happens. Sweep: unmarked names leave the index.
  * Compact: live records of thin segments are appended elsewhere and synced before the segment goes.
  */
+import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { CollectReport } from './api.ts';
 import type { Gate } from './gate.ts';
@@ -25,6 +26,8 @@ export interface Held {
   readonly blockBytes: number;
   /** A root with a tree under it, else the name of a block. */
   readonly root: boolean;
+  /** Pages may be absent, because a teleport still has to bring them. */
+  readonly partial: boolean;
 }
 
 export interface CollectOptions {
@@ -57,7 +60,7 @@ export async function collect(options: CollectOptions): Promise<CollectReport> {
     });
     for (const one of held) {
       if (!one.root) marker.mark(one.name, -1);
-      else await marker.markTree(one.name, treeDepth(one.sizeBytes, one.blockBytes) - 1);
+      else await marker.markTree(one, one.name, treeDepth(one.sizeBytes, one.blockBytes) - 1);
       if (options.stopped()) return none;
     }
     const chunksFreed = await sweep(options);
@@ -93,17 +96,21 @@ class Marker {
   }
 
   /**
-   * An absent page is one that a teleport still has to bring. What it names may be here unmarked
-   * and be swept: then it is fetched again, and the teleport's last walk claims all it counts on.
+   * An absent page is one that a teleport still has to bring. What it names may be here unmarked and
+   * be swept: then it is fetched again, and the teleport's last walk claims all it counts on. Under
+   * any other root an absent page is damage: nobody knows what it names, so nothing may be swept.
    */
-  async markTree(name: Name, level: number): Promise<void> {
-    if (!this.mark(name, level)) return;
+  async markTree(held: Held, name: Name, level: number): Promise<void> {
+    if (!this.mark(name, level) && (isZeroName(name) || this.#store.has(name))) return;
     const page = await this.#store.page(name);
-    if (page === undefined) return;
+    if (page === undefined) {
+      if (held.partial) return;
+      fail('DataCorrupt', 'a page is damaged; nothing is collected until a scrub has healed it');
+    }
     for (let i = 0; i < limits.pageNames; i++) {
       const child = nameAt(page, i);
       if (level === 0) this.mark(child, -1);
-      else await this.markTree(child, level - 1);
+      else await this.markTree(held, child, level - 1);
     }
   }
 }

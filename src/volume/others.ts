@@ -83,8 +83,9 @@ async function reaches(
   const visit = async (name: Name, level: number): Promise<boolean> => {
     if (names.has(nameKey(name))) return true;
     if (level < 0) return false;
-    const page = await store.page(name);
-    if (page === undefined) return false;
+    const page = await store.page(name).catch(() => undefined);
+    // What it names cannot be told any more.
+    if (page === undefined) return true;
     for (let i = 0; i < page.length / nameBytes; i++) {
       const child = nameAt(page, i);
       if (level === 0 ? names.has(nameKey(child)) : await visit(child, level - 1)) return true;

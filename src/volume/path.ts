@@ -21,7 +21,7 @@ export async function readPath(
   const depth = treeDepth(sizeBytes, blockBytes);
   const carriers = upstreams.filter((one) => one.source !== undefined);
   const page = async (name: Name, level: number, number: number) => {
-    const here = await store.page(name);
+    const here = await store.page(name).catch(() => undefined);
     if (here !== undefined) return here;
     for (const upstream of carriers) {
       if (upstream.origin?.blockBytes !== blockBytes) continue;
@@ -69,7 +69,7 @@ async function give(
   const key = nameKey(name);
   if (seen.has(key)) return;
   seen.add(key);
-  const chunk = await store.stored(name);
+  const chunk = await store.storedOrNot(name);
   if (chunk !== undefined) into.push(chunk);
 }
 

@@ -476,14 +476,18 @@ export class Pool implements PoolApi {
   }
 
   *#held(): Generator<Held> {
-    for (const volume of this.#volumes.values()) {
+    const volumes = [...this.#volumes.values()];
+    // A lease or a version handed out may be of a volume that is itself still arriving.
+    const partial = volumes.some((volume) => volume.document.origin !== undefined);
+    for (const volume of volumes) {
       const blockBytes = volume.blockSizeBytes;
-      for (const held of volume.held()) yield { ...held, blockBytes };
+      const arriving = volume.document.origin !== undefined;
+      for (const held of volume.held()) yield { ...held, blockBytes, partial: arriving };
     }
     for (const { root, sizeBytes, blockBytes } of this.#leases.list()) {
-      yield { name: rootName(root), sizeBytes, blockBytes, root: true };
+      yield { name: rootName(root), sizeBytes, blockBytes, root: true, partial };
     }
-    for (const pinned of this.#pins.roots()) yield { ...pinned, root: true };
+    for (const pinned of this.#pins.roots()) yield { ...pinned, root: true, partial };
   }
 
   #checkAlive(): void {

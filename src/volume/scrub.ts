@@ -30,7 +30,7 @@ export async function scrub(options: ScrubOptions): Promise<ScrubReport> {
     });
     for (let at = 0; at < live.length && !options.stopped(); at += batch) {
       const names = live.slice(at, at + batch).map((entry) => new Uint8Array(entry.name));
-      const found = await Promise.all(names.map((name) => store.stored(name)));
+      const found = await Promise.all(names.map((name) => store.storedOrNot(name)));
       const stored = found.filter((chunk) => chunk !== undefined);
       const contents = await store.packer.unpack(stored);
       stored.forEach((chunk, i) => {

@@ -5,7 +5,7 @@ import type { Disk, Log } from '../base/ports.ts';
 import { HotCache } from './cache.ts';
 import { FingerprintTable } from './fingerprints.ts';
 import { type IndexSnapshot, takeIndexSnapshot, writeIndexSnapshot } from './index-snapshot.ts';
-import { isZeroName, nameKey } from './name.ts';
+import { isZeroName, nameHex, nameKey } from './name.ts';
 import { decompressChunk } from './pack.ts';
 import { placeSpan } from './record.ts';
 import { runsOf } from './run.ts';
@@ -166,13 +166,16 @@ export class ChunkStore {
     return reading;
   }
 
+  /**
+   * The chunk, or undefined when it is not here or damaged. Rejects with `DiskFailed` when the disk
+   * does not give it: then nobody knows, and nothing is forgotten.
+   */
   async stored(name: Name): Promise<StoredChunk | undefined> {
     // A second look, because compaction may move the record while it is being read.
     for (let attempt = 0; attempt < 3; attempt++) {
       const place = this.place(name);
       if (place === undefined) return undefined;
-      const chunk = await this.#readRecord(place);
-      if (chunk === 'unreadable') return undefined;
+      const chunk = await this.segments.readLater(place);
       if (chunk !== undefined && Buffer.compare(chunk.name, name) === 0) return chunk;
       const now = this.place(name);
       if (now?.segment === place.segment && now.place === place.place) break;
@@ -198,14 +201,25 @@ export class ChunkStore {
         const chunk = chunks[i];
         const isIt = chunk !== undefined && Buffer.compare(chunk.name, name) === 0;
         // What moved or is damaged is looked at by itself.
-        found[at] = isIt ? chunk : await this.stored(name);
+        found[at] = isIt ? chunk : await this.storedOrNot(name);
       }
     };
     await Promise.all(runsOf(wanted).map(read));
     return found;
   }
 
-  /** A page's names; cached in memory. */
+  /** For those who can go on without it. */
+  async storedOrNot(name: Name): Promise<StoredChunk | undefined> {
+    try {
+      return await this.stored(name);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#log.log('warn', 'a chunk could not be read', { name: nameHex(name), problem });
+      return undefined;
+    }
+  }
+
+  /** A page's names; cached in memory. Rejects as `stored` does. */
   async page(name: Name): Promise<Uint8Array | undefined> {
     const known = this.pageCached(name);
     if (known !== undefined) return known;
@@ -315,16 +329,6 @@ export class ChunkStore {
     } catch {
       // Read one by one, each says what is wrong with it.
       return [];
-    }
-  }
-
-  async #readRecord(place: Place): Promise<StoredChunk | undefined | 'unreadable'> {
-    try {
-      return await this.segments.readLater(place);
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#log.log('warn', 'a segment could not be read', { segment: place.segment, problem });
-      return 'unreadable';
     }
   }
 

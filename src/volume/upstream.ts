@@ -74,6 +74,15 @@ export async function acceptChunks(
   return accepted;
 }
 
+/** What the pool's own disk gives, or why it gave nothing. */
+async function attempt<T>(read: () => Promise<T>): Promise<{ value?: T; error?: unknown }> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    return { error };
+  }
+}
+
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #running = new Map<number, Promise<void>>();
@@ -97,22 +106,21 @@ export class Upstream {
     block = number * entrySpan(level + 1),
   ): Promise<Uint8Array> {
     const { store } = this.#options;
-    const here = await store.page(name);
-    if (here !== undefined) return here;
+    const first = await attempt(() => store.page(name));
+    if (first.value !== undefined) return first.value;
     await this.#bring(name, block, 1);
-    const page = await store.page(name);
-    return page ?? this.#absent(name, 'a page of its tree');
+    const { value, error } = await attempt(() => store.page(name));
+    return value ?? this.#absent('a page of its tree', error);
   }
 
   /** The content of one of this volume's blocks, wherever it is. */
   async block(name: Name, block: number): Promise<Uint8Array> {
     const { store, blockBytes } = this.#options;
-    const here = await store.content(name);
-    if (here?.length === blockBytes) return here;
+    const first = await attempt(() => store.content(name));
+    if (first.value?.length === blockBytes) return first.value;
     await this.#bring(name, block, this.#ahead(block));
-    const content = await store.content(name);
-    if (content?.length === blockBytes) return content;
-    return this.#absent(name, `block ${block}`);
+    const { value, error } = await attempt(() => store.content(name));
+    return value?.length === blockBytes ? value : this.#absent(`block ${block}`, error);
   }
 
   /** Gives up the source: everything is here. */
@@ -121,8 +129,10 @@ export class Upstream {
     this.source = undefined;
   }
 
-  #absent(_name: Name, what: string): never {
+  #absent(what: string, error: unknown): never {
     const { volume } = this.#options;
+    // The disk did not give it: that is no statement about the data.
+    if (error !== undefined) throw error;
     if (this.origin === undefined) {
       fail('DataCorrupt', `volume ${volume}: ${what} is damaged and nobody else has it`);
     }
@@ -184,7 +194,7 @@ export class Upstream {
     let name = root;
     for (let skip = 0; skip < depth; skip++) {
       if (isZeroName(name)) return skip;
-      const page = await store.page(name);
+      const { value: page } = await attempt(() => store.page(name));
       if (page === undefined) return skip;
       const level = depth - 1 - skip;
       name = nameAt(page, Math.floor(block / entrySpan(level)) % limits.pageNames);
