@@ -9,6 +9,8 @@ export interface AgentPaths {
   readonly controlSocket: string;
   readonly nbdSocket: string;
   readonly pool: string;
+  /** A directory for each attached volume: apart, because volumes may be called anything. */
+  readonly attachments: string;
   readonly log: string;
   readonly pid: string;
 }
@@ -21,6 +23,7 @@ export function agentPaths(home: string, name: string): AgentPaths {
     controlSocket: join(directory, 'control.sock'),
     nbdSocket: join(directory, 'nbd.sock'),
     pool: join(directory, 'pool'),
+    attachments: join(directory, 'attachments'),
     log: join(directory, 'agent.log'),
     pid: join(directory, 'agent.pid'),
   };

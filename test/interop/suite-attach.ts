@@ -23,7 +23,8 @@ interface Place {
   readonly base: { readonly uri: string; readonly name: string; readonly stateDirectory: string };
 }
 
-function cannotAttach(): string | false {
+/** Why this machine cannot; false when it can. */
+export function cannotAttach(): string | false {
   if (process.getuid?.() !== 0) return 'needs root';
   for (const node of ['/dev/fuse', '/dev/loop-control']) {
     if (!existsSync(node)) return `there is no ${node}`;
@@ -127,6 +128,16 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 function mountTests(on: Register): void {
+  on('a copy of the mount in another mount namespace does not stop detach', async (place) => {
+    const { base, mount } = place;
+    await attachVolume({ ...base, mount, format: 'ext4' });
+    // Containers and `ip netns exec` copy all mounts; the last one to go writes to the volume.
+    const container = await holding(['unshare', '--mount', 'sleep', '60']);
+    await writeFile(join(mount, 'file'), randomBytes(1024 * 1024));
+    assert.deepEqual(await detachVolume(base), { flushed: true });
+    await ended(container);
+  });
+
   for (const format of ['ext4', 'xfs'] as const) {
     on(`files on ${format} survive a detach, and the file system is sound`, async (place) => {
       const { target, base, mount } = place;
