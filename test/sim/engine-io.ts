@@ -152,8 +152,12 @@ async function burst(world: World, volume: TrackedVolume): Promise<void> {
       device.cork();
       const waits: Promise<void>[] = [];
       try {
-        for (const { range, bytes } of writes)
-          waits.push(Promise.resolve(device.write(bytes, range.offset)));
+        for (const { range, bytes } of writes) {
+          const wait = Promise.resolve(device.write(bytes, range.offset));
+          // When a later one throws, nobody waits for this one.
+          wait.catch(() => undefined);
+          waits.push(wait);
+        }
       } finally {
         device.uncork();
       }

@@ -140,6 +140,8 @@ async function clone(world: World, volume: TrackedVolume): Promise<void> {
     const name = world.unique('c');
     const pool = world.pool!;
     const placeholder = world.track(new VolumeModel(name, frozen), false);
+    // If a crash decides that it is there, then with this content.
+    placeholder.restoring = frozen;
     const made = pool.cloneVolume(volume.model.name, moment, { name });
     await settleExistence(world, placeholder, () => made);
     volume.model.endFreeze(frozen);

@@ -7,6 +7,7 @@ import { runOrders } from './crew.ts';
 import { runSchedule } from './engine-run.ts';
 import type { Order, Verdict } from './messages.ts';
 import { mutants } from './mutants.ts';
+import { withStray } from './stray.ts';
 
 const processes = 2;
 const traceLines = 60;
@@ -35,14 +36,15 @@ async function replay(seed: number): Promise<number> {
   const onEvent = (label: string, nowMs: number) => {
     lines.push(`${nowMs.toFixed(3)} ${label}`);
   };
-  const result = await runSchedule({ seed, onEvent });
+  const { result, stray } = await withStray(() => runSchedule({ seed, onEvent }));
+  const { violation = stray } = result;
   console.log((values.trace ? lines : lines.slice(-traceLines)).join('\n'));
   for (const message of result.messages.slice(-10)) console.log(`log: ${message}`);
-  if (result.violation === undefined) {
+  if (violation === undefined) {
     console.log(`seed ${seed}: nothing is wrong (trace ${result.traceHash})`);
     return 0;
   }
-  console.log(result.violation, result.violation.cause ?? '');
+  console.log(violation, violation instanceof Error ? violation.cause : '');
   return 1;
 }
 

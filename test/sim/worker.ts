@@ -2,23 +2,13 @@
 import { runSchedule } from './engine-run.ts';
 import type { Order, Verdict } from './messages.ts';
 import { mutants } from './mutants.ts';
-import { Crashed } from './scheduler.ts';
+import { withStray } from './stray.ts';
 
 export async function obey({ seed, mutant }: Order): Promise<Verdict> {
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
-  const stray: unknown[] = [];
-  // A process that crashed leaves promises behind that nobody waits for.
-  const onStray = (error: unknown) => {
-    if (!(error instanceof Crashed)) stray.push(error);
-  };
-  process.on('unhandledRejection', onStray);
-  try {
-    const result = await runSchedule({ seed, mutate, open, profile });
-    const { traceHash, events, lives, violation = stray[0] } = result;
-    return { seed, traceHash, events, lives, violation: describe(violation) };
-  } finally {
-    process.off('unhandledRejection', onStray);
-  }
+  const { result, stray } = await withStray(() => runSchedule({ seed, mutate, open, profile }));
+  const { traceHash, events, lives, violation = stray } = result;
+  return { seed, traceHash, events, lives, violation: describe(violation) };
 }
 
 function describe(error: unknown): string | undefined {
