@@ -82,14 +82,15 @@ export async function stopFuse(directory: string, force: boolean): Promise<void>
     const lazily = force ? ['--lazy'] : [];
     await mustRunTool('umount', ...lazily, directory);
   }
-  // It ends by itself once unmounted, after the last request.
+  // Also ends the copies of the mount that other mount namespaces made.
+  await removeEmpty(directory);
+  // It ends by itself once unmounted everywhere, after the last request.
   const isGone = () => fuseProcesses(directory).length === 0;
   if (!(await eventually(isGone))) {
     for (const pid of fuseProcesses(directory)) killOurs(pid, directory);
     await eventually(isGone);
   }
   fs.rmSync(path.join(path.dirname(directory), 'nbdfuse.log'), { force: true });
-  removeEmpty(directory);
 }
 
 function killOurs(pid: number, directory: string): void {
@@ -181,7 +182,7 @@ export async function startMount(
   target: string,
   options: { readonly type: string; readonly readOnly: boolean },
 ): Promise<void> {
-  fs.mkdirSync(target, { recursive: true });
+  await fs.promises.mkdir(target, { recursive: true });
   const words = options.readOnly ? ['ro'] : [];
   // What the file system frees is given back to the pool.
   if (!options.readOnly && canDiscard(device)) words.push('discard');
@@ -212,7 +213,8 @@ export async function stopMount(
     if (result.code !== 0 && force) await mustRunTool('umount', '--lazy', mount.path);
     else if (result.code !== 0) failBusy(mount.path, result.stderr);
   }
-  if (mount.made && !mounts().some(({ path: at }) => at === mount.path)) removeEmpty(mount.path);
+  if (!mount.made || mounts().some(({ path: at }) => at === mount.path)) return;
+  await removeEmpty(mount.path);
 }
 
 function failBusy(directory: string, stderr: string): never {
@@ -245,9 +247,13 @@ export function isFuseAlive(directory: string, pid: number | undefined): boolean
   return pid !== undefined && isAlive(pid) && isOurFuse(argumentsOf(pid), directory);
 }
 
-function removeEmpty(directory: string): void {
+/**
+ * Never on this thread: where another mount namespace still has the mount, removing the directory
+ * ends it there, which writes to the volume that this very process serves.
+ */
+async function removeEmpty(directory: string): Promise<void> {
   try {
-    fs.rmdirSync(directory);
+    await fs.promises.rmdir(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Not empty: something else was put there, and is not ours to remove.

@@ -191,8 +191,10 @@ async function makeMount(
   request: AttachRequest,
 ): Promise<void> {
   const target = request.mount!;
-  const made = !fs.existsSync(target);
-  if (!made && !fs.statSync(target).isDirectory()) {
+  // Not on this thread: the path may be below a mount of a volume that this process serves.
+  const there = await fs.promises.stat(target).catch(() => undefined);
+  const made = there === undefined;
+  if (there?.isDirectory() === false) {
     fail('BadArgument', `${target} is not a directory`);
   }
   if (mounts().some((mount) => mount.path === target)) {

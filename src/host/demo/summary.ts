@@ -25,7 +25,7 @@ export function summary(
     both('data, logical', ({ status }) => formatBytes(status.progress.totalBytes)),
     { what: 'unique blocks', there: formatBytes(facts.uniqueBytes), back: '' },
     { what: 'stored, compressed', there: formatBytes(facts.storedBytes), back: '' },
-    both('there before', ({ status }) => formatBytes(status.progress.presentBytes)),
+    both('known already', ({ status }) => formatBytes(status.progress.presentBytes)),
     both('fetched on demand', ({ status }) => formatBytes(status.progress.demandBytes)),
     both('fetched behind', ({ status }) => formatBytes(status.progress.backgroundBytes)),
     both('on the wire', ({ status }) => formatBytes(status.progress.wireBytes)),
