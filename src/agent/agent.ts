@@ -3,6 +3,7 @@ import type { BlockDevice, Timer } from '../base/ports.ts';
 import type { Cloud, CloudSelf } from '../peer/cloud.ts';
 import { Attachments } from './attachments.ts';
 import { Clusters } from './clusters.ts';
+import { startCollector } from './collector.ts';
 import { allHandlers } from './control.ts';
 import { exportsOf } from './doors.ts';
 import { Events } from './events.ts';
@@ -81,6 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const meter = new Meter(clock, metrics);
   const { exports, onOpen } = exportsOf(pools);
   const reporter = startReporter(parts, meter);
+  const collector = startCollector({ ...ports, events, pools: pools.all });
   metrics.set('transship_build_info', 1, { version: info.version, node: info.node });
   return {
     parts,
@@ -101,6 +103,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
     close: async () => {
       reporter.cancel();
+      collector.cancel();
       await jobs.cancelAll();
       await teleports.close();
       cloud.close();

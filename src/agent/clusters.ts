@@ -1,6 +1,7 @@
 /** This cluster and its peers, as objects; trust made and ended; health with reasons (I-31). */
 import {
   apiVersion,
+  badWhenTrue,
   type ClusterObject,
   type Finding,
   type Health,
@@ -218,10 +219,12 @@ export class Clusters {
       else if (allocatedBytes > capacityBytes * fullRatio) {
         grounds.push({ red: false, text: `pool ${name} is more than 90% full` });
       }
-      const bad = conditions.find(
-        ({ type, status }) => type === 'DataCorrupt' && status === 'True',
-      );
-      if (bad !== undefined) grounds.push({ red: true, text: bad.message });
+      const volumes = api.volumes().flatMap((volume) => volume.status().conditions);
+      for (const { type, status, message } of [...conditions, ...volumes]) {
+        if (badWhenTrue.includes(type) && status === 'True') {
+          grounds.push({ red: true, text: message });
+        }
+      }
     }
     for (const peer of this.#o.cloud.peers()) {
       const { connected } = peer.status();

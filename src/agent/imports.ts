@@ -227,8 +227,8 @@ async function readPiece(reader: ImageReader, offset: number, into: Uint8Array):
 }
 
 /**
- * Buffers in turns: new ones for each piece cost a quarter of the time of an import. When a piece is
- * read, the one `piecesMax` before it was taken out of the window.
+ * Buffers in turns: new ones for each piece cost a quarter of the time of an import. When a piece
+ * is read, the one `piecesMax` before it was taken out of the window.
  */
 class Buffers {
   readonly #buffers: Uint8Array[] = [];

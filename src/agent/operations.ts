@@ -12,6 +12,7 @@ import {
 import { fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import { formatMoment } from '../base/units.ts';
+import { collectPool } from './collector.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import { poolView } from './views.ts';
 
@@ -50,7 +51,7 @@ export function policyHandlers(parts: AgentParts): HandlersOf<'policy'> {
 
 export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
   const { pools, info, jobs, events } = parts;
-  const { metrics, clock } = parts.ports;
+  const { metrics } = parts.ports;
   return {
     'pool.list': async () =>
       listOf<PoolObject>(
@@ -79,16 +80,11 @@ export function poolHandlers(parts: AgentParts): HandlersOf<'pool'> {
       });
       return jobs.watch(job.metadata.name, emit, signal);
     },
-    'pool.collect': async ({ pool }, { emit, signal }) => {
-      const { name, api } = pools.pick(pool);
-      const job = jobs.start({ type: 'Collect', target: name }, async () => {
-        const startMs = clock.monotonicMs();
-        const { chunksFreed, bytesFreed, segmentsRemoved } = await api.collect();
-        const labels = { pool: name };
-        const seconds = (clock.monotonicMs() - startMs) / 1000;
-        metrics.add('transship_collections_total', 1, labels);
-        metrics.add('transship_collected_bytes_total', bytesFreed, labels);
-        metrics.observe('transship_collection_seconds', seconds, labels);
+    'pool.collect': async ({ pool: chosen }, { emit, signal }) => {
+      const pool = pools.pick(chosen);
+      const job = jobs.start({ type: 'Collect', target: pool.name }, async () => {
+        const report = await collectPool(parts.ports, pool);
+        const { chunksFreed, bytesFreed, segmentsRemoved } = report;
         return { chunksFreed, freedBytes: bytesFreed, segmentsRemoved };
       });
       return jobs.watch(job.metadata.name, emit, signal);

@@ -35,6 +35,9 @@ export interface ConditionView {
   readonly lastTransitionTime: string;
 }
 
+/** Condition types whose `True` is bad; of all others it is `False`. */
+export const badWhenTrue: readonly string[] = ['DataDamaged', 'JournalDamaged'];
+
 export type Phase = 'Initializing' | 'Accessible' | 'Available';
 
 export interface VolumeObject extends ApiObject {

@@ -1,17 +1,18 @@
 /** What tables show of each kind: NAME first, AGE last, at most 80 columns unless wide. */
-import type {
-  ApiObject,
-  AttachmentObject,
-  ClusterObject,
-  ConditionView,
-  EventObject,
-  Finding,
-  HistoryPolicyObject,
-  JobObject,
-  PoolObject,
-  SnapshotObject,
-  TeleportObject,
-  VolumeObject,
+import {
+  badWhenTrue,
+  type ApiObject,
+  type AttachmentObject,
+  type ClusterObject,
+  type ConditionView,
+  type EventObject,
+  type Finding,
+  type HistoryPolicyObject,
+  type JobObject,
+  type PoolObject,
+  type SnapshotObject,
+  type TeleportObject,
+  type VolumeObject,
 } from '../api/objects.ts';
 import { formatAge, formatBytes, formatDuration, formatRate, formatSize } from '../base/units.ts';
 import type { Column } from './table.ts';
@@ -45,8 +46,7 @@ export function trouble(conditions: readonly ConditionView[]): string | undefine
 
 /** Conditions whose `False` is bad, and those whose `True` is. */
 export function isTrouble(condition: ConditionView): boolean {
-  const badWhenTrue = ['ReadOnly', 'Failed', 'DataCorrupt', 'Degraded'].includes(condition.type);
-  return badWhenTrue ? condition.status === 'True' : condition.status === 'False';
+  return condition.status === (badWhenTrue.includes(condition.type) ? 'True' : 'False');
 }
 
 const volume: ColumnsFor<VolumeObject> = (nowMs) => [

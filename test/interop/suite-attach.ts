@@ -53,6 +53,7 @@ export function attachSuite(start: StartNbd): void {
   };
   deviceTests(on);
   mountTests(on);
+  namespaceTests(on);
   refusalTests(on);
   crashTests(on);
 }
@@ -127,7 +128,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await sleep(50);
 }
 
-function mountTests(on: Register): void {
+function namespaceTests(on: Register): void {
   on('a copy of the mount in another mount namespace does not stop detach', async (place) => {
     const { base, mount } = place;
     await attachVolume({ ...base, mount, format: 'ext4' });
@@ -137,7 +138,9 @@ function mountTests(on: Register): void {
     assert.deepEqual(await detachVolume(base), { flushed: true });
     await ended(container);
   });
+}
 
+function mountTests(on: Register): void {
   for (const format of ['ext4', 'xfs'] as const) {
     on(`files on ${format} survive a detach, and the file system is sound`, async (place) => {
       const { target, base, mount } = place;
