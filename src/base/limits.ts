@@ -10,7 +10,14 @@ export const limits = {
   /** Four tree levels at 64 KiB blocks and five at 4 KiB; block numbers stay below 2^34. */
   volumeBytesMax: 64 * TiB,
   blockBytesDefault: 64 * KiB,
-  blockBytesAllowed: [4 * KiB, 8 * KiB, 16 * KiB, 32 * KiB, 64 * KiB, 128 * KiB] as readonly number[],
+  blockBytesAllowed: [
+    4 * KiB,
+    8 * KiB,
+    16 * KiB,
+    32 * KiB,
+    64 * KiB,
+    128 * KiB,
+  ] as readonly number[],
   /** The unit of the journal and of the overlay: what databases and file systems write. */
   sectorBytes: 4 * KiB,
   /** Names in a tree page; 256 names of 32 bytes are 8 KiB. */
@@ -20,7 +27,9 @@ export const limits = {
   journalFileBytes: 64 * MiB,
   /** All live journal files of a pool: bounds replay time and the overlay's memory. */
   journalBytesMax: 1 * GiB,
-  /** Uncompressed hot blocks kept in an unlinked file; the kernel's page cache holds what is used. */
+  /**
+   * Uncompressed hot blocks kept in an unlinked file; the kernel's page cache holds what is used.
+   */
   cacheBytesDefault: 1 * GiB,
   /** Decoded tree pages in memory: 4096 pages reach 64 GiB of volume at 64 KiB blocks. */
   pageCacheEntries: 4096,

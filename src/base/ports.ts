@@ -38,16 +38,18 @@ export interface Metrics {
 }
 
 /**
- * One open file of a `Disk`. Synchronous calls are for data that is in the page cache or goes there;
- * the `…Later` calls leave the thread free. Operating errors are `TransshipError` `DiskFailed`
- * (`PoolFull` when the disk has no space).
+ * One open file of a `Disk`. Synchronous calls are for data that is in the page cache or goes
+ * there; the `…Later` calls leave the thread free. Operating errors are `TransshipError`
+ * `DiskFailed` (`PoolFull` when the disk has no space).
  */
 export interface DiskFile {
   readonly path: string;
   /** Fills `into` from `position`; returns the bytes read, fewer only at the end of the file. */
   read(into: Uint8Array, position: number): number;
   readLater(into: Uint8Array, position: number): Promise<number>;
-  /** Writes all parts one after another from `position`, or throws; visible at once, not durable. */
+  /**
+   * Writes all parts one after another from `position`, or throws; visible at once, not durable.
+   */
   write(parts: readonly Uint8Array[], position: number): void;
   /**
    * Makes durable all that was written before the call. A rejection is final for this file: the
@@ -63,7 +65,9 @@ export interface DiskFile {
 
 /** A directory on one disk. Paths are relative, with `/`. */
 export interface Disk {
-  /** Opens for reading and writing. With `create`, makes the file; without, `NotFound` if absent. */
+  /**
+   * Opens for reading and writing. With `create`, makes the file; without, `NotFound` if absent.
+   */
   open(path: string, options?: { readonly create?: boolean }): DiskFile;
   exists(path: string): boolean;
   /** Names in a directory, sorted; empty when it does not exist. */

@@ -4,6 +4,7 @@
  * once and keeps walking while they travel. Calling it again after any stop asks only for what is
  * still missing.
  */
+import { asTransshipError, type TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { PoolApi, VolumeOrigin } from '../volume/api.ts';
 import { IntervalSet } from '../volume/intervals.ts';
@@ -65,7 +66,7 @@ class Walk {
   readonly #asked = new Set<string>();
   readonly #running = new Set<Promise<void>>();
   #batch: Name[] = [];
-  #failure: unknown;
+  #failure: TransshipError | undefined;
   #asks = 0;
   #refusals = 0;
   #present = 0;
@@ -171,7 +172,7 @@ class Walk {
         this.#report();
       })
       .catch((error: unknown) => {
-        this.#failure ??= error;
+        this.#failure ??= asTransshipError(error);
       })
       .finally(() => {
         for (const name of names) this.#asked.delete(nameKey(name));

@@ -1,5 +1,7 @@
 /** What is remembered of a teleport, also over restarts. */
 
+import type { HistoryPolicy } from '../volume/api.ts';
+
 export type TeleportPhase = 'Initializing' | 'Accessible' | 'Available' | 'Canceled' | 'Failed';
 
 /** What survives a restart. */
@@ -51,3 +53,17 @@ export const noProgress: TeleportProgress = {
   wireBytes: 0,
   bytesPerSecond: 0,
 };
+
+export interface TeleportRequest {
+  readonly cluster: string;
+  readonly volume: string;
+  /** Of the volume here. */
+  readonly name: string;
+  readonly pool: string;
+  readonly policy: HistoryPolicy;
+  readonly policyName: string;
+  readonly thin: boolean;
+  readonly atMs?: number;
+  readonly snapshot?: string;
+  readonly bytesPerSecond?: number;
+}

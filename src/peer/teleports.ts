@@ -7,29 +7,15 @@ import { asTransshipError, fail, type TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
-import type { HistoryPolicy, PoolApi, VolumeApi, VolumeOrigin } from '../volume/api.ts';
+import type { PoolApi, VolumeApi, VolumeOrigin } from '../volume/api.ts';
 import { nameHex } from '../volume/name.ts';
 import type { LeaseGrant } from '../volume/types.ts';
 import type { Peer } from './peer.ts';
-import { noProgress, type TeleportRecord } from './teleport-record.ts';
+import { noProgress, type TeleportRecord, type TeleportRequest } from './teleport-record.ts';
 import { TeleportRun } from './teleport-run.ts';
 
 const releaseAgainMs = 10_000;
 const finishedMax = 200;
-
-export interface TeleportRequest {
-  readonly cluster: string;
-  readonly volume: string;
-  /** Of the volume here. */
-  readonly name: string;
-  readonly pool: string;
-  readonly policy: HistoryPolicy;
-  readonly policyName: string;
-  readonly thin: boolean;
-  readonly atMs?: number;
-  readonly snapshot?: string;
-  readonly bytesPerSecond?: number;
-}
 
 export interface TeleportsOptions {
   readonly clock: Clock;
@@ -180,7 +166,7 @@ export class TeleportManager {
   async close(): Promise<void> {
     this.#save();
     this.#closed = true;
-    for (const leaseId of [...this.#runs.keys()]) this.#stop(leaseId);
+    for (const leaseId of this.#runs.keys()) this.#stop(leaseId);
   }
 
   #lease(peer: Peer, request: TeleportRequest): Promise<LeaseGrant> {

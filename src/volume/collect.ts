@@ -96,9 +96,10 @@ class Marker {
   }
 
   /**
-   * An absent page is one that a teleport still has to bring. What it names may be here unmarked and
-   * be swept: then it is fetched again, and the teleport's last walk claims all it counts on. Under
-   * any other root an absent page is damage: nobody knows what it names, so nothing may be swept.
+   * An absent page is one that a teleport still has to bring. What it names may be here unmarked
+   * and be swept: then it is fetched again, and the teleport's last walk claims all it counts on.
+   * Under any other root an absent page is damage: nobody knows what it names, so nothing may be
+   * swept.
    */
   async markTree(held: Held, name: Name, level: number): Promise<void> {
     if (!this.mark(name, level) && (isZeroName(name) || this.#store.has(name))) return;
@@ -143,7 +144,7 @@ async function compact(options: CollectOptions): Promise<void> {
   const { store } = options;
   store.segments.retireActiveIfThin((number) => store.liveIn(number), thinRatio);
   await store.segments.syncLater();
-  for (const { number, bytes } of [...store.segments.sealed()]) {
+  for (const { number, bytes } of store.segments.sealed()) {
     if (options.stopped()) return;
     const live = store.liveIn(number);
     if (live > bytes * thinRatio) continue;

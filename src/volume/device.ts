@@ -99,7 +99,7 @@ export class Device implements BlockDevice {
 
   async flush(): Promise<void> {
     this.#o.checkAlive();
-    return await this.#head.journal.flush();
+    await this.#head.journal.flush();
   }
 
   cork(): void {

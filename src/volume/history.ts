@@ -131,7 +131,7 @@ export class History {
 
   /** Every base root and every name of the log, for the collector. */
   *held(): Generator<{ readonly name: Name; readonly sizeBytes: number; readonly base: boolean }> {
-    for (const point of [...this.#log.points]) {
+    for (const point of this.#log.points) {
       const { sizeBytes } = point;
       const base = this.#log.baseOf(point);
       if (base !== undefined) yield { name: base.root, sizeBytes, base: true };
@@ -188,7 +188,7 @@ export class History {
     }
     const depth = treeDepth(basePoint.sizeBytes, this.#options.blockBytes);
     const tree = { ...base, depth };
-    return await applyChanges(this.#options.io, tree, changes, new IntervalSet());
+    return applyChanges(this.#options.io, tree, changes, new IntervalSet());
   }
 
   async #rewrite(keep: readonly boolean[]): Promise<void> {

@@ -3,7 +3,7 @@
  * durable in groups, gives back their content, and forgets files that nothing needs any more.
  */
 import { crc32 } from 'node:zlib';
-import { assert, fail, TransshipError } from '../base/errors.ts';
+import { asTransshipError, assert, fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Disk, DiskFile, Random } from '../base/ports.ts';
 import {
@@ -184,7 +184,7 @@ export class Journal {
     try {
       this.#writeStaged();
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asTransshipError(error));
     }
     if (this.durable >= this.nextSequence - 1) return Promise.resolve();
     this.#waiting ??= this.#running.then(() => {
@@ -298,7 +298,7 @@ export class Journal {
     const sequence = this.nextSequence - 1;
     if (this.#failed) throw this.#stopped();
     try {
-      for (const file of [...this.#files.values()]) {
+      for (const file of this.#files.values()) {
         // Released meanwhile: a durable root has what was in it, and it is closed.
         if (!file.dirty || !this.#files.has(file.number)) continue;
         file.dirty = false;

@@ -218,7 +218,7 @@ export class Pool implements PoolApi {
     const { name, sizeBytes, policy = noHistory } = request;
     const blockBytes = request.blockBytes ?? limits.blockBytesDefault;
     const version = { root: zeroName, sizeBytes, blockBytes, allocatedBlocks: 0 };
-    return await this.createFromVersion({ name, version, policy });
+    return this.createFromVersion({ name, version, policy });
   }
 
   createFromVersion(request: CreateFromVersion): Promise<VolumeApi> {
@@ -263,7 +263,7 @@ export class Pool implements PoolApi {
     const from = this.volume(source);
     const version = await from.versionAt(moment);
     const { origin } = from.document;
-    return await this.createFromVersion({
+    return this.createFromVersion({
       ...request,
       version,
       ...(origin === undefined ? {} : { origin }),

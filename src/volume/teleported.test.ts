@@ -112,7 +112,7 @@ suite('a teleported volume', () => {
     assert.deepEqual(await read(again, 2 * MiB, 3 * MiB), expected);
   });
 
-  test('a long cut does not fill the journal: what can settle does, the rest is carried', async () => {
+  test('a long cut does not fill the journal: what cannot settle is carried', async () => {
     const sizes = { journalBytesMax: 4 * MiB, journalFileBytes: MiB };
     const { volume, link, west, origin, data } = await teleported(sizes);
     link.cut = true;

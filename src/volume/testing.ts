@@ -40,45 +40,46 @@ export interface MemoryDisk extends Disk {
   capacityBytes: number;
 }
 
+function openBytes(path: string, file: Bytes, failing: Set<string>): DiskFile {
+  const sync = (): void => {
+    for (const prefix of failing) {
+      if (!path.startsWith(prefix)) continue;
+      failing.delete(prefix);
+      throw new TransshipError('DiskFailed', `sync of ${path} failed`);
+    }
+  };
+  const read = (into: Uint8Array, position: number): number => {
+    const part = file.data.subarray(position, position + into.length);
+    into.set(part);
+    return part.length;
+  };
+  return {
+    path,
+    read,
+    readLater: async (into, position) => read(into, position),
+    write: (parts, position) => {
+      let at = position;
+      for (const part of parts) {
+        file.write(part, at);
+        at += part.length;
+      }
+    },
+    syncLater: async () => sync(),
+    sync,
+    sizeBytes: () => file.data.length,
+    truncate: (sizeBytes) => {
+      const cut = new Uint8Array(sizeBytes);
+      cut.set(file.data.subarray(0, sizeBytes));
+      file.data = cut;
+    },
+    close: () => undefined,
+  };
+}
+
 export function createMemoryDisk(): MemoryDisk {
   const files = new Map<string, Bytes>();
   const failing = new Set<string>();
   const used = (): number => [...files.values()].reduce((sum, file) => sum + file.data.length, 0);
-  const open = (path: string, file: Bytes): DiskFile => {
-    const sync = (): void => {
-      for (const prefix of failing) {
-        if (!path.startsWith(prefix)) continue;
-        failing.delete(prefix);
-        throw new TransshipError('DiskFailed', `sync of ${path} failed`);
-      }
-    };
-    const read = (into: Uint8Array, position: number): number => {
-      const part = file.data.subarray(position, position + into.length);
-      into.set(part);
-      return part.length;
-    };
-    return {
-      path,
-      read,
-      readLater: async (into, position) => read(into, position),
-      write: (parts, position) => {
-        let at = position;
-        for (const part of parts) {
-          file.write(part, at);
-          at += part.length;
-        }
-      },
-      syncLater: async () => sync(),
-      sync,
-      sizeBytes: () => file.data.length,
-      truncate: (sizeBytes) => {
-        const cut = new Uint8Array(sizeBytes);
-        cut.set(file.data.subarray(0, sizeBytes));
-        file.data = cut;
-      },
-      close: () => undefined,
-    };
-  };
   const find = (path: string): Bytes => {
     const file = files.get(path);
     if (file === undefined) throw new TransshipError('NotFound', `no file ${path}`);
@@ -88,7 +89,7 @@ export function createMemoryDisk(): MemoryDisk {
     capacityBytes: 1024 ** 4,
     open: (path, options = {}) => {
       if (options.create === true && !files.has(path)) files.set(path, new Bytes());
-      return open(path, find(path));
+      return openBytes(path, find(path), failing);
     },
     exists: (path) => files.has(path),
     list: (directory) => {

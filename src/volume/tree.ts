@@ -1,7 +1,7 @@
 /** The tree of names that is a volume at one moment (docs/formats/tree.md). */
 import { assert } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { IntervalSet } from './intervals.ts';
+import type { IntervalSet } from './intervals.ts';
 import { isZeroName, nameAt, zeroName } from './name.ts';
 import { type Name, nameBytes } from './types.ts';
 
@@ -69,7 +69,7 @@ export async function lookup(
   tree: Pick<TreeRoot, 'root' | 'depth'>,
   block: number,
 ): Promise<Name> {
-  return await descend(io, tree, -1, block);
+  return descend(io, tree, -1, block);
 }
 
 /** Name of the page `number` at `level` (or of a block at level −1). */

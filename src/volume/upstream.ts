@@ -3,7 +3,7 @@
  * trip for a whole path, or from anybody who can heal a damaged chunk. Everything is verified
  * before it is used.
  */
-import { fail } from '../base/errors.ts';
+import { asTransshipError, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isZeroName, nameAt, nameKey, nameOfHex } from './name.ts';
 import { type ChunkStore, pageBytes } from './store.ts';
@@ -75,11 +75,11 @@ export async function acceptChunks(
 }
 
 /** What the pool's own disk gives, or why it gave nothing. */
-async function attempt<T>(read: () => Promise<T>): Promise<{ value?: T; error?: unknown }> {
+async function attempt<T>(read: () => Promise<T>): Promise<{ value?: T; error?: Error }> {
   try {
     return { value: await read() };
   } catch (error) {
-    return { error };
+    return { error: asTransshipError(error) };
   }
 }
 
@@ -129,7 +129,7 @@ export class Upstream {
     this.source = undefined;
   }
 
-  #absent(what: string, error: unknown): never {
+  #absent(what: string, error: Error | undefined): never {
     const { volume } = this.#options;
     // The disk did not give it: that is no statement about the data.
     if (error !== undefined) throw error;
@@ -147,7 +147,7 @@ export class Upstream {
       if (running === undefined) {
         this.#running.set(firstBlock, fetch);
         const done = (): boolean => this.#running.delete(firstBlock);
-        fetch.then(done, done);
+        void fetch.catch(() => undefined).finally(done);
       }
       await fetch;
       if (store.has(name)) return;

@@ -25,7 +25,6 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   yaml: ['api', 'kube', 'workload', 'console', 'cli', 'embedded', 'host'],
   'prom-client': ['agent', 'console', 'host'],
-  '@peculiar/x509': ['peer', 'host'],
 };
 
 /** Modules of Node that compute and touch nothing outside the process. */
