@@ -211,6 +211,8 @@ async function finish(world: World): Promise<void> {
       await checkEmptyCollects(world);
       return;
     } catch (error) {
+      // With a damaged page nothing is collected, because nobody knows what it kept.
+      if (world.excuses(error)) return;
       if (!(error instanceof Gone)) throw error;
       if (world.pool === undefined) await reopen(world, true);
     }
