@@ -45,10 +45,7 @@ export class TeleportManager {
   /** Takes up what an earlier process left. Call once the pools are open and the peers known. */
   async resume(): Promise<void> {
     for (const record of this.#o.load()) {
-      const lost = record.phase === 'Initializing';
-      const message = 'the agent stopped before the volume was accessible';
-      const ended = { phase: 'Failed', reason: 'Stopping', message } as const;
-      this.#records.set(record.name, lost ? { ...record, ...ended } : record);
+      this.#records.set(record.name, record.phase === 'Initializing' ? this.#lost(record) : record);
     }
     for (const { name: pool, api } of this.#o.pools()) {
       for (const volume of api.volumes()) {
@@ -60,6 +57,18 @@ export class TeleportManager {
       if (record.releasing === true) this.#releaseLease(record.name);
     }
     this.#save();
+  }
+
+  /** The process ended before the volume was made; what the source keeps for it is given back. */
+  #lost(record: TeleportRecord): TeleportRecord {
+    return {
+      ...record,
+      phase: 'Failed',
+      reason: 'Stopping',
+      message: 'the agent stopped before the volume was accessible',
+      finishedMs: this.#o.clock.wallMs(),
+      ...(record.leaseId === undefined ? {} : { releasing: true }),
+    };
   }
 
   list(): readonly TeleportRecord[] {
@@ -206,7 +215,9 @@ export class TeleportManager {
 
   async #takeUp(pool: string, volume: VolumeApi, origin: VolumeOrigin): Promise<void> {
     const known = this.#records.get(origin.teleport);
-    if (known?.phase !== 'Accessible') {
+    // A clone of what was cancelled goes on; the record stays what it is.
+    const isOther = known !== undefined && known.volume !== volume.name;
+    if (known?.phase !== 'Accessible' && !isOther) {
       this.#records.set(origin.teleport, {
         name: origin.teleport,
         cluster: origin.cluster,
@@ -268,11 +279,11 @@ export class TeleportManager {
     const presentBytes = totalBytes - demandBytes - backgroundBytes;
     const progress = { ...fetched, presentBytes, missingBytes: 0, bytesPerSecond: 0 };
     this.#stop(leaseId);
-    this.#update(teleport, {
-      phase: 'Available',
-      finishedMs: this.#o.clock.wallMs(),
-      progress,
-    });
+    // Cancelled, and its clones went on.
+    if (this.find(teleport)?.phase === 'Accessible') {
+      const finishedMs = this.#o.clock.wallMs();
+      this.#update(teleport, { phase: 'Available', finishedMs, progress });
+    }
     this.#o.metrics.add('transship_teleport_deduplicated_bytes_total', progress.presentBytes);
     this.#releaseLease(teleport);
   }

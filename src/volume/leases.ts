@@ -1,5 +1,6 @@
 /** Leases: promises to other clusters that a root stays readable (design.md 2, 4.4). */
 import { fail } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Clock } from '../base/ports.ts';
 import type { Name, Version } from './types.ts';
 
@@ -15,10 +16,19 @@ export interface LeaseDocument {
   readonly expiresMs: number;
 }
 
+/** After a start every lease holds at least so long: who reads could not renew it meanwhile. */
+const graceMs = 3600 * 1000;
+
+interface Running {
+  readonly lease: LeaseDocument;
+  /** On the monotonic clock: a wall clock that jumps must not end what somebody relies on. */
+  readonly endsMs: number;
+}
+
 export class Leases {
   readonly #clock: Clock;
   readonly #save: () => void;
-  readonly #byId = new Map<string, LeaseDocument>();
+  readonly #byId = new Map<string, Running>();
 
   constructor(clock: Clock, save: () => void) {
     this.#clock = clock;
@@ -26,16 +36,20 @@ export class Leases {
   }
 
   load(documents: readonly LeaseDocument[]): void {
-    for (const lease of documents) this.#byId.set(lease.leaseId, lease);
+    const wallMs = this.#clock.wallMs();
+    for (const lease of documents) {
+      const leftMs = Math.min(limits.leaseMs, Math.max(graceMs, lease.expiresMs - wallMs));
+      this.#byId.set(lease.leaseId, { lease, endsMs: this.#clock.monotonicMs() + leftMs });
+    }
   }
 
   /** Unexpired leases. An expired one is forgotten here, and saved as such with the next change. */
   list(): LeaseDocument[] {
-    const nowMs = this.#clock.wallMs();
-    for (const lease of this.#byId.values()) {
-      if (lease.expiresMs <= nowMs) this.#byId.delete(lease.leaseId);
+    const nowMs = this.#clock.monotonicMs();
+    for (const [leaseId, { endsMs }] of this.#byId) {
+      if (endsMs <= nowMs) this.#byId.delete(leaseId);
     }
-    return [...this.#byId.values()];
+    return [...this.#byId.values()].map(({ lease }) => lease);
   }
 
   of(volumeId: string): LeaseDocument[] {
@@ -43,7 +57,8 @@ export class Leases {
   }
 
   grant(lease: LeaseDocument): void {
-    this.#byId.set(lease.leaseId, lease);
+    const lifeMs = lease.expiresMs - this.#clock.wallMs();
+    this.#byId.set(lease.leaseId, { lease, endsMs: this.#clock.monotonicMs() + lifeMs });
     this.#save();
   }
 
@@ -51,8 +66,7 @@ export class Leases {
     const lease = this.list().find((one) => one.leaseId === leaseId);
     if (lease === undefined) fail('NotFound', `lease ${leaseId} has ended or never was`);
     const expiresMs = this.#clock.wallMs() + lifeMs;
-    this.#byId.set(leaseId, { ...lease, expiresMs });
-    this.#save();
+    this.grant({ ...lease, expiresMs });
     return expiresMs;
   }
 
