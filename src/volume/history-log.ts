@@ -170,6 +170,8 @@ export class HistoryLog {
       this.#end += frame.bytes.length;
     }
     if (file.sizeBytes() > this.#end) file.truncate(this.#end);
+    // Frames that a killed process left in the kernel's memory are relied on from here.
+    file.sync();
     return file;
   }
 }

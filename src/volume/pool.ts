@@ -143,7 +143,6 @@ export class Pool implements PoolApi {
       space: this.#space,
       volumes: () => this.#volumes.values(),
       stopped: () => this.#closed || this.#failure !== undefined,
-      onFailure: (error) => this.#fail(error),
     });
     this.#others = new Others({
       store: this.#store,
@@ -167,7 +166,10 @@ export class Pool implements PoolApi {
   /** Reads what is there, replays the journal, and begins housekeeping. */
   async start(): Promise<void> {
     const { disk } = this.#o;
-    for (const directory of ['volumes', 'history']) disk.makeDirectory(directory);
+    for (const name of ['volumes', 'history', 'segments']) disk.makeDirectory(name);
+    // What a killed process left may be in the kernel's memory only. It must survive a loss of power
+    // before anything is built on it.
+    for (const name of ['.', 'volumes', 'history', 'segments']) disk.syncDirectory(name);
     const state = readDocument(disk, 'state.json') as StateDocument | undefined;
     this.#leases.load(state?.leases ?? []);
     this.#store.open(new Map(state?.suspects ?? []));
