@@ -91,8 +91,10 @@ export class Device implements BlockDevice {
     const edges: (Promise<void> | undefined)[] = [];
     const before = first * sectorBytes - offset;
     const behind = end - last * sectorBytes;
-    if (before > 0) edges.push(this.#writeRagged(new Uint8Array(before), offset));
-    if (behind > 0) edges.push(this.#writeRagged(new Uint8Array(behind), end - behind));
+    // A promise for every edge, so that the failure of one never leaves another without a holder.
+    const edge = async (bytes: number, at: number) => this.#writeRagged(new Uint8Array(bytes), at);
+    if (before > 0) edges.push(edge(before, offset));
+    if (behind > 0) edges.push(edge(behind, end - behind));
     const waits = edges.filter((edge) => edge !== undefined);
     return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }

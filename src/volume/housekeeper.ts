@@ -1,5 +1,5 @@
 /** Settles, checkpoints and makes history points when they are due, without being asked. */
-import { TransshipError } from '../base/errors.ts';
+import { asTransshipError } from '../base/errors.ts';
 import type { Clock, Log, Timer } from '../base/ports.ts';
 import { namesMax } from './rooting.ts';
 import type { Space } from './space.ts';
@@ -20,7 +20,6 @@ export interface HousekeeperOptions {
   readonly space: Space;
   readonly volumes: () => Iterable<Volume>;
   readonly stopped: () => boolean;
-  readonly onFailure: (error: unknown) => void;
 }
 
 export class Housekeeper {
@@ -66,17 +65,17 @@ export class Housekeeper {
 
   async #keep(volume: Volume, prune: boolean): Promise<void> {
     try {
-      const carry = this.#o.space.isPressed && volume.upstream.origin !== undefined;
+      const carry = this.#o.space.isPressed;
       await volume.keep({ checkpoint: prune || this.#isDue(volume), carry, prune });
+      volume.clearCondition('Settled');
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       this.#o.log.log('warn', 'housekeeping of a volume failed; it is tried again', {
         volume: volume.name,
         problem,
       });
-      if (error instanceof TransshipError && error.reason === 'DiskFailed') {
-        this.#o.onFailure(error);
-      }
+      const { reason, message } = asTransshipError(error);
+      volume.setCondition({ type: 'Settled', status: 'False', reason, message });
     }
   }
 

@@ -299,9 +299,12 @@ export class Pool implements PoolApi {
     const wait = this.#space.admit();
     if (wait !== undefined) await wait;
     this.#checkAlive();
+    const from = { blocks: bytes, blockBytes: target.blockSizeBytes, kind: 'block' } as const;
+    // Before its turn comes: the packers work on this piece while the one before it is stored.
+    const packing = this.#store.pack(bytes, target.blockSizeBytes);
+    packing.catch(() => undefined);
     await target.ingest(async () => {
-      const names = await this.#store.put(bytes, target.blockSizeBytes, 'block');
-      target.putNames(firstBlock, names);
+      target.putNames(firstBlock, await this.#store.keep(await packing, from));
     });
   }
 

@@ -33,6 +33,8 @@ export interface RootingOptions {
   readonly savePending: (pending: PendingDocument, journalFrom: number) => void;
   /** After a checkpoint: journal files may have become free. */
   readonly onRooted: () => void;
+  /** A sync failed: nothing more may be acknowledged. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export class Rooting {
@@ -193,10 +195,19 @@ export class Rooting {
       // The content may have moved on meanwhile; the base says so with a later time.
       await this.checkpoint();
       history.appendBase(clock.wallMs(), sizeBytes(), head.tree);
-      await history.syncLater();
+      await this.#syncHistory(history);
       this.#changed.clear();
       this.#needsBase = false;
     } else if (head.names.size > namesMax) await this.checkpoint();
+  }
+
+  async #syncHistory(history: History): Promise<void> {
+    try {
+      await history.syncLater();
+    } catch (error) {
+      this.#o.onFailure(error);
+      throw error;
+    }
   }
 
   async #recordChanges(atMs: number): Promise<void> {
@@ -205,6 +216,6 @@ export class Rooting {
     await this.#o.head.store.segments.syncLater();
     history.append(atMs, this.#o.sizeBytes(), this.#changed);
     this.#changed.clear();
-    await history.syncLater();
+    await this.#syncHistory(history);
   }
 }

@@ -1,5 +1,6 @@
 /** Settling: the blocks of a frozen layer become chunks. */
 import { AssertionFailure, TransshipError } from '../base/errors.ts';
+import type { Reason } from '../base/reasons.ts';
 import type { Head } from './head.ts';
 import { isZeroName, zeroName } from './name.ts';
 import { lookup } from './tree.ts';
@@ -139,11 +140,22 @@ class Settling {
 }
 
 const nothing = new Uint8Array(0);
+const outOfReach: ReadonlySet<Reason> = new Set([
+  'SourceUnreachable',
+  'SourceGone',
+  'DataMissing',
+  'DataCorrupt',
+  'DiskFailed',
+]);
 
-/** The source has it and cannot be asked now. */
+/**
+ * The source has it and cannot be asked now, or it is damaged or unreadable and nobody else
+ * has it: either way one
+ * block must not keep the journal, and with it every volume of the pool, from going on.
+ */
 export function isOutOfReach(error: unknown): boolean {
   if (!(error instanceof TransshipError)) return false;
-  return error.reason === 'SourceUnreachable' || error.reason === 'DataMissing';
+  return outOfReach.has(error.reason);
 }
 
 function merge(head: Head, layer: Layer, settled: ReadonlyMap<number, Name>): void {

@@ -10,7 +10,8 @@ import { decompressChunk } from './pack.ts';
 import { placeSpan } from './record.ts';
 import { runsOf } from './run.ts';
 import { type Place, SegmentStore } from './segments.ts';
-import type { Name, PackedBlock, Packer, StoredChunk } from './types.ts';
+import type { ChunkKind, Name, PackedBlock, Packer, StoredChunk } from './types.ts';
+import { createZstd, type Zstd } from './zstd.ts';
 
 export const pageBytes = limits.pageNames * 32;
 const pageCacheMax = limits.pageCacheEntries;
@@ -53,6 +54,7 @@ export class ChunkStore {
   readonly #pages = new Map<string, Uint8Array>();
   readonly #reading = new Map<string, Promise<Uint8Array | undefined>>();
   readonly #live = new Map<number, number>();
+  #zstd: Zstd | undefined;
   /** Content of all chunks before compression. */
   uniqueBytes = 0;
   /** What the segments hold that the index names. */
@@ -147,9 +149,21 @@ export class ChunkStore {
    * Packs blocks and stores what is new; returns their names.
    * Between the answer and the caller's use of the names no turn of the loop passes.
    */
-  async put(blocks: Uint8Array, blockBytes: number, kind: 'block' | 'page'): Promise<Name[]> {
-    const known = (name: Name) => this.index.has(name);
-    const packed = await this.packer.pack(blocks, blockBytes, known);
+  async put(blocks: Uint8Array, blockBytes: number, kind: ChunkKind): Promise<Name[]> {
+    return this.keep(await this.pack(blocks, blockBytes), { blocks, blockBytes, kind });
+  }
+
+  /** The first half of `put`: changes nothing. */
+  pack(blocks: Uint8Array, blockBytes: number): Promise<readonly PackedBlock[]> {
+    return this.packer.pack(blocks, blockBytes, (name) => this.index.has(name));
+  }
+
+  /** The second half of `put`, with what it was made of. */
+  async keep(
+    packed: readonly PackedBlock[],
+    from: { readonly blocks: Uint8Array; readonly blockBytes: number; readonly kind: ChunkKind },
+  ): Promise<Name[]> {
+    const { blocks, blockBytes, kind } = from;
     const vanished = packed.some((one) => one.bytes === undefined && !this.has(one.name));
     // Collected between the packer's look and now: pack again, storing everything.
     const sure = vanished ? await this.packer.pack(blocks, blockBytes) : packed;
@@ -295,7 +309,7 @@ export class ChunkStore {
     }
   }
 
-  #store(packed: readonly PackedBlock[], rawBytes: number, kind: 'block' | 'page'): Name[] {
+  #store(packed: readonly PackedBlock[], rawBytes: number, kind: ChunkKind): Name[] {
     const chunks: StoredChunk[] = [];
     for (const { name, codec, checksum, bytes } of packed) {
       if (bytes !== undefined) chunks.push({ name, kind, codec, rawBytes, checksum, bytes });
@@ -335,8 +349,10 @@ export class ChunkStore {
   async #read(name: Name): Promise<Uint8Array | undefined> {
     const chunk = await this.stored(name);
     if (chunk === undefined) return undefined;
-    const content = decompressChunk(chunk);
-    if (content?.length === chunk.rawBytes) return content;
+    this.#zstd ??= createZstd();
+    const content = decompressChunk(chunk, this.#zstd);
+    // Its own memory: the next call would overwrite it, and a run is larger than a chunk.
+    if (content !== undefined) return new Uint8Array(content);
     this.forget(name);
     this.onCorrupt?.(name);
     return undefined;

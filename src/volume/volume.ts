@@ -169,6 +169,10 @@ export class Volume implements VolumeApi {
     this.#conditions.set(condition);
   }
 
+  clearCondition(type: string): void {
+    this.#conditions.clear(type);
+  }
+
   openDoor(holder: string): () => void {
     this.#checkAlive();
     this.#doors.push(holder);
