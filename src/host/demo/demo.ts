@@ -35,7 +35,7 @@ export async function runDemo(
   const stopListening = terminal.onInterrupt(() => abort.abort(new Interrupted()));
   const late = setTimeout(() => abort.abort(new DemoFailure('it took too long')), storyMs);
   const home = fs.mkdtempSync(path.join(tmpdir(), 'transship-demo-'));
-  const narrator = new Narrator(terminal, story.steps);
+  const narrator = new Narrator(terminal, story.steps, abort.signal);
   const stage = new Stage({
     home,
     narrator,

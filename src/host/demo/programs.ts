@@ -33,6 +33,7 @@ const endMs = 10_000;
 export function createPrograms(options: ProgramsOptions): Programs {
   const running = new Set<ChildProcessWithoutNullStreams>();
   const launch = (words: readonly string[]): ChildProcessWithoutNullStreams => {
+    options.signal.throwIfAborted();
     const flags = ['--disable-warning=ExperimentalWarning', options.mainPath, ...words];
     // A session of its own: Ctrl-C is for the demo, which ends things in the right order.
     const child = spawn(process.execPath, flags, {

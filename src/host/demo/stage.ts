@@ -112,14 +112,14 @@ export class Stage {
   }
 
   async #detachAll(name: string): Promise<void> {
-    const { directory } = agentPaths(this.o.home, name);
-    for (const { name: volume } of listAttachments(directory)) {
+    const { attachments } = agentPaths(this.o.home, name);
+    for (const { name: volume } of listAttachments(attachments)) {
       const client = this.o.agents.connect(name);
       try {
         await client.call('volume.detach', { volume });
       } catch {
         // Its agent is gone, or somebody stands in the directory: then without asking.
-        await detachVolume({ name: volume, stateDirectory: directory, force: true });
+        await detachVolume({ name: volume, stateDirectory: attachments, force: true });
       }
     }
   }

@@ -176,8 +176,10 @@ export async function loseTheLink(
     before = read;
     await stage.pause(stillMs);
   }
+  const hasWaited = !ended.now || done !== true;
   if (ended.now) narrator.say('All files that were asked for are at west already.');
-  else narrator.say(`A reader of more files got ${read}; the next one is at east: it waits.`);
+  else
+    narrator.say(`A reader asked for more files and got ${read}; the next is at east: it waits.`);
   const after = await sourceConnected(stage);
   const { missingBytes } = (await stage.volume(stage.west, volume)).status;
   narrator.claim(
@@ -187,9 +189,9 @@ export async function loseTheLink(
   const reading = Promise.all([all, editing]).then(([files]) => {
     narrator.claim(
       files.every(({ right }) => right),
-      ended.now && done === true
-        ? `all ${files.length} files have their checksums`
-        : `what waited went on by itself: ${files.length} files, every checksum is right`,
+      hasWaited
+        ? `what waited went on by itself: ${files.length} files, every checksum is right`
+        : `all ${files.length} files have their checksums`,
     );
   });
   reading.catch(() => undefined);
