@@ -112,14 +112,16 @@ export class SegmentStore {
   append(chunks: readonly StoredChunk[]): Place[] {
     const places: Place[] = [];
     let parts: Uint8Array[] = [];
+    let fresh: TrailerEntry[] = [];
     let start = 0;
     let position = 0;
     for (const chunk of chunks) {
       const bytes = paddedBytes(chunk.bytes.length);
       let active = this.#active;
       if (active === undefined || active.bytes + (position - start) + bytes > this.#bytesMax) {
-        this.#flushParts(parts, start, position);
+        this.#flushParts(parts, fresh, start, position);
         parts = [];
+        fresh = [];
         active = this.#roll();
         start = position = active.bytes;
       } else if (parts.length === 0) {
@@ -134,15 +136,11 @@ export class SegmentStore {
       const pad = bytes - recordHeaderBytes - chunk.bytes.length;
       if (pad > 0) parts.push(new Uint8Array(pad));
       const place = encodePlace(position, chunk.bytes.length);
-      this.#entries.get(active.number)?.push({
-        name: new Uint8Array(chunk.name),
-        place,
-        rawBytes: chunk.rawBytes,
-      });
+      fresh.push({ name: new Uint8Array(chunk.name), place, rawBytes: chunk.rawBytes });
       places.push({ segment: active.number, place });
       position += bytes;
     }
-    this.#flushParts(parts, start, position);
+    this.#flushParts(parts, fresh, start, position);
     return places;
   }
 
@@ -326,21 +324,38 @@ export class SegmentStore {
     this.#retireActive();
     const number = this.#next++;
     const file = this.#disk.open(segmentPath(number), { create: true });
+    const header = encodeSegmentHeader(number, this.#poolId);
+    try {
+      file.write([header], 0);
+    } catch (error) {
+      // On a full disk this is tried again later: a segment without a header must not be used.
+      file.close();
+      this.#disk.remove(segmentPath(number));
+      throw error;
+    }
     this.#remember(number, file);
-    const segment: Segment = { number, bytes: 0, state: 'open', trusted: 0 };
+    const segment: Segment = { number, bytes: header.length, state: 'open', trusted: 0 };
     this.#segments.set(number, segment);
+    this.totalBytes += header.length;
+    this.#dirty.add(number);
     this.#active = segment;
     this.#entries.set(number, []);
-    this.#write(segment, [encodeSegmentHeader(number, this.#poolId)]);
     return segment;
   }
 
-  #flushParts(parts: readonly Uint8Array[], start: number, end: number): void {
+  #flushParts(
+    parts: readonly Uint8Array[],
+    fresh: readonly TrailerEntry[],
+    start: number,
+    end: number,
+  ): void {
     if (parts.length === 0) return;
     const active = this.#active;
     assert(active !== undefined && active.bytes === start, 'records are appended in order');
     this.#write(active, parts);
     assert(active.bytes === end, 'records have the length they were given');
+    // Only now: the trailer must never name a record whose write failed.
+    this.#entries.get(active.number)?.push(...fresh);
   }
 
   #write(segment: Segment, parts: readonly Uint8Array[]): void {

@@ -36,7 +36,7 @@ function machine(seed: number) {
     simDisk.killProcess();
     scheduler.clear();
   };
-  return { scheduler, open, powerOff, kill };
+  return { scheduler, simDisk, open, powerOff, kill };
 }
 
 function filled(value: number, count = 64 * KiB): Uint8Array {
@@ -131,4 +131,21 @@ test('what a killed process left survives a loss of power after the next one use
     await scheduler.drive(Promise.resolve(last.read(bytes, 64 * KiB)));
     assert.deepEqual(bytes, filled(2), `seed ${seed}`);
   }
+});
+
+test('a segment whose header could not be written is not used', async () => {
+  const { scheduler, simDisk, open, powerOff } = machine(1);
+  const pool = await open();
+  const volume = await scheduler.drive(pool.createVolume({ name: 'v', sizeBytes: MiB }));
+  await volume.write(filled(1), 0);
+  const { options } = simDisk;
+  simDisk.options = { capacityBytes: simDisk.usedBytes };
+  await assert.rejects(scheduler.drive(volume.seal()));
+  simDisk.options = options;
+  await scheduler.drive(volume.seal());
+  powerOff();
+  const bytes = new Uint8Array(64 * KiB);
+  const again = (await open()).volume('v');
+  await scheduler.drive(Promise.resolve(again.read(bytes, 0)));
+  assert.deepEqual(bytes, filled(1));
 });
