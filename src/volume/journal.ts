@@ -58,7 +58,7 @@ export class Journal {
   readonly #fileBytes: number;
   readonly #files = new Map<number, JournalFile>();
   readonly #builder = new FrameBuilder();
-  readonly #staging = new Uint8Array(stagingBytes);
+  readonly #staging: Uint8Array;
   readonly #spares: string[] = [];
   #spareCount = 0;
   #staged = 0;
@@ -78,6 +78,7 @@ export class Journal {
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#fileBytes = options.fileBytes ?? limits.journalFileBytes;
+    this.#staging = new Uint8Array(Math.min(stagingBytes, this.#fileBytes));
   }
 
   /** Bytes in files that are still needed. */
@@ -129,7 +130,7 @@ export class Journal {
     assert(sectors <= entrySectorsMax, 'an entry holds at most entrySectorsMax sectors');
     const direct = data.length >= directBytes;
     if (!this.#builder.fits(sectors) || (direct && this.#builder.entries > 0)) this.#writeStaged();
-    if (this.#staged + data.length > stagingBytes) this.#writeStaged();
+    if (this.#staged + data.length > this.#staging.length) this.#writeStaged();
     let current = this.#room(data.length);
     if (current === undefined) {
       this.#writeStaged();

@@ -24,7 +24,7 @@ export function scanRecords(
   const size = Math.min(end ?? Number.POSITIVE_INFINITY, file.sizeBytes());
   const entries: TrailerEntry[] = [];
   let position = segmentHeaderBytes;
-  const window = new Uint8Array(1024 * 1024);
+  const window = new Uint8Array(Math.max(0, Math.min(1024 * 1024, size - segmentHeaderBytes)));
   let windowStart = 0;
   let windowEnd = 0;
   while (position + recordHeaderBytes <= size) {
