@@ -39,8 +39,14 @@ function checkText({ what, values, unit }: Check): string {
 }
 
 function goalText({ goal, unit }: Check): string {
+  if (goal === undefined) return '–';
   const of = unit === undefined ? '×' : ` ${unit}`;
   return `${goal.sense === 'least' ? '≥' : '≤'} ${goal.limit}${of}`;
+}
+
+function verdict(check: Check, words: { readonly met: string; readonly missed: string }): string {
+  if (check.goal === undefined) return '–';
+  return isMet(check) ? words.met : words.missed;
 }
 
 const whatOf = (row: string): string => rowTexts[row]?.what ?? row;
@@ -62,7 +68,7 @@ function linesOf(outcome: Outcome): Line[] {
     what: i === 0 ? what : '',
     measured: checkText(check),
     goal: goalText(check),
-    met: isMet(check) ? 'met' : 'MISSED',
+    met: verdict(check, { met: 'met', missed: 'MISSED' }),
   }));
 }
 
@@ -81,7 +87,8 @@ export function printTable(outcomes: readonly Outcome[]): string {
 }
 
 export function summary(outcomes: readonly Outcome[]): string {
-  const checks = outcomes.filter(isMeasured).flatMap(({ checks: some }) => some);
+  const all = outcomes.filter(isMeasured).flatMap(({ checks }) => checks);
+  const checks = all.filter(({ goal }) => goal !== undefined);
   const met = checks.filter(isMet).length;
   const others = outcomes.filter((outcome) => !isMeasured(outcome));
   const failed = others.filter((outcome) => !isMeasured(outcome) && outcome.failed).length;
@@ -110,7 +117,7 @@ function tableOf(outcomes: readonly Outcome[]): string[] {
       medians,
       checks.map(checkText).join('; '),
       checks.map(goalText).join('; '),
-      checks.map((check) => (isMet(check) ? 'yes' : '**no**')).join('; '),
+      checks.map((check) => verdict(check, { met: 'yes', missed: '**no**' })).join('; '),
     ];
     return `| ${cells.map(cell).join(' | ')} |`;
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { createZstd, plainZstd, type Zstd } from './zstd.ts';
 
@@ -44,6 +44,17 @@ for (const [name, zstd] of kinds) {
       const content = zstd.decompress(bytes, block.length);
       assert.ok(content === undefined || content.length < block.length);
       assert.deepEqual(Buffer.from(zstd.decompress(frame, block.length) ?? []), block);
+    }
+  });
+  test(`${name}: a frame cut off behind its content does not harm the next one`, () => {
+    const block = Buffer.alloc(65_536, 'other content ');
+    const params = { [constants.ZSTD_c_checksumFlag]: 1 };
+    const sealed = zstdCompressSync(block, { params });
+    const frame = zstdCompressSync(block);
+    for (const cut of [1, 4]) {
+      zstd.decompress(sealed.subarray(0, sealed.length - cut), block.length);
+      assert.deepEqual(Buffer.from(zstd.decompress(frame, block.length) ?? []), block);
+      assert.deepEqual(Buffer.from(zstd.decompress(sealed, block.length) ?? []), block);
     }
   });
 }

@@ -36,7 +36,6 @@ export const plainZstd: Zstd = {
 /** What Node's zlib has below its streams; no part of its public interface, hence `works`. */
 interface Handle {
   onerror: () => void;
-  reset(): void;
   writeSync(...args: readonly (number | Uint8Array)[]): void;
 }
 
@@ -67,11 +66,21 @@ class ReusingZstd implements Zstd {
   }
 
   decompress(bytes: Uint8Array, bytesMax: number): Uint8Array | undefined {
+    const isFresh = this.#decompressor === undefined;
+    const content = this.#decompressOnce(bytes, bytesMax);
+    if (content?.length === bytesMax || isFresh) return content;
+    // The frame before may have been cut off after its content, and then left its end to this one.
+    return this.#decompressOnce(bytes, bytesMax);
+  }
+
+  #decompressOnce(bytes: Uint8Array, bytesMax: number): Uint8Array | undefined {
     this.#decompressor ??= engineOf(createZstdDecompress());
     // One spare byte, so that a frame with more content is found out.
     const content = write(this.#decompressor, bytes, this.#room(bytesMax + 1));
-    if (content === undefined) this.#decompressor = undefined;
-    return content !== undefined && content.length <= bytesMax ? content : undefined;
+    const isRight = content !== undefined && content.length <= bytesMax;
+    // Anything but a whole block may have ended in the middle of a frame.
+    if (content?.length !== bytesMax) this.#decompressor = undefined;
+    return isRight ? content : undefined;
   }
 
   #room(bytes: number): Uint8Array {
@@ -91,8 +100,6 @@ function write({ handle, left }: Engine, from: Uint8Array, into: Uint8Array) {
   handle.onerror = () => {
     failed = true;
   };
-  // A frame that was cut off would otherwise go on in the next one.
-  handle.reset();
   handle.writeSync(constants.ZSTD_e_end, from, 0, from.length, into, 0, into.length);
   const [outLeft = 0, inLeft = 0] = left;
   return failed || inLeft > 0 || outLeft === 0 ? undefined : into.subarray(0, -outLeft);
