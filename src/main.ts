@@ -42,7 +42,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
     clock: createClock(),
     agents: createAgents({ home, mainPath }),
     environment: process.env,
-    workingDirectory: process.cwd(),
+    workingDirectory: workingDirectory(),
     version: versionOf(),
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
     runDemo: async (options) => (await demo()).runDemo(options, process.env, mainPath),
@@ -55,6 +55,15 @@ const demo = async () => import('./host/demo/demo.ts');
 /** Three times as fast a start. Only in a home that is there: looking must not make one. */
 function rememberCompiled(home: string): void {
   if (existsSync(home)) enableCompileCache(join(home, 'cache'));
+}
+
+/** A directory that was removed under a shell must not keep commands from running. */
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
 }
 
 function versionOf(): string {

@@ -36,6 +36,8 @@ export interface StartAgent {
   /** What peers are told, where it differs from `listen`: behind address translation, say. */
   readonly advertise?: string;
   readonly bytesPerSecond?: number;
+  /** Of 127.0.0.1; any free one, then always the same, when absent. */
+  readonly metricsPort?: number;
 }
 
 /** The agents of this host, by their directories in the home. */

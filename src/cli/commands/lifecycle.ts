@@ -17,6 +17,7 @@ interface UpOptions extends RateOption {
   readonly cacheSize?: number;
   readonly listen?: string;
   readonly advertise?: string;
+  readonly metricsPort?: number;
   readonly detach?: boolean;
 }
 
@@ -42,6 +43,9 @@ function up(registry: Registry, program: Command): void {
       option('--listen <host:port>', 'where peers reach it (default: a free port of 127.0.0.1)'),
       option('--advertise <host:port>', 'what peers are told, where it is not --listen'),
       shared.rate(),
+      option('--metrics-port <port>', 'of 127.0.0.1, for Prometheus (default: a free one)', {
+        parse: parsePort,
+      }),
       option('-d, --detach', 'leave them running in the background and return'),
     ],
     details: 'Settings are remembered: the next `up` of the same name needs none.',
@@ -53,10 +57,11 @@ function up(registry: Registry, program: Command): void {
     run: async (cli, args, options) => {
       const names = args.length === 0 ? ['local'] : args.map((name) => checkName(name, 'cluster'));
       if (new Set(names).size < names.length) fail('BadArgument', 'a name is given twice');
-      const single = ['pool', 'listen', 'advertise'] as const;
+      const single = ['pool', 'listen', 'advertise', 'metricsPort'] as const;
       const used = single.find((name) => options[name] !== undefined);
       if (names.length > 1 && used !== undefined) {
-        fail('BadArgument', `--${used} is for one cluster; start them one by one`);
+        const flag = used === 'metricsPort' ? 'metrics-port' : used;
+        fail('BadArgument', `--${flag} is for one cluster; start them one by one`);
       }
       const started = await startAll(cli, names, options);
       await showUp(cli, names);
@@ -96,6 +101,12 @@ async function startAll(
   }
 }
 
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) fail('BadArgument', `'${text}' is not a port`);
+  return port;
+}
+
 function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
   const pool = options.pool;
   return {
@@ -105,6 +116,7 @@ function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
     ...given('cacheBytes', options.cacheSize),
     ...given('listen', options.listen),
     ...given('advertise', options.advertise),
+    ...given('metricsPort', options.metricsPort),
     ...given('bytesPerSecond', options.rate?.bytesPerSecond),
   };
 }
