@@ -1,5 +1,5 @@
 /** A pool: chunks, journal and volumes of one directory (docs/formats/pool.md). */
-import { fail, TransshipError } from '../base/errors.ts';
+import { assert, fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import type { Clock, Disk, Log, Random } from '../base/ports.ts';
@@ -76,6 +76,10 @@ interface StateDocument {
 
 /** Opens the pool in a directory, or makes one in an empty directory. */
 export async function openPool(options: PoolOptions): Promise<Pool> {
+  const fileBytes = options.journalFileBytes ?? limits.journalFileBytes;
+  // The file being written is never released: with less, a full journal could not empty itself.
+  const { journalBytesMax = limits.journalBytesMax } = options;
+  assert(journalBytesMax >= 2 * fileBytes, 'a journal holds at least two files');
   const pool = new Pool(options);
   await pool.start();
   return pool;
