@@ -134,7 +134,8 @@ async function replaceEntries(
   let at = 0;
   while (at < entries.length) {
     const numbers: number[] = [];
-    const contents = new Uint8Array(batchPages * pageBytes);
+    const most = Math.min(batchPages, entries.length - at);
+    const contents = new Uint8Array(most * pageBytes);
     while (at < entries.length && numbers.length < batchPages) {
       const number = Math.floor((entries[at]?.[0] ?? 0) / fan);
       const content = contents.subarray(
