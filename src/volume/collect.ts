@@ -51,16 +51,15 @@ export async function collect(options: CollectOptions): Promise<CollectReport> {
   const before = store.segments.totalBytes;
   const countBefore = store.segments.count;
   try {
-    const held = await gate.exclusive(() => {
+    const roots = await gate.exclusive(() => {
       store.index.clearMarks();
       store.onTouched = (name) => {
         marker.mark(name, -1);
       };
-      return [...options.held()];
+      return [...markBlocks(options.held(), marker)];
     });
-    for (const one of held) {
-      if (!one.root) marker.mark(one.name, -1);
-      else await marker.markTree(one, one.name, treeDepth(one.sizeBytes, one.blockBytes) - 1);
+    for (const root of roots) {
+      await marker.markTree(root, root.name, treeDepth(root.sizeBytes, root.blockBytes) - 1);
       if (options.stopped()) return none;
     }
     const chunksFreed = await sweep(options);
@@ -72,6 +71,14 @@ export async function collect(options: CollectOptions): Promise<CollectReport> {
     };
   } finally {
     store.onTouched = undefined;
+  }
+}
+
+/** Marks single blocks at once, for a long history has many; gives the roots. */
+function* markBlocks(held: Iterable<Held>, marker: Marker): Generator<Held> {
+  for (const one of held) {
+    if (one.root) yield one;
+    else marker.mark(one.name, -1);
   }
 }
 
