@@ -1,5 +1,6 @@
 /** What is remembered of a teleport, also over restarts. */
 
+import type { TeleportProgress } from '../api/objects.ts';
 import type { HistoryPolicy } from '../volume/api.ts';
 
 export type TeleportPhase = 'Initializing' | 'Accessible' | 'Available' | 'Canceled' | 'Failed';
@@ -29,19 +30,6 @@ export interface TeleportRecord {
   /** The source may still hold the lease and has to be told. */
   readonly releasing?: boolean;
   readonly progress: TeleportProgress;
-}
-
-export interface TeleportProgress {
-  /** Blocks that are not holes, uncompressed. */
-  readonly totalBytes: number;
-  readonly presentBytes: number;
-  readonly demandBytes: number;
-  readonly backgroundBytes: number;
-  readonly missingBytes: number;
-  /** Compressed bytes of chunks that travelled. */
-  readonly wireBytes: number;
-  readonly bytesPerSecond: number;
-  readonly etaMs?: number;
 }
 
 export const noProgress: TeleportProgress = {

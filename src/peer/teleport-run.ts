@@ -7,7 +7,7 @@ import type { BlockRange } from '../volume/types.ts';
 import { fill, type FillProgress } from './filler.ts';
 import type { Peer } from './peer.ts';
 import type { PeerSource } from './source.ts';
-import type { TeleportProgress } from './teleport-record.ts';
+import type { TeleportProgress } from '../api/objects.ts';
 
 /** How long the filler waits before it asks again for what the source did not give. */
 const askAgainMs = 2000;
