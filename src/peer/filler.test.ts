@@ -135,7 +135,7 @@ suite('filler', () => {
     await isWhole(one);
   });
 
-  test('a chunk that is refused for a while is asked for until it comes; never done before', async () => {
+  test('what is refused for a while is asked for until it comes', async () => {
     const one = await scene();
     let refusals = 0;
     let pauses = 0;

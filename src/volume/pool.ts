@@ -171,8 +171,8 @@ export class Pool implements PoolApi {
   async start(): Promise<void> {
     const { disk } = this.#o;
     for (const name of ['volumes', 'history', 'segments']) disk.makeDirectory(name);
-    // What a killed process left may be in the kernel's memory only. It must survive a loss of power
-    // before anything is built on it.
+    // What a killed process left may be in the kernel's memory only. It must survive a loss of
+    // power before anything is built on it.
     for (const name of ['.', 'volumes', 'history', 'segments']) disk.syncDirectory(name);
     const state = readDocument(disk, 'state.json') as StateDocument | undefined;
     this.#leases.load(state?.leases ?? []);

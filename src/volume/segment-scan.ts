@@ -1,11 +1,14 @@
-/** Reads what a segment holds: by its trailer, or record by record (docs/formats/segment.md). */
+/** What a segment holds, by its trailer or record by record (docs/formats/segment.md). */
 import { crc32 } from 'node:zlib';
 import type { DiskFile } from '../base/ports.ts';
+import { zeroName } from './name.ts';
 import {
   decodeRecord,
   decodeRecordHeader,
   decodeTrailer,
   encodePlace,
+  encodeRecordHeader,
+  encodeTrailer,
   paddedBytes,
   recordHeaderBytes,
   segmentHeaderBytes,
@@ -13,8 +16,8 @@ import {
   trailerKind,
 } from './record.ts';
 
-export const footerMagic = 'TSSEAL01';
-export const footerBytes = 64;
+const footerMagic = 'TSSEAL01';
+const footerBytes = 64;
 
 /** Every whole, valid record from the start to the first that is not; `end` is where that is. */
 export function scanRecords(
@@ -64,4 +67,20 @@ export function readTrailer(file: DiskFile, size: number): TrailerEntry[] | unde
   if (header?.kind !== trailerKind) return undefined;
   const stored = bytes.subarray(recordHeaderBytes, recordHeaderBytes + header.storedBytes);
   return crc32(stored) === header.checksum ? decodeTrailer(stored) : undefined;
+}
+
+/** The trailer's record and the footer that finds it, to be written at `position`. */
+export function trailerParts(entries: readonly TrailerEntry[], position: number): Uint8Array[] {
+  const stored = encodeTrailer(entries);
+  const header = new Uint8Array(recordHeaderBytes);
+  const checksum = crc32(stored);
+  const { length } = stored;
+  const lengths = { rawBytes: length, storedBytes: length };
+  encodeRecordHeader({ kind: trailerKind, codec: 0, ...lengths, name: zeroName, checksum }, header);
+  const footer = new Uint8Array(footerBytes);
+  const view = new DataView(footer.buffer);
+  footer.set(Buffer.from(footerMagic, 'latin1'), 0);
+  view.setUint32(8, position, true);
+  view.setUint32(60, crc32(footer.subarray(0, 60)), true);
+  return [header, stored, new Uint8Array(paddedBytes(length) - recordHeaderBytes - length), footer];
 }

@@ -1,7 +1,6 @@
 /**
  * The segments of a pool: where records are appended, found and dropped (docs/formats/segment.md).
  */
-import { crc32 } from 'node:zlib';
 import { assert, fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Disk, DiskFile, Log } from '../base/ports.ts';
@@ -9,18 +8,15 @@ import {
   encodePlace,
   encodeRecordHeader,
   encodeSegmentHeader,
-  encodeTrailer,
   kindCode,
   paddedBytes,
   recordHeaderBytes,
   segmentHeaderBytes,
   segmentHeaderProblem,
   type TrailerEntry,
-  trailerKind,
 } from './record.ts';
-import { zeroName } from './name.ts';
 import { readRun } from './run.ts';
-import { footerBytes, footerMagic, readTrailer, scanRecords } from './segment-scan.ts';
+import { readTrailer, scanRecords, trailerParts } from './segment-scan.ts';
 import type { StoredChunk } from './types.ts';
 
 /** Open descriptors kept for reading. */
@@ -296,26 +292,7 @@ export class SegmentStore {
 
   /** Only when the records are durable: a trailer promises that all of them are whole. */
   #seal(segment: Segment): void {
-    const stored = encodeTrailer(this.#entries.get(segment.number) ?? []);
-    const header = new Uint8Array(recordHeaderBytes);
-    encodeRecordHeader(
-      {
-        kind: trailerKind,
-        codec: 0,
-        rawBytes: stored.length,
-        storedBytes: stored.length,
-        name: zeroName,
-        checksum: crc32(stored),
-      },
-      header,
-    );
-    const footer = new Uint8Array(footerBytes);
-    const view = new DataView(footer.buffer);
-    footer.set(Buffer.from(footerMagic, 'latin1'), 0);
-    view.setUint32(8, segment.bytes, true);
-    view.setUint32(60, crc32(footer.subarray(0, 60)), true);
-    const pad = new Uint8Array(paddedBytes(stored.length) - recordHeaderBytes - stored.length);
-    this.#write(segment, [header, stored, pad, footer]);
+    this.#write(segment, trailerParts(this.#entries.get(segment.number) ?? [], segment.bytes));
     segment.state = 'sealed';
     this.#entries.delete(segment.number);
   }
