@@ -41,7 +41,7 @@ async function scene(): Promise<Scene> {
     readPath: (ask: Parameters<ChunkSource['readPath']>[0]) => east.pool.readPath(ask),
     pull: async (names: readonly Name[]): Promise<readonly StoredChunk[]> => {
       asked.push(...names.map(nameHex));
-      return await east.pool.readStored(names.filter((name) => !source.refuse(name)));
+      return east.pool.readStored(names.filter((name) => !source.refuse(name)));
     },
   };
   await west.pool.createFromVersion({ name: 'db', version, origin, source });
@@ -100,8 +100,12 @@ suite('filler', () => {
     const { sizeBytes } = one.origin;
     const nameOfBlock = async (firstBlock: number): Promise<string> => {
       const path = await pool.readPath({
-        ...{ root: Buffer.from(root, 'hex'), sizeBytes, blockBytes },
-        ...{ firstBlock, blockCount: 1, skipLevels: 2 + 1 },
+        root: Buffer.from(root, 'hex'),
+        sizeBytes,
+        blockBytes,
+        firstBlock,
+        blockCount: 1,
+        skipLevels: 3,
       });
       return nameHex(path.at(-1)!.name);
     };
@@ -154,7 +158,7 @@ suite('filler', () => {
     const pull = one.source.pull;
     one.source.pull = async (names) => {
       if (one.asked.length > 100) throw gone;
-      return await pull(names, 'background');
+      return pull(names, 'background');
     };
     await assert.rejects(one.run(), { reason: 'SourceGone' });
   });
