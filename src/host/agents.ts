@@ -14,6 +14,15 @@ const startMs = 120_000;
 /** How long an answer to "are you there?" may take. */
 const aliveMs = 2_000;
 const pollMs = 50;
+/**
+ * What an agent keeps long is in typed arrays outside the heap; left alone, V8 lets garbage of an
+ * import grow to hundreds of megabytes and keeps them.
+ */
+const agentFlags = [
+  '--disable-warning=ExperimentalWarning',
+  '--max-semi-space-size=8',
+  '--max-old-space-size=1024',
+];
 
 export interface AgentsOptions {
   readonly home: string;
@@ -75,13 +84,14 @@ async function startProcess(options: AgentsOptions, start: StartAgent): Promise<
   const paths = agentPaths(options.home, start.name);
   fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const log = fs.openSync(paths.log, 'a', 0o600);
-  const flags = ['--disable-warning=ExperimentalWarning'];
-  const args = [...flags, options.mainPath, 'agent', options.home, JSON.stringify(start)];
+  const args = [...agentFlags, options.mainPath, 'agent', options.home, JSON.stringify(start)];
   // Its own session: Ctrl-C in this terminal is for us, we end the agent when it is time.
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, ['--max-semi-space-size=2', ...args], {
     detached: true,
     stdio: ['ignore', log, log, 'pipe'],
     cwd: paths.directory,
+    // Freed memory of many threads goes back instead of staying with each.
+    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
   });
   fs.closeSync(log);
   const pipe = child.stdio[3];
