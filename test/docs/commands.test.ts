@@ -96,6 +96,11 @@ suite('commands of the documents run as written', () => {
         const how = timedOut ? `not done after ${documentMsMax} ms` : `exit code ${code}`;
         assert.equal(code, 0, `the block at ${path}:${line}: ${how}\n${output}`);
       } finally {
+        // A guide that failed half-way has not stopped its clusters.
+        spawnSync(join(root, 'bin/transship'), ['down'], {
+          env: { ...process.env, TRANSSHIP_HOME: join(folder, 'home/.transship') },
+          stdio: 'ignore',
+        });
         rmSync(folder, { recursive: true, force: true });
       }
     });
