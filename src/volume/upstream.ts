@@ -141,22 +141,32 @@ export class Upstream {
 
   async #bring(name: Name, firstBlock: number, blockCount: number): Promise<void> {
     const { store } = this.#options;
-    if (this.source !== undefined && this.origin !== undefined) {
-      const running = this.#running.get(firstBlock);
-      const fetch = running ?? this.#fetchPath(firstBlock, blockCount);
-      if (running === undefined) {
-        this.#running.set(firstBlock, fetch);
-        const done = (): boolean => this.#running.delete(firstBlock);
-        void fetch.catch(() => undefined).finally(done);
-      }
-      await fetch;
-      if (store.has(name)) return;
-      // Not under the teleported root any more: perhaps a damaged chunk that the source also has.
-      await acceptChunks(store, await this.source.pull([name], 'demand'));
-      if (store.has(name)) return;
+    try {
+      await this.#fromSource(name, firstBlock, blockCount);
+    } catch (error) {
+      // The background fetch may have brought it meanwhile, and the source be given up for that.
+      if (!store.has(name)) throw error;
     }
+    if (store.has(name)) return;
     const healed = await this.#options.heal?.([name]);
     if (healed !== undefined) await acceptChunks(store, healed);
+  }
+
+  async #fromSource(name: Name, firstBlock: number, blockCount: number): Promise<void> {
+    const { source, origin } = this;
+    if (source === undefined || origin === undefined) return;
+    const running = this.#running.get(firstBlock);
+    const fetch = running ?? this.#fetchPath(firstBlock, blockCount);
+    if (running === undefined) {
+      this.#running.set(firstBlock, fetch);
+      const done = (): boolean => this.#running.delete(firstBlock);
+      void fetch.catch(() => undefined).finally(done);
+    }
+    await fetch;
+    const { store } = this.#options;
+    if (store.has(name)) return;
+    // Not under the teleported root any more: perhaps a damaged chunk that the source also has.
+    await acceptChunks(store, await source.pull([name], 'demand'));
   }
 
   async #fetchPath(firstBlock: number, wanted: number): Promise<void> {
