@@ -13,7 +13,11 @@ import type { Rng } from './rng.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** `fast` stores everything raw: most schedules are about order, not about compression. */
-export function createSimPacker(scheduler: Pick<Scheduler, 'later'>, rng: Rng, fast: boolean): Packer {
+export function createSimPacker(
+  scheduler: Pick<Scheduler, 'later'>,
+  rng: Rng,
+  fast: boolean,
+): Packer {
   const pack = fast ? packRaw : packInline;
   const answer = <T>(label: string, work: () => T): Promise<T> => {
     if (rng.chance(0.5)) return scheduler.later(label, work);

@@ -37,7 +37,7 @@ export interface NodeOptions {
   readonly mutation: TeleportMutation;
   readonly onRecord: (node: Node, record: TeleportRecord) => void;
   /** The process has ended, by itself or by us. */
-  readonly onEnd: (node: Node) => void;
+  readonly onEnd: (node: Node, powerLost: boolean) => void;
 }
 
 /** What lives as long as a process. */
@@ -55,6 +55,10 @@ export class Node {
   /** Rises when a process ends; what belonged to an earlier one counts no more. */
   life = 0;
   running: Running | undefined;
+  /** Told to end: what is asked of it now may be refused. */
+  isClosing = false;
+  /** Some disk call will be the last of this process. */
+  willCrash = false;
   readonly messages: string[] = [];
   readonly #o: NodeOptions;
   readonly #home = createMemoryDisk();
@@ -89,6 +93,7 @@ export class Node {
   /** Starts a process; it ends by itself in the middle of a disk call when told to. */
   async start(crashAfterCalls?: number): Promise<void> {
     const { scheduler, rng, network, mutation } = this.#o;
+    this.willCrash = crashAfterCalls !== undefined;
     this.life += 1;
     const { life } = this;
     const isAlive = () => this.life === life;
@@ -100,7 +105,7 @@ export class Node {
     const noMetrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
     const disk = this.simDisk.mount({
       ...(crashAfterCalls === undefined ? {} : { afterCalls: crashAfterCalls }),
-      onCrash: () => this.#ended(life),
+      onCrash: () => this.#ended(life, true),
     });
     const later = { later: laterWhile(scheduler, isAlive) };
     const late: { manager?: TeleportManager } = {};
@@ -108,14 +113,21 @@ export class Node {
       ...{ disk, clock, random, log, cacheBytes: MiB, reserveBytes: MiB },
       packer: createSimPacker(later, rng.fork('packer'), true),
       journalFileBytes: 256 * KiB,
-      journalBytesMax: 2 * MiB,
+      journalBytesMax: 16 * MiB,
       segmentBytesMax: rng.pick([256 * KiB, MiB]),
       onDemand: (volume, fetch) => late.manager?.noteDemand(volume, fetch),
     });
     const pool = mutation.pool?.(opened) ?? opened;
     const ports = { clock, random, log, metrics: noMetrics };
     const dialer = dialerWhile(network.dialer(selfOf(this.name)), isAlive);
-    const cloud = openCloud({ ...ports, self: selfOf(this.name), disk: this.#home, store: pool, dialer, links });
+    const cloud = openCloud({
+      ...ports,
+      self: selfOf(this.name),
+      disk: this.#home,
+      store: pool,
+      dialer,
+      links,
+    });
     const { address, fingerprint } = selfOf(this.name);
     this.#unlisten = network.listen(address, fingerprint, (link) => cloud.accept(link));
     const manager = new TeleportManager({
@@ -134,6 +146,7 @@ export class Node {
     late.manager = manager;
     await manager.resume();
     const close = async () => {
+      this.isClosing = true;
       await manager.close();
       cloud.close();
       await pool.close();
@@ -143,23 +156,24 @@ export class Node {
 
   kill(): void {
     this.simDisk.killProcess();
-    this.#ended(this.life);
+    this.#ended(this.life, false);
   }
 
   powerOff(): void {
     this.simDisk.powerOff();
-    this.#ended(this.life);
+    this.#ended(this.life, true);
   }
 
-  #ended(life: number): void {
+  #ended(life: number, powerLost: boolean): void {
     if (this.life !== life) return;
     this.life += 1;
     this.running = undefined;
+    this.isClosing = false;
     this.#unlisten();
     this.#unlisten = () => undefined;
     this.#o.scheduler.note(`${this.name} ended`);
     this.#o.network.drop(addressOf(this.name));
-    this.#o.onEnd(this);
+    this.#o.onEnd(this, powerLost);
   }
 
   #clock(isAlive: () => boolean): Clock {
@@ -179,9 +193,11 @@ export class Node {
 function laterWhile(scheduler: Scheduler, isAlive: () => boolean): Scheduler['later'] {
   return (label, value) =>
     new Promise((resolve, reject) => {
-      scheduler.later(label, () => (isAlive() ? { value: value() } : undefined)).then((answer) => {
-        if (answer !== undefined) resolve(answer.value);
-      }, reject);
+      scheduler
+        .later(label, () => (isAlive() ? { value: value() } : undefined))
+        .then((answer) => {
+          if (answer !== undefined) resolve(answer.value);
+        }, reject);
     });
 }
 

@@ -1,0 +1,260 @@
+/** Agents that teleport volumes to each other, and what must be true of every volume. */
+import { TransshipError } from '../../src/base/errors.ts';
+import type { Reason } from '../../src/base/reasons.ts';
+import type { TeleportRecord } from '../../src/peer/teleport-record.ts';
+import type { VolumeApi } from '../../src/volume/api.ts';
+import { ContentSource } from './content.ts';
+import { type Frozen, Mismatch, VolumeModel } from './model.ts';
+import { createRng, type Rng } from './rng.ts';
+import { Crashed, Scheduler } from './scheduler.ts';
+import { SimNetwork } from './sim-network.ts';
+import { Node, type TeleportMutation } from './teleport-node.ts';
+
+const KiB = 1024;
+
+/** The process that an operation belonged to is gone: its answer never came. */
+export class Gone extends Error {}
+
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A volume of one agent. */
+export interface Tracked {
+  readonly name: string;
+  readonly model: VolumeModel;
+  readonly snapshots: Map<string, { readonly frozen: Frozen; sure: boolean }>;
+  readonly busy: Set<Range>;
+  /** Nothing else may happen to it while an operation on it as a whole runs. */
+  whole: boolean;
+  /** A crash came between: what is there now was not read yet. */
+  unread: { powerLost: boolean } | undefined;
+}
+
+/** Volumes that come into being: after a crash they are there or not. */
+export interface Expected {
+  readonly name: string;
+  readonly frozen: Frozen;
+  /** Whose writes still count for the frozen content. */
+  readonly source: VolumeModel | undefined;
+  /** What it may also be, because the source crashed and was asked again. */
+  readonly again: Frozen[];
+}
+
+export class TeleportWorld {
+  readonly rng: Rng;
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly content: ContentSource;
+  readonly nodes: readonly Node[];
+  readonly volumes = new Map<Node, Map<string, Tracked>>();
+  readonly expected = new Map<Node, Map<string, Expected>>();
+  readonly running = new Map<Node, Set<Promise<void>>>();
+  readonly #labels = new Map<Promise<void>, string>();
+  readonly #phases = new Map<string, string>();
+  /** Claims of `Available` that were not proven yet. */
+  readonly claims: { readonly node: Node; readonly record: TeleportRecord }[] = [];
+  readonly #onEnd = new Map<Node, () => void>();
+  /** Versions that teleports began with, by the root they claimed. */
+  readonly begun: { readonly root: string; readonly frozen: Frozen }[] = [];
+  violation: Error | undefined;
+  #counter = 0;
+
+  constructor(options: {
+    readonly seed: number;
+    readonly mutation: TeleportMutation;
+    readonly onEvent: ((label: string, nowMs: number) => void) | undefined;
+  }) {
+    const { seed, mutation, onEvent } = options;
+    this.rng = createRng(seed).fork('teleport');
+    this.scheduler = new Scheduler({
+      rng: this.rng.fork('scheduler'),
+      eventsMax: 3_000_000,
+      ...(onEvent === undefined ? {} : { onEvent }),
+    });
+    this.content = new ContentSource(this.rng.fork('content'));
+    this.network = new SimNetwork(this.scheduler, this.rng.fork('network'), {
+      delayMs: this.rng.pick([0.1, 5, 50]),
+      jitterMs: this.rng.pick([0, 1, 40]),
+      bufferBytes: this.rng.pick([16, 256]) * KiB,
+      connectTimeoutMs: 10_000,
+    });
+    const names = this.rng.chance(0.5) ? ['a', 'b'] : ['a', 'b', 'c'];
+    this.nodes = names.map((name) => {
+      const { scheduler, network } = this;
+      const node = new Node({
+        ...{ name, scheduler, network, mutation },
+        rng: this.rng.fork(`node ${name}`),
+        onRecord: (at, record) => this.#noteRecord(at, record),
+        onEnd: (at, powerLost) => this.#noteEnd(at, powerLost),
+      });
+      this.volumes.set(node, new Map());
+      this.expected.set(node, new Map());
+      this.running.set(node, new Set());
+      return node;
+    });
+    for (const node of this.nodes) node.meet(names);
+  }
+
+  unique(prefix: string): string {
+    this.#counter += 1;
+    return `${prefix}${this.#counter}`;
+  }
+
+  up(): Node[] {
+    return this.nodes.filter((node) => node.running !== undefined);
+  }
+
+  volumesOf(node: Node): Map<string, Tracked> {
+    return this.volumes.get(node)!;
+  }
+
+  /** Volumes that can be read and written now, as far as their data can be reached. */
+  usable(node: Node): Tracked[] {
+    return [...this.volumesOf(node).values()].filter(
+      (one) => !one.whole && one.unread === undefined,
+    );
+  }
+
+  device(node: Node, name: string): VolumeApi {
+    if (node.running === undefined) throw new Gone();
+    return node.running.pool.volume(name);
+  }
+
+  track(node: Node, name: string, model: VolumeModel): Tracked {
+    const volume: Tracked = {
+      ...{ name, model, whole: false, unread: undefined },
+      snapshots: new Map(),
+      busy: new Set(),
+    };
+    this.volumesOf(node).set(name, volume);
+    return volume;
+  }
+
+  expect(node: Node, wanted: Omit<Expected, 'again'>): void {
+    this.expected.get(node)!.set(wanted.name, { ...wanted, again: [] });
+  }
+
+  /** The source was read after a crash: whoever asks it again gets what it holds from now on. */
+  freezeAgain(source: VolumeModel): void {
+    for (const wanted of [...this.expected.values()].flatMap((all) => [...all.values()])) {
+      if (wanted.source === source) wanted.again.push(source.freeze(wanted.frozen.what));
+    }
+  }
+
+  /** It is there (or not): its content can change from now on. */
+  settle(node: Node, name: string, isThere: boolean): Tracked | undefined {
+    const wanted = this.expected.get(node)!.get(name);
+    if (wanted === undefined) return undefined;
+    this.expected.get(node)!.delete(name);
+    endFreezes(wanted);
+    if (!isThere) return undefined;
+    for (const frozen of wanted.again) {
+      for (const [sector, contents] of frozen.sectors().entries()) {
+        wanted.frozen.mayAlsoBe(sector, contents);
+      }
+    }
+    return this.track(node, name, new VolumeModel(name, wanted.frozen, wanted.frozen));
+  }
+
+  /** Runs an operation beside others. What it throws that is not expected is a violation. */
+  spawn(node: Node, label: string, operation: () => Promise<void>): void {
+    const { life } = node;
+    this.scheduler.note(`start ${node.name} ${label}`);
+    const running = this.running.get(node)!;
+    const work = operation()
+      .catch((error: unknown) => {
+        if (node.life !== life || error instanceof Gone || error instanceof Crashed) return;
+        if (node.isClosing && isStopping(error)) return;
+        this.fail(new Error(`${node.name} ${label}: ${String(error)}`, { cause: error }));
+      })
+      .finally(() => {
+        this.#labels.delete(work);
+        if (node.life !== life) return;
+        this.scheduler.note(`end ${node.name} ${label}`);
+        running.delete(work);
+      });
+    // A disk call right at its beginning may have ended the process.
+    if (node.life !== life) return;
+    running.add(work);
+    this.#labels.set(work, label);
+  }
+
+  unfinished(): string[] {
+    return this.nodes.flatMap((node) =>
+      [...this.running.get(node)!].map((work) => `${node.name}: ${this.#labels.get(work)}`),
+    );
+  }
+
+  /** An answer of an agent; throws `Gone` when its process has ended meanwhile. */
+  async answer<T>(node: Node, call: () => T | Promise<T>): Promise<T> {
+    const { life } = node;
+    try {
+      const result = await call();
+      if (node.life !== life) throw new Gone();
+      return result;
+    } catch (error) {
+      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
+    }
+  }
+
+  /** Lets things happen until the work ends or the node's process does (`Gone`). */
+  async drive<T>(node: Node, work: Promise<T>): Promise<T> {
+    const { life } = node;
+    const end = new Promise<'ended'>((resolve) => {
+      this.#onEnd.set(node, () => resolve('ended'));
+    });
+    work.catch(() => undefined);
+    try {
+      const result = await this.scheduler.drive(Promise.race([work, end]));
+      if (result === 'ended' || node.life !== life) throw new Gone();
+      return result;
+    } catch (error) {
+      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
+    }
+  }
+
+  /** The volume's data may be where nobody answers now. */
+  excuses(error: unknown, isArriving: boolean): boolean {
+    if (!(error instanceof TransshipError)) return false;
+    const far: readonly Reason[] = ['SourceUnreachable', 'DataMissing', 'Stopping'];
+    return isArriving && far.includes(error.reason);
+  }
+
+  fail(error: Error): void {
+    this.violation ??= error;
+  }
+
+  /** Whatever the process had promised has to be read once more. */
+  #noteEnd(node: Node, powerLost: boolean): void {
+    this.running.get(node)!.clear();
+    for (const volume of this.volumesOf(node).values()) {
+      volume.busy.clear();
+      volume.whole = false;
+      volume.unread = { powerLost: powerLost || volume.unread?.powerLost === true };
+    }
+    for (const wanted of this.expected.get(node)!.values()) endFreezes(wanted);
+    this.#onEnd.get(node)?.();
+  }
+
+  /** Phases go one way, and the last of them has to be proven. */
+  #noteRecord(node: Node, record: TeleportRecord): void {
+    const key = `${node.name}/${record.name}`;
+    const before = this.#phases.get(key);
+    if (before === record.phase) return;
+    this.#phases.set(key, record.phase);
+    this.scheduler.note(`${key} is ${record.phase}`);
+    const isOver = before === 'Available' || before === 'Canceled';
+    if (isOver) this.fail(new Mismatch(`${key} was ${before} and is ${record.phase}`));
+    if (record.phase === 'Available') this.claims.push({ node, record });
+  }
+}
+
+function endFreezes({ source, frozen, again }: Expected): void {
+  for (const one of [frozen, ...again]) source?.endFreeze(one);
+}
+
+function isStopping(error: unknown): boolean {
+  return error instanceof TransshipError && ['Stopping', 'Canceled'].includes(error.reason);
+}
