@@ -1,4 +1,5 @@
 /** Answers about the doors of volumes: NBD addresses, attachments, watching; and the exports. */
+import { fail } from '../base/errors.ts';
 import { apiVersion } from '../api/objects.ts';
 import type { BlockDevice } from '../base/ports.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
@@ -37,12 +38,20 @@ export function doorHandlers(parts: AgentParts): Doors {
     const socket = encodeURIComponent(info.nbdSocket).replaceAll('%2F', '/');
     return `nbd+unix:///${name}?socket=${socket}`;
   };
+  const tlsUriOf = (volume: string, certificates: string) => {
+    const { name } = pools.locate(volume).volume;
+    if (info.nbdAddress === undefined) {
+      fail('Unsupported', 'this cluster serves no NBD over TLS; start it with --nbd-listen');
+    }
+    const directory = encodeURIComponent(certificates).replaceAll('%2F', '/');
+    return `nbds://${info.nbdAddress}/${name}?tls-certificates=${directory}`;
+  };
   return {
-    'volume.uri': async ({ volume }) => ({
+    'volume.uri': async ({ volume, tls }) => ({
       kind: 'VolumeUri',
       apiVersion,
       metadata: { name: volume, cluster: info.cluster },
-      uri: uriOf(volume),
+      uri: tls === undefined ? uriOf(volume) : tlsUriOf(volume, tls),
     }),
     'volume.attach': async ({ volume, mount, format, readOnly }) =>
       attachments.attach({

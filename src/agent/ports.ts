@@ -74,6 +74,8 @@ export interface AgentInfo {
   readonly homePath: string;
   readonly controlSocket: string;
   readonly nbdSocket: string;
+  /** host:port of NBD over TLS, where it is served. */
+  readonly nbdAddress?: string;
   /** URL of the Prometheus endpoint. */
   readonly metricsUrl: string;
 }

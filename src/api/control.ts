@@ -122,6 +122,7 @@ export const operations = {
   }).answers<Volume>(),
   'volume.uri': operation('The NBD address of a volume.', {
     volume: 'text',
+    tls: 'text?',
   }).answers<objects.UriObject>(),
   'volume.trace': operation('What was used recently.', {
     volume: 'text',

@@ -38,6 +38,9 @@ export interface StartAgent {
   readonly bytesPerSecond?: number;
   /** Of 127.0.0.1; any free one, then always the same, when absent. */
   readonly metricsPort?: number;
+  /** Where NBD is served over TLS, and the directory with ca-cert, server-cert, server-key. */
+  readonly nbdListen?: string;
+  readonly nbdTlsDirectory?: string;
 }
 
 /** The agents of this host, by their directories in the home. */

@@ -1,5 +1,6 @@
 /** The agent as a process: its ports are made here, wired, and taken down again. */
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { closeSync, writeSync } from 'node:fs';
 import { startAgent, type Agent } from '../agent/agent.ts';
 import { serveControl } from '../agent/control.ts';
@@ -22,7 +23,7 @@ import { createImages } from './images.ts';
 import { createLog } from './log.ts';
 import { meterDisk, meterPacker } from './metered.ts';
 import { createMetrics } from './metrics.ts';
-import { createNbdServer } from './nbd-server.ts';
+import { createNbdServer, type NbdServerOptions } from './nbd-server.ts';
 import { createPacker } from './packer.ts';
 import { lockPool } from './pool-lock.ts';
 import { createRandom } from './random.ts';
@@ -147,7 +148,9 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
       return [settings.advertise ?? addressOf(host, listening.at.port)];
     },
   };
-  const info = infoOf({ paths, version, cluster: start.name, metricsPort: metricsServer.port! });
+  const nbdTcp = networkNbd(settings);
+  const where = { paths, version, cluster: start.name, metricsPort: metricsServer.port! };
+  const info = { ...infoOf(where), ...(nbdTcp && { nbdAddress: settings.nbdListen! }) };
   const ports = portsOf(paths, shared);
   const agent = await startAgent({
     info,
@@ -163,7 +166,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   undo.push(() => agent.close());
   limitRates(agent, settings.bytesPerSecond);
   listening.at = await listenToPeers(agent, identity, place, wiring);
-  await openDoors(agent, paths, shared);
+  await openDoors(agent, paths, { ...shared, nbdTcp });
   const peerPort = listening.at.port;
   writeSettings(paths, { ...settings, peerPort, metricsPort: metricsServer.port! });
   fs.writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
@@ -308,10 +311,36 @@ async function listenToPeers(
   return listener;
 }
 
-async function openDoors(agent: Agent, paths: AgentPaths, shared: Shared): Promise<void> {
-  const { undo, log, metrics } = shared;
+/** NBD for other hosts: only over TLS, and only for clients that the authority signed. */
+function networkNbd(settings: Settings): NbdServerOptions['tcp'] {
+  const { nbdListen, nbdTlsDirectory: directory } = settings;
+  if (nbdListen === undefined && directory === undefined) return undefined;
+  if (nbdListen === undefined || directory === undefined) {
+    fail('BadArgument', '--nbd-listen and --nbd-tls go together');
+  }
+  const { host, port } = parseListen(nbdListen);
+  if (port === 0) fail('BadArgument', '--nbd-listen needs a port');
+  const read = (name: string): string => {
+    try {
+      return fs.readFileSync(join(directory, name), 'utf8');
+    } catch (error) {
+      return fail('BadArgument', `--nbd-tls: ${join(directory, name)} cannot be read`, error);
+    }
+  };
+  const certificate = read('server-cert.pem');
+  const key = read('server-key.pem');
+  return { host, port, tls: { certificate, key, authority: read('ca-cert.pem') } };
+}
+
+async function openDoors(
+  agent: Agent,
+  paths: AgentPaths,
+  shared: Shared & { readonly nbdTcp: NbdServerOptions['tcp'] },
+): Promise<void> {
+  const { undo, log, metrics, nbdTcp } = shared;
   const nbd = await createNbdServer({
     socketPath: paths.nbdSocket,
+    ...(nbdTcp && { tcp: nbdTcp }),
     exports: agent.exports,
     onOpen: agent.onOpen,
     log,

@@ -18,6 +18,8 @@ interface UpOptions extends RateOption {
   readonly listen?: string;
   readonly advertise?: string;
   readonly metricsPort?: number;
+  readonly nbdListen?: string;
+  readonly nbdTls?: string;
   readonly detach?: boolean;
 }
 
@@ -46,6 +48,10 @@ function up(registry: Registry, program: Command): void {
       option('--metrics-port <port>', 'of 127.0.0.1, for Prometheus (default: a free one)', {
         parse: parsePort,
       }),
+      option('--nbd-listen <host:port>', 'serve volumes there over TLS too; needs --nbd-tls'),
+      option('--nbd-tls <directory>', 'with ca-cert.pem, server-cert.pem and server-key.pem', {
+        completes: 'file',
+      }),
       option('-d, --detach', 'leave them running in the background and return'),
     ],
     details: 'Settings are remembered: the next `up` of the same name needs none.',
@@ -57,10 +63,10 @@ function up(registry: Registry, program: Command): void {
     run: async (cli, args, options) => {
       const names = args.length === 0 ? ['local'] : args.map((name) => checkName(name, 'cluster'));
       if (new Set(names).size < names.length) fail('BadArgument', 'a name is given twice');
-      const single = ['pool', 'listen', 'advertise', 'metricsPort'] as const;
+      const single = ['pool', 'listen', 'advertise', 'metricsPort', 'nbdListen'] as const;
       const used = single.find((name) => options[name] !== undefined);
       if (names.length > 1 && used !== undefined) {
-        const flag = used === 'metricsPort' ? 'metrics-port' : used;
+        const flag = used.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
         fail('BadArgument', `--${flag} is for one cluster; start them one by one`);
       }
       const started = await startAll(cli, names, options);
@@ -117,6 +123,11 @@ function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
     ...given('listen', options.listen),
     ...given('advertise', options.advertise),
     ...given('metricsPort', options.metricsPort),
+    ...given('nbdListen', options.nbdListen),
+    ...given(
+      'nbdTlsDirectory',
+      options.nbdTls && resolve(cli.ports.workingDirectory, options.nbdTls),
+    ),
     ...given('bytesPerSecond', options.rate?.bytesPerSecond),
   };
 }

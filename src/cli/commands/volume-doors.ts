@@ -8,6 +8,10 @@ interface AttachOptions {
   readonly readOnly?: boolean;
 }
 
+interface UriOptions {
+  readonly tls?: string;
+}
+
 /** attach, detach, uri. */
 export function volumeDoorCommands(registry: Registry, volume: Command): void {
   add<AttachOptions>(registry, volume, {
@@ -51,17 +55,29 @@ export function volumeDoorCommands(registry: Registry, volume: Command): void {
       cli.out(`volume/${name} detached\n`);
     },
   });
-  add<Record<string, never>>(registry, volume, {
+  add<UriOptions>(registry, volume, {
     name: 'uri',
     about: 'the NBD address of a volume, as qemu, libnbd and fio take it',
     args: [['<volume>', 'the volume', 'volume']],
+    options: [
+      option(
+        '--tls <directory>',
+        'the address over TLS, for a client whose certificates are there',
+        {
+          completes: 'file',
+        },
+      ),
+    ],
     examples: [
       ['nbdinfo "$(transship volume uri db)"', 'what the server offers'],
       ['qemu-img convert -f raw disk.raw -O raw "$(transship volume uri db)" -n', 'fill it'],
     ],
-    run: async (cli, [name]) => {
+    run: async (cli, [name], options) => {
       const client = await cli.client();
-      const answer = await client.call('volume.uri', { volume: name! });
+      const answer = await client.call('volume.uri', {
+        volume: name!,
+        ...given('tls', options.tls && resolve(cli.ports.workingDirectory, options.tls)),
+      });
       if (cli.options.output === undefined) cli.out(`${answer.uri}\n`);
       else await cli.print(answer);
     },
