@@ -1,7 +1,6 @@
 /**
- * Teleports to this cluster (design.md 4.5): from the lease at the source to the last chunk, over
- * restarts and lost links. A teleport's truth is the origin in the volume's document; the record
- * adds what people ask.
+ * Teleports to this cluster (design.md 4.5), over restarts and lost links. A teleport's truth is
+ * the origin in the volume's document; the record adds what people ask.
  */
 import { asTransshipError, fail, type TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -11,7 +10,14 @@ import type { PoolApi, VolumeApi, VolumeOrigin } from '../volume/api.ts';
 import { nameHex } from '../volume/name.ts';
 import type { LeaseGrant } from '../volume/types.ts';
 import type { Peer } from './peer.ts';
-import { noProgress, type TeleportRecord, type TeleportRequest } from './teleport-record.ts';
+import {
+  afterRestart,
+  noProgress,
+  recordOf,
+  wholeProgress,
+  type TeleportRecord,
+  type TeleportRequest,
+} from './teleport-record.ts';
 import { TeleportRun } from './teleport-run.ts';
 
 const releaseAgainMs = 10_000;
@@ -44,8 +50,12 @@ export class TeleportManager {
 
   /** Takes up what an earlier process left. Call once the pools are open and the peers known. */
   async resume(): Promise<void> {
+    const wallMs = this.#o.clock.wallMs();
     for (const record of this.#o.load()) {
-      this.#records.set(record.name, record.phase === 'Initializing' ? this.#lost(record) : record);
+      const { leaseId, volume } = record;
+      const isThere = this.#volumes().some(({ name }) => name === volume);
+      const isArriving = leaseId !== undefined && this.#volumesOf(leaseId).length > 0;
+      this.#records.set(record.name, afterRestart(record, { isThere, isArriving, wallMs }));
     }
     for (const { name: pool, api } of this.#o.pools()) {
       for (const volume of api.volumes()) {
@@ -59,26 +69,19 @@ export class TeleportManager {
     this.#save();
   }
 
-  /** The process ended before the volume was made; what the source keeps for it is given back. */
-  #lost(record: TeleportRecord): TeleportRecord {
-    return {
-      ...record,
-      phase: 'Failed',
-      reason: 'Stopping',
-      message: 'the agent stopped before the volume was accessible',
-      finishedMs: this.#o.clock.wallMs(),
-      ...(record.leaseId === undefined ? {} : { releasing: true }),
-    };
-  }
-
   list(): readonly TeleportRecord[] {
     return [...this.#records.values()].map((record) => this.#withProgress(record));
   }
 
-  /** By its own name, or the latest to a volume of this name. */
+  /** By its own name, or the latest to a volume of this name, or the one a clone came with. */
   find(name: string): TeleportRecord | undefined {
     const byName = this.#records.get(name);
-    const record = byName ?? [...this.#records.values()].findLast((one) => one.volume === name);
+    const byVolume = () => [...this.#records.values()].findLast((one) => one.volume === name);
+    const cloned = () =>
+      this.#volumes()
+        .find((one) => one.name === name)
+        ?.status().origin;
+    const record = byName ?? byVolume() ?? this.#records.get(cloned()?.teleport ?? '');
     return record === undefined ? undefined : this.#withProgress(record);
   }
 
@@ -121,7 +124,7 @@ export class TeleportManager {
       this.#update(record.name, { bytesPerSecond });
       this.#o.peer(record.cluster).setRates({ incoming: bytesPerSecond });
     }
-    if (record.phase !== 'Accessible' || run === undefined) return record;
+    if (run === undefined) return record;
     this.#update(record.name, { thin: false });
     for (const volume of this.#volumesOf(run.origin.leaseId)) {
       const { origin } = volume.status();
@@ -131,7 +134,7 @@ export class TeleportManager {
     return this.#require(record.name);
   }
 
-  /** Deletes the destination volume; nothing of it is left here, and the source is released. */
+  /** Deletes the destination volume; nothing is left here, and the source is released. */
   async cancel(name: string, force: boolean): Promise<TeleportRecord> {
     const record = this.#require(name);
     if (record.phase !== 'Accessible') {
@@ -146,30 +149,25 @@ export class TeleportManager {
     return this.#require(record.name);
   }
 
-  /** 0 for a volume that is all here. */
+  /** 0 when all is here. */
   missingBytes(volume: string): number {
-    for (const one of this.#volumes()) {
-      const { origin } = one.status();
-      if (one.name !== volume || origin === undefined) continue;
-      const run = this.#runs.get(origin.leaseId);
-      return run?.progress().missingBytes ?? origin.allocatedBlocks * origin.blockBytes;
-    }
-    return 0;
+    const origin = this.#originOf(volume);
+    if (origin === undefined) return 0;
+    const run = this.#runs.get(origin.leaseId);
+    return run?.progress().missingBytes ?? origin.allocatedBlocks * origin.blockBytes;
   }
 
   /** Names of teleports that cannot finish without this peer. */
   dependingOn(cluster: string): readonly string[] {
-    return [...this.#records.values()]
-      .filter((record) => record.cluster === cluster && record.phase === 'Accessible')
-      .map((record) => record.name);
+    const origins = this.#volumes().flatMap((volume) => volume.status().origin ?? []);
+    const ours = origins.filter((origin) => origin.cluster === cluster);
+    return [...new Set(ours.map((origin) => origin.teleport))];
   }
 
   /** The pool tells of every fetch that a reader waited for. */
   noteDemand(volume: string, fetch: { readonly blocks: number; readonly bytes: number }): void {
-    const leaseId = this.#volumes()
-      .find((one) => one.name === volume)
-      ?.status().origin?.leaseId;
-    if (leaseId !== undefined) this.#runs.get(leaseId)?.noteDemand(fetch);
+    const origin = this.#originOf(volume);
+    if (origin !== undefined) this.#runs.get(origin.leaseId)?.noteDemand(fetch);
   }
 
   async close(): Promise<void> {
@@ -216,22 +214,9 @@ export class TeleportManager {
   async #takeUp(pool: string, volume: VolumeApi, origin: VolumeOrigin): Promise<void> {
     const known = this.#records.get(origin.teleport);
     // A clone of what was cancelled goes on; the record stays what it is.
-    const isOther = known !== undefined && known.volume !== volume.name;
-    if (known?.phase !== 'Accessible' && !isOther) {
-      this.#records.set(origin.teleport, {
-        name: origin.teleport,
-        cluster: origin.cluster,
-        sourceVolume: origin.volume,
-        volume: volume.name,
-        pool,
-        policyName: known?.policyName ?? '',
-        thin: origin.thin,
-        leaseId: origin.leaseId,
-        root: origin.root,
-        startedMs: known?.startedMs ?? volume.status().createdMs,
-        progress: known?.progress ?? noProgress,
-        phase: 'Accessible',
-      });
+    const isOwn = known === undefined || known.volume === volume.name;
+    if (known?.phase !== 'Accessible' && isOwn) {
+      this.#records.set(origin.teleport, recordOf(volume.status(), origin, pool, known));
     }
     try {
       const peer = this.#o.peer(origin.cluster);
@@ -274,10 +259,7 @@ export class TeleportManager {
         message: 'all data is here; the source is not needed any more',
       });
     }
-    const { totalBytes, demandBytes, backgroundBytes, wireBytes } = run.progress();
-    const fetched = { totalBytes, demandBytes, backgroundBytes, wireBytes };
-    const presentBytes = totalBytes - demandBytes - backgroundBytes;
-    const progress = { ...fetched, presentBytes, missingBytes: 0, bytesPerSecond: 0 };
+    const progress = wholeProgress(run.progress());
     this.#stop(leaseId);
     // Cancelled, and its clones went on.
     if (this.find(teleport)?.phase === 'Accessible') {
@@ -347,6 +329,12 @@ export class TeleportManager {
     return this.#o.pools().flatMap(({ api }) => [...api.volumes()]);
   }
 
+  #originOf(volume: string): VolumeOrigin | undefined {
+    return this.#volumes()
+      .find(({ name }) => name === volume)
+      ?.status().origin;
+  }
+
   #volumesOf(leaseId: string): VolumeApi[] {
     return this.#volumes().filter((volume) => volume.status().origin?.leaseId === leaseId);
   }
@@ -374,9 +362,8 @@ export class TeleportManager {
   #put(record: TeleportRecord): void {
     this.#records.set(record.name, record);
     const finished = [...this.#records.values()].filter((one) => one.finishedMs !== undefined);
-    for (const old of finished.slice(0, Math.max(0, finished.length - finishedMax))) {
-      this.#records.delete(old.name);
-    }
+    const tooMany = Math.max(0, finished.length - finishedMax);
+    for (const old of finished.slice(0, tooMany)) this.#records.delete(old.name);
     this.#save();
     this.#changed(record.name);
   }

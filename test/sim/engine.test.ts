@@ -31,3 +31,8 @@ test('an engine that does not sync its journal is caught', async () => {
   const verdicts = await verdictsOf(seeds(12, 'journal-unsynced'));
   assert.ok(verdicts.some(({ violation }) => violation !== undefined));
 });
+
+test('a teleport that is Available before all is there is caught', async () => {
+  const verdicts = await verdictsOf(seeds(12, 'available-too-early'));
+  assert.ok(verdicts.some(({ violation }) => violation !== undefined));
+});

@@ -4,9 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { runOrders } from './crew.ts';
-import { runSchedule } from './engine-run.ts';
 import type { Order, Verdict } from './messages.ts';
-import { mutants } from './mutants.ts';
+import { allMutants, runAny } from './schedules.ts';
 import { withStray } from './stray.ts';
 
 const processes = 2;
@@ -36,7 +35,7 @@ async function replay(seed: number): Promise<number> {
   const onEvent = (label: string, nowMs: number) => {
     lines.push(`${nowMs.toFixed(3)} ${label}`);
   };
-  const { result, stray } = await withStray(() => runSchedule({ seed, onEvent }));
+  const { result, stray } = await withStray(() => runAny({ seed, onEvent }));
   const { violation = stray } = result;
   console.log((values.trace ? lines : lines.slice(-traceLines)).join('\n'));
   for (const message of result.messages.slice(-10)) console.log(`log: ${message}`);
@@ -88,7 +87,7 @@ function report({ seed, violation }: Verdict): void {
 
 /** Every mutant must be caught by some schedule. */
 async function huntMutants(): Promise<number> {
-  const only = Object.entries(mutants);
+  const only = Object.entries(allMutants);
   const caught = new Map<string, number>();
   const tried = new Map<string, number>();
   const next = (): Order | undefined => {

@@ -193,6 +193,16 @@ export class VolumeModel {
     return frozen;
   }
 
+  /** All that a crash may have chosen, as long as nobody has looked. */
+  anyOf(what: string): Frozen {
+    const sectors = this.#stable.map((stable, sector) => {
+      const open = this.#open.get(sector);
+      if (open === undefined) return [stable];
+      return [...open.versions.flatMap(({ contents }) => contents), ...open.pending];
+    });
+    return new Frozen(what, this, sectors);
+  }
+
   endFreeze(frozen: Frozen): void {
     this.#freezing.delete(frozen);
   }

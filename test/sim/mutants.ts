@@ -53,7 +53,7 @@ function withVolumes(promise: string, change: (volume: VolumeApi) => Partial<Vol
 }
 
 /** The object with some members replaced; the others keep their private state. */
-function overlay<T extends object>(target: T, changes: Partial<T>): T {
+export function overlay<T extends object>(target: T, changes: Partial<T>): T {
   return new Proxy(target, {
     get: (_, key) => {
       const own = Object.hasOwn(changes, key) ? changes : target;

@@ -110,7 +110,12 @@ export class Node {
     const later = { later: laterWhile(scheduler, isAlive) };
     const late: { manager?: TeleportManager } = {};
     const opened = await openPool({
-      ...{ disk, clock, random, log, cacheBytes: MiB, reserveBytes: MiB },
+      disk,
+      clock,
+      random,
+      log,
+      cacheBytes: MiB,
+      reserveBytes: MiB,
       packer: createSimPacker(later, rng.fork('packer'), true),
       journalFileBytes: 256 * KiB,
       journalBytesMax: 16 * MiB,

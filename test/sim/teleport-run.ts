@@ -46,9 +46,25 @@ async function live(world: TeleportWorld): Promise<void> {
 }
 
 const stepWeights = {
-  ...{ create: 3, write: 24, read: 8, flush: 4, snapshot: 3, clone: 2, teleport: 5 },
-  ...{ fill: 1, cancel: 1, remove: 1, collect: 2 },
-  ...{ turns: 14, idle: 5, cut: 1, silence: 0.7, restore: 2, crash: 1, close: 0.4, jump: 0.5 },
+  create: 3,
+  write: 24,
+  read: 8,
+  flush: 4,
+  snapshot: 3,
+  clone: 2,
+  teleport: 5,
+  fill: 1,
+  cancel: 1,
+  remove: 1,
+  collect: 2,
+  turns: 14,
+  idle: 5,
+  cut: 1,
+  silence: 0.7,
+  restore: 2,
+  crash: 1,
+  close: 0.4,
+  jump: 0.5,
 } as const;
 
 async function takeStep(world: TeleportWorld, crashing: boolean): Promise<void> {
@@ -60,9 +76,11 @@ async function takeStep(world: TeleportWorld, crashing: boolean): Promise<void> 
     network.state = 'refusing';
     return network.cut();
   }
-  if (kind === 'silence') network.state = 'silent';
-  else if (kind === 'restore') network.state = 'up';
-  if (kind === 'silence' || kind === 'restore') return undefined;
+  if (kind === 'restore') return restore(world);
+  if (kind === 'silence') {
+    network.state = 'silent';
+    return undefined;
+  }
   const node = rng.pick(world.nodes);
   if (kind === 'jump') {
     node.skewMs += rng.pick([-1, 1]) * rng.pick([1, 60, 60 * 24 * 30]) * minuteMs;
@@ -73,6 +91,12 @@ async function takeStep(world: TeleportWorld, crashing: boolean): Promise<void> 
   if (kind === 'close') return close(world, node);
   readLater(world, node);
   return world.spawn(node, kind, () => steps[kind](world, node));
+}
+
+/** What was sent into silence is lost, so no link may live on as if it had arrived. */
+function restore({ network }: TeleportWorld): void {
+  if (network.state === 'silent') network.cut();
+  network.state = 'up';
 }
 
 function readLater(world: TeleportWorld, node: Node): void {
@@ -112,7 +136,7 @@ async function start(world: TeleportWorld, node: Node, mayCrash: boolean): Promi
     }
   }
   const present = new Set(node.running!.pool.volumes().map(({ name }) => name));
-  for (const name of [...world.expected.get(node)!.keys()]) {
+  for (const name of world.expected.get(node)!.keys()) {
     const volume = world.settle(node, name, present.has(name));
     if (volume !== undefined) volume.unread = { powerLost: true };
   }
@@ -146,7 +170,7 @@ function settleSnapshots(
 
 /** Faults are over: now everything has to become good by itself. */
 async function finish(world: TeleportWorld): Promise<void> {
-  world.network.state = 'up';
+  restore(world);
   for (const node of world.nodes) {
     if (node.willCrash) node.kill();
     if (node.running === undefined) await start(world, node, false);
@@ -156,12 +180,7 @@ async function finish(world: TeleportWorld): Promise<void> {
     for (const node of world.nodes) readLater(world, node);
     return unread(world);
   });
-  for (const node of world.nodes) {
-    const { manager } = node.running!;
-    for (const { name, phase, thin } of manager.list()) {
-      if (phase === 'Accessible' && thin) await world.drive(node, manager.fill(name, undefined));
-    }
-  }
+  for (const node of world.nodes) await fillAll(world, node);
   await becomes(world, 'teleports are Available', () => arriving(world));
   await proveClaims(world);
   await becomes(world, 'operations have ended', () => world.unfinished());
@@ -171,6 +190,15 @@ async function finish(world: TeleportWorld): Promise<void> {
     }
   }
   await becomes(world, 'sources are released', () => leftLeases(world));
+}
+
+/** Also clones of what was cancelled. */
+async function fillAll(world: TeleportWorld, node: Node): Promise<void> {
+  const { manager, pool } = node.running!;
+  for (const volume of pool.volumes()) {
+    if (volume.status().origin?.thin !== true) continue;
+    await world.drive(node, manager.fill(volume.name, undefined));
+  }
 }
 
 function unread(world: TeleportWorld): string[] {
@@ -186,7 +214,7 @@ function arriving(world: TeleportWorld): string[] {
     const records = node.records.filter(({ phase }) => !over.has(phase));
     const volumes = node
       .running!.pool.volumes()
-      .filter((volume) => volume.status().origin?.thin === false);
+      .filter((volume) => volume.status().origin !== undefined);
     return [
       ...records.map(({ name, phase, reason }) => `${node.name}: ${name} is ${phase} ${reason}`),
       ...volumes.map(({ name }) => `${node.name}: ${name} has an origin`),

@@ -84,7 +84,10 @@ export class TeleportWorld {
     this.nodes = names.map((name) => {
       const { scheduler, network } = this;
       const node = new Node({
-        ...{ name, scheduler, network, mutation },
+        name,
+        scheduler,
+        network,
+        mutation,
         rng: this.rng.fork(`node ${name}`),
         onRecord: (at, record) => this.#noteRecord(at, record),
         onEnd: (at, powerLost) => this.#noteEnd(at, powerLost),
@@ -124,7 +127,10 @@ export class TeleportWorld {
 
   track(node: Node, name: string, model: VolumeModel): Tracked {
     const volume: Tracked = {
-      ...{ name, model, whole: false, unread: undefined },
+      name,
+      model,
+      whole: false,
+      unread: undefined,
       snapshots: new Map(),
       busy: new Set(),
     };
@@ -150,12 +156,18 @@ export class TeleportWorld {
     this.expected.get(node)!.delete(name);
     endFreezes(wanted);
     if (!isThere) return undefined;
-    for (const frozen of wanted.again) {
+    const unread = this.#isUnread(wanted.source) ? [wanted.source.anyOf(name)] : [];
+    for (const frozen of [...wanted.again, ...unread]) {
       for (const [sector, contents] of frozen.sectors().entries()) {
         wanted.frozen.mayAlsoBe(sector, contents);
       }
     }
     return this.track(node, name, new VolumeModel(name, wanted.frozen, wanted.frozen));
+  }
+
+  #isUnread(model: VolumeModel | undefined): model is VolumeModel {
+    const all = [...this.volumes.values()].flatMap((volumes) => [...volumes.values()]);
+    return all.some((one) => one.model === model && one.unread !== undefined);
   }
 
   /** Runs an operation beside others. What it throws that is not expected is a violation. */

@@ -1,12 +1,10 @@
 /** A process of the simulator: takes orders, runs schedules, answers with verdicts. */
-import { runSchedule } from './engine-run.ts';
 import type { Order, Verdict } from './messages.ts';
-import { mutants } from './mutants.ts';
+import { runAny } from './schedules.ts';
 import { withStray } from './stray.ts';
 
 export async function obey({ seed, mutant }: Order): Promise<Verdict> {
-  const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
-  const { result, stray } = await withStray(() => runSchedule({ seed, mutate, open, profile }));
+  const { result, stray } = await withStray(() => runAny({ seed, mutant }));
   const { traceHash, events, lives, violation = stray } = result;
   return { seed, traceHash, events, lives, violation: describe(violation) };
 }

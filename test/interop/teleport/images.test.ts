@@ -54,10 +54,8 @@ test('a raw file of an odd size teleports, and its next version as a difference'
   noise(99, 200_000).copy(image, 9 * mebibyte + 5);
   image.fill(0, 5 * mebibyte, 6 * mebibyte);
   writeFileSync(path, image);
-  await cloud.must(
-    ...['teleport', 'raw', '--from', 'east', '--to', 'west', '--name', 'raw-2'],
-    ...['--from-image', path, '--wait'],
-  );
+  const way = ['--from', 'east', '--to', 'west', '--name', 'raw-2'];
+  await cloud.must('teleport', 'raw', ...way, '--from-image', path, '--wait');
   await assertHolds(west, 'raw-2', image);
   const { progress } = (await west.teleport('raw-2')).status;
   assert.ok(progress.backgroundBytes <= 5 * 65_536, `${progress.backgroundBytes} bytes fetched`);

@@ -1,0 +1,29 @@
+/** All kinds of schedules behind one seed: most are of one engine, some of agents that teleport. */
+import { type RunResult, runSchedule } from './engine-run.ts';
+import { mutants } from './mutants.ts';
+import { teleportMutants } from './teleport-mutants.ts';
+import { runTeleports } from './teleport-run.ts';
+
+/** One seed in so many is of teleports: they take longer. */
+const teleportEvery = 8;
+
+export interface AnyOptions {
+  readonly seed: number;
+  readonly mutant?: string | undefined;
+  readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
+}
+
+/** Every mutant with the promise that it breaks. */
+export const allMutants: Readonly<Record<string, { readonly promise: string }>> = {
+  ...mutants,
+  ...teleportMutants,
+};
+
+export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult> {
+  const broken = mutant === undefined ? undefined : teleportMutants[mutant];
+  if (broken !== undefined) return runTeleports({ seed, onEvent, mutation: broken.mutation });
+  const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
+  const isOfTeleports = mutant === undefined && seed % teleportEvery === 0;
+  if (isOfTeleports) return runTeleports({ seed, onEvent });
+  return runSchedule({ seed, mutate, open, profile, onEvent });
+}
