@@ -105,19 +105,20 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'store the same file in a new repository; what zstd and casync leave unsynced is synced ' +
       'within their time.',
     argument:
-      "Beside compressing like zstd we name every block with SHA-256 (a quarter of zstd's own " +
-      'time), checksum it, and move it between threads through Node; that leaves about six ' +
-      'tenths of the speed of two threads of zstd when the machine is quiet. restic and borg ' +
-      'compress on several cores with the same zstd; twice their speed would need a faster ' +
-      'codec than theirs, not a better program.',
+      'Time here follows processor time, because other work shares the two cores: 3.4 s for ' +
+      'us against about 2.5 s for zstd and 4.0 s for borg. Beside compressing like zstd we ' +
+      'name every block with SHA-256, checksum it, and pass it between threads. borg works in ' +
+      'one thread, so with two idle cores we take about half of its time; restic compresses ' +
+      'on all cores like us, and twice its speed would need a faster codec than its own.',
   },
   'ingest-duplicates': {
     what: 'ingest of data that the pool has',
     against: '1 GB/s',
     method: 'The same image imported again under another name, per byte that is not a hole.',
     argument:
-      'Naming runs at the speed of SHA-256, 1.5 to 1.7 GB/s a core here, beside reading the ' +
-      'image and copying it to the threads; with both cores free it is above 1 GB/s.',
+      'Every block is named with SHA-256, 1.5 to 1.7 GB/s on a core here, beside reading the ' +
+      'image and copying it to the threads: 0.9 s of processor time for 0.75 GB. Where two ' +
+      'cores were free it reached 1.1 GB/s.',
   },
   teleport: {
     what: 'teleport of a stored volume, empty far pool',
@@ -128,13 +129,13 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       '-T2, socat and a sync. Bytes are those of the loopback interface of a network namespace ' +
       'of the run.',
     argument:
-      'Every chunk is decompressed and hashed at the destination before it counts, over TLS on ' +
-      'both sides: about 3.5 seconds of processor time for both agents together, and both share ' +
-      'the two cores of one machine with each other. rsync and the pipe neither encrypt nor ' +
-      'verify and read from the page cache; their compression keeps one or two cores as busy. ' +
-      'On two machines each agent has its own cores: the destination then bounds the time, at ' +
-      'about half of the above. Half the time of the peers on one machine would mean trusting ' +
-      'record checksums instead of names, which design.md reserves for replicas of one cluster.',
+      'Every chunk is decompressed and hashed at the destination before it counts, and both ' +
+      'sides encrypt: 3.6 s of processor time for both agents together, which share two cores ' +
+      'here. rsync and the pipe neither encrypt nor verify by content; what they pay is ' +
+      'compressing anew each time, about as much. Decompressing and hashing alone take 1.3 s ' +
+      'of ours, so half of the time of the peers is out of reach on one machine unless record ' +
+      'checksums are trusted instead of names, as they are between replicas of one cluster. ' +
+      'On two machines each agent has its own cores; that was not measured.',
   },
   'teleport-again': {
     what: 'the same with an earlier version there',
@@ -151,10 +152,10 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'fio at depth 1 over blocks never read before, of a thin teleport through a relay that ' +
       'holds back 10 ms each way; the round trip is that of one byte through such a relay.',
     argument:
-      'Beyond the round trip there are a read of the segment, TLS, decompression and a hash, a ' +
-      "write to pool and cache and two processes' event loops: about a millisecond each way on " +
-      "idle cores. The relay's own timers add to it where all processes share two contended " +
-      'cores.',
+      'Beyond the round trip there are a read of the segment, TLS at both ends, ' +
+      'decompression, a hash, a write to pool and cache, the timers of the relay, and the ' +
+      'event loops of three processes that wait for one of two shared cores. On loopback ' +
+      'without the relay, the exchange by itself takes well under a millisecond.',
   },
   'reads-during-fetch': {
     what: "application's reads during the background fetch",
@@ -164,9 +165,8 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'trip of 20 ms; both agents, the relay and fio share the cores of this machine.',
     argument:
       'Both agents, the relay (in the bench itself) and fio share two cores, and the fetch ' +
-      'keeps both busy: demand is first in every queue of ours, but not in the scheduler of the ' +
-      'kernel. With a bandwidth limit, or cores to spare, the ratio falls to what the queues ' +
-      'give.',
+      'keeps both busy. Demand is first in every queue of ours, but not in the scheduler of ' +
+      'the kernel.',
   },
   verify: {
     what: 'verify a finished teleport',
@@ -194,7 +194,10 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     what: 'start after SIGKILL with a full journal',
     against: '3 s',
     method: 'Random 4 KiB writes as fast as they go, SIGKILL, then from spawning to readiness.',
-    argument: 'Replay reads every frame and looks at its checksum, in one thread.',
+    argument:
+      'The start of Node and of the program is about half a second of processor time; replay ' +
+      'then reads every frame and checks it in one thread, while others share the cores. The ' +
+      'journal was as full as the writer could make it before settling emptied it again.',
   },
   memory: {
     what: 'agent memory',
@@ -202,9 +205,9 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     method: 'VmRSS after importing random data in 4 KiB blocks; also after a restart.',
     argument:
       'Node with its threads is resident with about 120 MiB before it stores anything. The ' +
-      'index takes 30 bytes a chunk; what comes on top after an import is garbage of the V8 ' +
-      'heap and of malloc, which both give back late, and the table being copied while it ' +
-      'grows. After a clean restart what is left fits closely: see the numbers beside it.',
+      'index takes 30 bytes a chunk. What comes on top is garbage of the import that V8 and ' +
+      'malloc give back late, and the table that is copied while it grows. The numbers after ' +
+      'a new start, beside the method, show what the chunks themselves cost.',
   },
   nbdcopy: {
     what: 'nbdcopy of a real image into a new volume',

@@ -53,7 +53,8 @@ async function accessibleRows(bench: Bench): Promise<Measured[]> {
   await fleet.join(east, far, { roundTripMs: slowRoundTripMs });
   const open = (agent: BenchAgent, volume: string) => () =>
     openAndCancel(agent, { cluster: east.name, volume });
-  const results = await interleave(bench.rounds('cheap'), {
+  // A few dozen milliseconds each: many rounds, because one wait for a busy core is as long.
+  const results = await interleave(3 * bench.rounds('cheap'), {
     huge: open(west, 'huge'),
     small: open(west, 'small'),
     hugeFar: open(far, 'huge'),
