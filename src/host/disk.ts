@@ -174,7 +174,6 @@ const reasonsByCode: Readonly<Record<string, Reason>> = {
   ENOSPC: 'PoolFull',
   EDQUOT: 'PoolFull',
   EFBIG: 'PoolFull',
-  EROFS: 'ReadOnly',
   ENOENT: 'NotFound',
 };
 
@@ -184,5 +183,7 @@ function diskError(action: string, path: string, error: unknown): Error {
   // Bad arguments are ours, and calling them a disk failure would hide the bug.
   if (code.startsWith('ERR_')) return error;
   const reason = reasonsByCode[code] ?? 'DiskFailed';
-  return new TransshipError(reason, `cannot ${action} ${path}: ${code}`, { cause: error });
+  const place = 'path' in error ? String(error.path) : path;
+  const why = code === 'EROFS' ? 'the file system is read-only (EROFS)' : code;
+  return new TransshipError(reason, `cannot ${action} ${place}: ${why}`, { cause: error });
 }

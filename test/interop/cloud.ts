@@ -1,6 +1,6 @@
 // Real agents of one test: processes as `transship up` starts them, joined to one cloud, killed,
 // started again, and cleaned away.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -127,11 +127,17 @@ export class Cloud implements AsyncDisposable {
   }
 }
 
-export function runCli(home: string, words: readonly string[]): Promise<Ran> {
+/** `onStart` gets the process, to send it signals. */
+export function runCli(
+  home: string,
+  words: readonly string[],
+  onStart: (child: ChildProcess) => void = () => undefined,
+): Promise<Ran> {
   const env = { ...process.env, TRANSSHIP_HOME: home };
   const args = ['--disable-warning=ExperimentalWarning', mainPath, ...words];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    onStart(child);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

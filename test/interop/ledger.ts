@@ -9,8 +9,10 @@ const cellsMax = 96;
 interface Cell {
   /** Number of the write that the last acknowledged flush covered; 0 for none. */
   durable: number;
-  /** Numbers of writes sent since, answered or not. */
+  /** Numbers of writes sent since: answered, refused or still open. */
   later: number[];
+  /** The last that was answered well. */
+  answered: number;
 }
 
 export class Ledger {
@@ -24,7 +26,7 @@ export class Ledger {
   constructor(seed: number, sizeBytes: number) {
     this.#rng = createRng(seed);
     const count = Math.floor(sizeBytes / cellBytes);
-    this.#cells = Array.from({ length: count }, () => ({ durable: 0, later: [] }));
+    this.#cells = Array.from({ length: count }, () => ({ durable: 0, later: [], answered: 0 }));
   }
 
   /** Writes and flushes, several at once, until the connection breaks or `stop` says so. */
@@ -49,6 +51,7 @@ export class Ledger {
       }
       if (!bytes.equals(contentOf(index, found))) throw new Error(`cell ${index} is torn`);
       cell.durable = found;
+      cell.answered = found;
       cell.later = [];
     });
   }
@@ -67,10 +70,9 @@ export class Ledger {
   async #flush(client: NbdClient): Promise<void> {
     // Only what was answered before the flush was sent counts.
     const marks: [Cell, number][] = [];
-    this.#cells.forEach((cell, index) => {
-      const last = cell.later.at(-1);
-      if (last !== undefined && !this.#busy.has(index)) marks.push([cell, last]);
-    });
+    for (const cell of this.#cells) {
+      if (cell.answered > cell.durable) marks.push([cell, cell.answered]);
+    }
     await client.flush();
     for (const [cell, number] of marks) {
       cell.later = cell.later.filter((one) => one > number);
@@ -97,6 +99,7 @@ export class Ledger {
     try {
       await client.write(content, first * cellBytes);
       this.writes += 1;
+      for (const index of cells) this.#cells[index]!.answered = number;
     } finally {
       for (const index of cells) this.#busy.delete(index);
     }

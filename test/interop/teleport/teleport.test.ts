@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TeleportObject } from '../../../src/api/objects.ts';
-import { type Agent, type Cloud, refusal, startCloud, until } from '../cloud.ts';
+import { type Agent, type Cloud, refusal, runCli, startCloud, until } from '../cloud.ts';
 import { digestOf, noise, writeNoise } from '../content.ts';
 
 const mebibyte = 1024 * 1024;
@@ -193,6 +193,27 @@ test('progress grows, says what is left, and cancel takes it all back', async ()
     return (await cloud.cli('volume', 'delete', 'db', '--yes', '--cluster', 'east')).code === 0;
   });
   assert.deepEqual(await east.volumeNames(), []);
+});
+
+test('Ctrl-C ends the watching, not the teleport; stopped agents go on later', async () => {
+  await using set = await pair(16 * mebibyte);
+  const { cloud, east, west } = set;
+  const words = ['teleport', 'db', '--from', 'east', '--to', 'west', '--rate', '3MiB/s', '--wait'];
+  const watched = await runCli(cloud.home, words, (child) => {
+    void until('it to be under way', async () => {
+      const { items } = await west.call('teleport.list', {});
+      const [first] = items.map(({ status }) => status);
+      const left = first?.progress.missingBytes ?? 0;
+      return first?.phase === 'Accessible' && left < 14 * mebibyte;
+    }).then(() => child.kill('SIGINT'));
+  });
+  assert.equal(watched.code, 130, watched.stderr);
+  assert.match(watched.stderr, /goes on|teleport watch/);
+  await cloud.must('down', 'west', 'east');
+  assert.doesNotMatch(west.log, /cut short|did not end cleanly/);
+  await cloud.must('up', 'east', 'west', '--detach');
+  await west.phase('db', 'Available');
+  assert.equal(await digest(west, 'db'), await digest(east, 'db'));
 });
 
 test('a source deleted by force stays until the teleport has it, then goes', async () => {
