@@ -6,6 +6,9 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeTest } from '../stages.ts';
 
+/** More than elsewhere: many of these wait for time-outs most of their time. */
+const concurrency = '--test-concurrency=3';
+
 const root = join(import.meta.dirname, '../..');
 
 function main(words: readonly string[]): void {
@@ -19,7 +22,7 @@ function main(words: readonly string[]): void {
     return;
   }
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, [...nodeTest, ...files], {
+  const child = spawn(process.execPath, [...nodeTest, concurrency, ...files], {
     cwd: root,
     env,
     stdio: 'inherit',
