@@ -159,7 +159,7 @@ function missedOf(outcomes: readonly Outcome[]): string[] {
   return missed.map(({ outcome, text }) => {
     const by = outcome.checks.filter((check) => !isMet(check));
     const numbers = by.map((check) => `${checkText(check)}, goal ${goalText(check)}`).join('; ');
-    const why = text?.argument ?? 'Not met in this run; on a quiet machine it was.';
+    const why = text?.argument ?? 'Not met in this run; nobody has looked into it yet.';
     return `- ${wrap(`**${text?.what ?? outcome.row}** (${numbers}): ${why}`, '  ')}`;
   });
 }

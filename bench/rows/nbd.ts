@@ -111,7 +111,7 @@ async function randomRows(bench: Bench): Promise<Measured[]> {
     one: async (round) => (await read('transship', 1, round)).iops,
     two: async (round) => (await read('transship', 2, round)).iops,
   });
-  const amountBytes = (bench.quick ? 64 : 192) * MiB;
+  const amountBytes = (bench.quick ? 64 : 128) * MiB;
   const writes = await interleave(
     rounds,
     contenders(async (name, round) => {
