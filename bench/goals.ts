@@ -67,7 +67,7 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'cache file (4 to 5 GB/s here), the rest is reading the file and writing the socket, ' +
       'which is all that the peers do, in several threads. The promise that bytes returned are ' +
       'the bytes written is worth more than this ratio; readers in threads, as for two ' +
-      'connections, would meet it.',
+      'connections, should meet it.',
   },
   'nbd-seq-write': {
     what: 'NBD sequential write 256 KiB, QD8',
@@ -79,8 +79,8 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'The data is written twice within the run: to the journal, and behind it hashed and ' +
       'compressed into segments, which begins when half the journal is full and competes with ' +
       'the writer and with fio for two cores. Writing whole aligned blocks straight to ' +
-      'segments, with only their names in the journal, would halve the bytes; the format allows ' +
-      'for it, the engine does not do it yet.',
+      'segments, with only their names in the journal, would halve the bytes; it needs a new ' +
+      'kind of journal entry.',
   },
   flush: {
     what: "flush-per-write 4 KiB (a database's log)",
@@ -108,7 +108,7 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
       'Time here follows processor time, because other work shares the two cores: 3.4 s for ' +
       'us against about 2.5 s for zstd and 4.0 s for borg. Beside compressing like zstd we ' +
       'name every block with SHA-256, checksum it, and pass it between threads. borg works in ' +
-      'one thread, so with two idle cores we take about half of its time; restic compresses ' +
+      'one thread, so two idle cores should halve its time, not measured; restic compresses ' +
       'on all cores like us, and twice its speed would need a faster codec than its own.',
   },
   'ingest-duplicates': {
@@ -117,8 +117,8 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     method: 'The same image imported again under another name, per byte that is not a hole.',
     argument:
       'Every block is named with SHA-256, 1.5 to 1.7 GB/s on a core here, beside reading the ' +
-      'image and copying it to the threads: 0.9 s of processor time for 0.75 GB. Where two ' +
-      'cores were free it reached 1.1 GB/s.',
+      'image and copying it to the threads: 0.9 s of processor time for 0.75 GB. Single ' +
+      'rounds reached 1.1 GB/s.',
   },
   teleport: {
     what: 'teleport of a stored volume, empty far pool',
