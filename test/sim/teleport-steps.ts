@@ -195,8 +195,8 @@ async function teleport(world: TeleportWorld, node: Node): Promise<void> {
     world.begun.push({ root: record.root!, frozen });
     world.settle(node, name, true);
   } catch (error) {
-    world.settle(node, name, false);
     if (!(error instanceof TransshipError)) throw error;
+    world.settle(node, name, false);
     const { reason } = error;
     const mayBe = ['SourceUnreachable', 'NotFound', 'Stopping', 'DataMissing', 'DiskFailed'];
     if (!mayBe.includes(reason)) throw error;
@@ -240,7 +240,7 @@ async function removing(
 ): Promise<void> {
   volume.whole = true;
   const volumes = world.volumesOf(node);
-  const { frozen } = { frozen: volume.model.freeze('what a crash may leave') };
+  const frozen = volume.model.anyOf('what a crash may leave');
   volumes.delete(volume.name);
   world.expect(node, { name: volume.name, frozen, source: volume.model });
   try {
@@ -249,7 +249,6 @@ async function removing(
   } catch (error) {
     if (!(error instanceof TransshipError) || error.reason !== 'Leased') throw error;
     world.expected.get(node)!.delete(volume.name);
-    volume.model.endFreeze(frozen);
     volumes.set(volume.name, volume);
     volume.whole = false;
   }
