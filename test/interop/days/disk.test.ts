@@ -149,7 +149,8 @@ test('a disk that fails stops the pool in words; nothing is lost', { skip: noDis
   assert.match(shown.stderr, /disk/i);
   assert.match(shown.stderr, /reopen|kernel log/);
   await agent.kill();
-  await must('umount', disk.path);
+  // The kernel lets go of a killed process's files a moment later.
+  await until('the disk to be free', async () => (await run('umount', disk.path)).code === 0);
   await must('e2fsck', '-p', join(disk.path, '..', 'image')).catch(() => undefined);
   await must('mount', '-o', 'loop', join(disk.path, '..', 'image'), disk.path);
   await agent.start();
