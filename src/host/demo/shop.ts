@@ -32,7 +32,7 @@ function openShop(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   database.exec(schema);
   // Each commit waits until the volume has it: that is what an acknowledgement means.
-  database.exec('pragma synchronous = full');
+  database.exec('pragma synchronous = extra');
   return database;
 }
 
