@@ -33,7 +33,7 @@ export function createProfile(rng: Rng): Profile {
   const kind = rng.weighted({ calm: 2, crashes: 6, tight: 2, faults: 2, rot: 1 });
   const crashing = kind === 'crashes' || rng.chance(0.3);
   return {
-    steps: rng.pick([25, 50, 120]),
+    steps: rng.pick([20, 40, 100]),
     concurrency: rng.pick([1, 3, 8]),
     volumesMax: rng.pick([1, 2, 4]),
     capacityBytes: kind === 'tight' ? rng.pick([6, 10, 16]) * MiB : 512 * MiB,
