@@ -21,6 +21,7 @@ import {
 import { TeleportRun } from './teleport-run.ts';
 
 const releaseAgainMs = 10_000;
+const lookAgainMs = 15_000;
 const finishedMax = 200;
 
 export interface TeleportsOptions {
@@ -57,12 +58,8 @@ export class TeleportManager {
       const isArriving = leaseId !== undefined && this.#volumesOf(leaseId).length > 0;
       this.#records.set(record.name, afterRestart(record, { isThere, isArriving, wallMs }));
     }
-    for (const { name: pool, api } of this.#o.pools()) {
-      for (const volume of api.volumes()) {
-        const { origin } = volume.status();
-        if (origin !== undefined) await this.#takeUp(pool, volume, origin);
-      }
-    }
+    await this.#adopt();
+    this.#lookAgain();
     for (const record of this.#records.values()) {
       if (record.releasing === true) this.#releaseLease(record.name);
     }
@@ -209,6 +206,26 @@ export class TeleportManager {
       throw error;
     }
     this.#showLink(run);
+  }
+
+  /** Volumes that wait for data without a run to bring it. */
+  async #adopt(): Promise<void> {
+    const running = new Set(this.#runs.keys());
+    for (const { name: pool, api } of this.#o.pools()) {
+      for (const volume of api.volumes()) {
+        const { origin } = volume.status();
+        if (origin === undefined || running.has(origin.leaseId)) continue;
+        await this.#takeUp(pool, volume, origin);
+      }
+    }
+  }
+
+  /** Such is a clone made in the moment in which its source became whole. */
+  #lookAgain(): void {
+    this.#o.clock.after(lookAgainMs, () => {
+      if (this.#closed) return;
+      void this.#adopt().finally(() => this.#lookAgain());
+    });
   }
 
   async #takeUp(pool: string, volume: VolumeApi, origin: VolumeOrigin): Promise<void> {
