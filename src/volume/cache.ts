@@ -36,11 +36,6 @@ export class HotCache {
     this.#checksums = new Uint32Array(this.#slots * this.#perBlock);
   }
 
-  /** Bytes of disk that it may hold at present. */
-  get bytes(): number {
-    return this.#names.length * this.#blockBytes;
-  }
-
   has(name: Name): boolean {
     return this.#table.has(name);
   }

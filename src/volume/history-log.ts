@@ -95,10 +95,6 @@ export class HistoryLog {
     this.#file = this.#open();
   }
 
-  get bytes(): number {
-    return this.#end;
-  }
-
   append(frame: Uint8Array, point: Omit<HistoryPoint, 'position'>): void {
     this.#file.write([frame], this.#end);
     this.points.push({ ...point, position: this.#end });

@@ -72,10 +72,6 @@ export class History {
     }
   }
 
-  get bytes(): number {
-    return this.#log.bytes;
-  }
-
   get lastMs(): number {
     return this.#log.points.at(-1)?.atMs ?? 0;
   }

@@ -213,12 +213,6 @@ export class Journal {
     }
   }
 
-  /** After this, a clean close may drop the current file too. */
-  retireCurrent(): void {
-    this.#writeStaged();
-    this.#current = undefined;
-  }
-
   close(): void {
     for (const file of this.#files.values()) file.file.close();
     this.#files.clear();

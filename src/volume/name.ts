@@ -18,10 +18,6 @@ export function nameKey(name: Name): string {
   return Buffer.from(name.buffer, name.byteOffset, nameBytes).toString('latin1');
 }
 
-export function nameOfKey(key: string): Name {
-  return Buffer.from(key, 'latin1');
-}
-
 export function nameHex(name: Name): string {
   return Buffer.from(name.buffer, name.byteOffset, nameBytes).toString('hex');
 }

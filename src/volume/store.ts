@@ -57,8 +57,6 @@ export class ChunkStore {
   #zstd: Zstd | undefined;
   /** Content of all chunks before compression. */
   uniqueBytes = 0;
-  /** What the segments hold that the index names. */
-  liveBytes = 0;
   /** The collector listens while it marks. */
   onTouched: ((name: Name) => void) | undefined;
   /** Called with the name of a chunk whose record failed its checksum. */
@@ -267,12 +265,6 @@ export class ChunkStore {
     return cache;
   }
 
-  get cacheFileBytes(): number {
-    let bytes = 0;
-    for (const cache of this.#caches.values()) bytes += cache.bytes;
-    return bytes;
-  }
-
   /** Drops a name: it was collected or is damaged. */
   forget(name: Name): void {
     const slot = this.index.find(name);
@@ -331,7 +323,6 @@ export class ChunkStore {
 
   #account(segment: number, place: number, sign: number): void {
     const bytes = placeSpan(place) * sign;
-    this.liveBytes += bytes;
     this.#live.set(segment, (this.#live.get(segment) ?? 0) + bytes);
   }
 

@@ -123,12 +123,6 @@ export class Upstream {
     return value?.length === blockBytes ? value : this.#absent(`block ${block}`, error);
   }
 
-  /** Gives up the source: everything is here. */
-  detach(): void {
-    this.origin = undefined;
-    this.source = undefined;
-  }
-
   #absent(what: string, error: Error | undefined): never {
     const { volume } = this.#options;
     // The disk did not give it: that is no statement about the data.
