@@ -2,7 +2,8 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { JobObject, TeleportObject } from '../src/api/objects.ts';
-import type { ControlClient, StartAgent } from '../src/cli/ports.ts';
+import type { ControlClient } from '../src/api/control-client.ts';
+import type { StartAgent } from '../src/cli/ports.ts';
 import { agentPaths } from '../src/host/agent-paths.ts';
 import { createAgents } from '../src/host/agents.ts';
 import { decodeToken, encodeToken } from '../src/peer/token.ts';

@@ -6,7 +6,7 @@
 import type { Command, Option } from 'commander';
 import { type Completes, completesOf } from './command.ts';
 import type { Cli } from './context.ts';
-import type { ControlClient } from './ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 

@@ -5,7 +5,8 @@ import { printable } from '../base/names.ts';
 import { exitCodes } from '../base/reasons.ts';
 import { Exit } from './failure.ts';
 import { describe, nameOf, type OutputFormat, render } from './output.ts';
-import type { CliPorts, ControlClient } from './ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
+import type { CliPorts } from './ports.ts';
 import { ProgressPainter } from './progress.ts';
 
 export interface GlobalOptions {

@@ -8,7 +8,8 @@ import {
 } from '../api/objects.ts';
 import { TransshipError } from '../base/errors.ts';
 import type { Timer } from '../base/ports.ts';
-import type { Agents, CliPorts, ControlClient, Terminal } from './ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
+import type { Agents, CliPorts, Terminal } from './ports.ts';
 
 export const fakeNowMs = Date.UTC(2026, 0, 31, 12);
 

@@ -1,5 +1,5 @@
 /** What the command line needs from the world; `src/host` implements it, tests fake it. */
-import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/control.ts';
+import type { ControlClient } from '../api/control-client.ts';
 import type { Clock } from '../base/ports.ts';
 
 export interface Terminal {
@@ -14,17 +14,6 @@ export interface Terminal {
   ask(question: string): Promise<string>;
   /** Calls `run` at Ctrl-C instead of ending the process, until the returned function is called. */
   onInterrupt(run: () => void): () => void;
-}
-
-/** Operations of one agent. Errors are what the agent said, or `AgentUnreachable`. */
-export interface ControlClient {
-  readonly cluster: string;
-  call<N extends OperationName>(name: N, request: RequestOf<N>): Promise<ResponseOf<N>>;
-  stream<N extends OperationName>(
-    name: N,
-    request: RequestOf<N>,
-    watch: { readonly onEvent: (event: EventOf<N>) => void; readonly signal?: AbortSignal },
-  ): Promise<ResponseOf<N>>;
 }
 
 export interface StartAgent {

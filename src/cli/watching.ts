@@ -6,7 +6,7 @@ import { isReason } from '../base/reasons.ts';
 import type { Cli } from './context.ts';
 import { columnsByKind } from './columns.ts';
 import { render } from './output.ts';
-import type { ControlClient } from './ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
 import { jobView, RateMeter, teleportView } from './progress.ts';
 import { renderTable } from './table.ts';
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fromWireError } from '../api/wire.ts';
 import { fail } from '../base/errors.ts';
 import { isName } from '../base/names.ts';
-import type { Agents, ControlClient, StartAgent } from '../cli/ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
+import type { Agents, StartAgent } from '../cli/ports.ts';
 import { agentPaths } from './agent-paths.ts';
 import { createControlClient } from './control-client.ts';
 

@@ -3,7 +3,7 @@ import * as http from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/control.ts';
 import { fromWireError, pathPrefix, type StreamLine } from '../api/wire.ts';
-import type { ControlClient } from '../cli/ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
 import { TransshipError } from '../base/errors.ts';
 
 export function createControlClient(cluster: string, socketPath: string): ControlClient {

@@ -9,7 +9,8 @@ import type { OperationName, RequestOf, ResponseOf } from '../../src/api/control
 import type { JobObject, PoolObject, TeleportObject, VolumeObject } from '../../src/api/objects.ts';
 import { asTransshipError, TransshipError } from '../../src/base/errors.ts';
 import { isReason } from '../../src/base/reasons.ts';
-import type { ControlClient, StartAgent } from '../../src/cli/ports.ts';
+import type { ControlClient } from '../../src/api/control-client.ts';
+import type { StartAgent } from '../../src/cli/ports.ts';
 import { type AgentPaths, agentPaths } from '../../src/host/agent-paths.ts';
 import { createAgents } from '../../src/host/agents.ts';
 import { connectNbd, unixNbdUri } from '../../src/host/nbd-client.ts';

@@ -25,6 +25,10 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   yaml: ['api', 'kube', 'workload', 'console', 'cli', 'embedded', 'host'],
   'prom-client': ['agent', 'console', 'host'],
+  typebox: ['api'],
+  rfc6902: ['embedded', 'workload'],
+  '@marcbachmann/cel-js': ['embedded'],
+  '@kubernetes/client-node': ['host'],
 };
 
 /** Modules of Node that compute and touch nothing outside the process. */

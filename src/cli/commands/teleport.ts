@@ -7,7 +7,7 @@ import { isReason } from '../../base/reasons.ts';
 import { formatBytes } from '../../base/units.ts';
 import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
-import type { ControlClient } from '../ports.ts';
+import type { ControlClient } from '../../api/control-client.ts';
 import { runJob, watchObjects, watchTeleport } from '../watching.ts';
 import { type MomentOptions, momentOf } from './volume-data.ts';
 

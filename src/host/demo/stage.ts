@@ -2,7 +2,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { TeleportObject, VolumeObject } from '../../api/objects.ts';
-import type { Agents, ControlClient, Terminal } from '../../cli/ports.ts';
+import type { ControlClient } from '../../api/control-client.ts';
+import type { Agents, Terminal } from '../../cli/ports.ts';
 import { ProgressPainter, teleportView } from '../../cli/progress.ts';
 import type { Clock } from '../../base/ports.ts';
 import { agentPaths } from '../agent-paths.ts';
