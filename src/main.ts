@@ -17,7 +17,10 @@ async function main(): Promise<number> {
 
 /** How `transship up` starts agents: `agent HOME SETTINGS`; not for people. */
 async function runAgent([home = '', settings = '{}']: readonly string[]): Promise<number> {
-  const { runAgentProcess, sayReady } = await import('./host/agent-process.ts');
+  const [{ runAgentProcess }, { sayReady }] = await Promise.all([
+    import('./host/agent-process.ts'),
+    import('./host/service-process.ts'),
+  ]);
   const start = JSON.parse(settings) as { readonly name: string };
   const onReady = (error?: unknown) => {
     sayReady(error);

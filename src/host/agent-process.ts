@@ -1,14 +1,11 @@
 /** The agent as a process: its ports are made here, wired, and taken down again. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { closeSync, writeSync } from 'node:fs';
 import { startAgent, type Agent } from '../agent/agent.ts';
 import { serveControl } from '../agent/control.ts';
 import type { AgentInfo, AgentPorts, OpenPool } from '../agent/ports.ts';
-import { toWireError } from '../api/wire.ts';
-import { asTransshipError, AssertionFailure, fail } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { checkName } from '../base/names.ts';
-import { exitCodeOf } from '../base/reasons.ts';
 import type { StartAgent } from '../cli/ports.ts';
 import { openCloud } from '../peer/cloud.ts';
 import { checkAddress } from '../peer/registry.ts';
@@ -20,13 +17,13 @@ import { type HttpServer, serveControlSocket, serveMetrics } from './control-ser
 import { createDisk } from './disk.ts';
 import { openIdentity } from './identity.ts';
 import { createImages } from './images.ts';
-import { createLog } from './log.ts';
 import { meterDisk, meterPacker } from './metered.ts';
 import { createMetrics } from './metrics.ts';
 import { createNbdServer, type NbdServerOptions } from './nbd-server.ts';
 import { createPacker } from './packer.ts';
 import { lockPool } from './pool-lock.ts';
 import { createRandom } from './random.ts';
+import { runService, type Wiring } from './service-process.ts';
 import { parseListen, readSettings, type Settings, writeSettings } from './settings.ts';
 import { createTlsDialer, listenForPeers, type PeerListener } from './tls-link.ts';
 
@@ -38,83 +35,17 @@ export interface AgentProcessOptions {
   readonly onReady: (error?: unknown) => void;
 }
 
-/** What to undo, newest first. */
-type Undo = () => Promise<void> | void;
-
 /** An agent of today has one pool. */
 const poolName = 'main';
-/** A stop that takes longer than this is cut short: the journal has everything. */
-const stopMs = 30_000;
 
 /** Runs until it is told to stop; resolves with the exit code. */
 export async function runAgentProcess(options: AgentProcessOptions): Promise<number> {
-  const log = createLog({ format: 'human', level: 'info' });
-  const undo: Undo[] = [];
-  const stopped = stopSignal();
-  let exitCode = 0;
-  try {
-    await wire(options, { log, undo, requestStop: stopped.request });
-    options.onReady();
-    log.log('info', 'agent ready', { cluster: options.start.name });
-    await stopped.promise;
-    log.log('info', 'agent stopping', { cluster: options.start.name });
-  } catch (error) {
-    const ours = asTransshipError(error);
-    log.log('error', 'agent did not start', { error });
-    options.onReady(ours);
-    exitCode = exitCodeOf(ours.reason);
-  }
-  await takeDown(undo, log, exitCode);
-  return exitCode;
-}
-
-/** Newest first; what hangs is named and left to the end of the process. */
-async function takeDown(
-  undo: readonly Undo[],
-  log: ReturnType<typeof createLog>,
-  exitCode: number,
-): Promise<void> {
-  let left = undo.length;
-  const timer = setTimeout(() => {
-    log.log('error', 'the stop was cut short; the journal has everything', { left });
-    process.exit(exitCode);
-  }, stopMs);
-  timer.unref();
-  for (const step of undo.toReversed()) {
-    try {
-      await step();
-    } catch (error) {
-      log.log('warn', 'a part did not end cleanly', { error });
-    }
-    left -= 1;
-  }
-}
-
-/** SIGTERM, SIGINT or a request of the control API; a defect ends the process at once. */
-function stopSignal(): { readonly promise: Promise<void>; readonly request: () => void } {
-  let request = (): void => undefined;
-  const promise = new Promise<void>((resolve) => {
-    request = resolve;
+  return runService({
+    what: 'agent',
+    cluster: options.start.name,
+    wire: async (wiring) => wire(options, wiring),
+    onReady: options.onReady,
   });
-  process.on('SIGTERM', () => request());
-  process.on('SIGINT', () => request());
-  process.on('uncaughtException', (error) => die(error));
-  process.on('unhandledRejection', (error) => die(error));
-  return { promise, request: () => request() };
-}
-
-/** After a defect nothing in memory can be trusted; the journal can. */
-function die(error: unknown): never {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const kind = error instanceof AssertionFailure ? 'assertion' : 'unexpected error';
-  writeSync(2, `${new Date().toISOString()} ERROR the agent ends after an ${kind}: ${text}\n`);
-  process.exit(70);
-}
-
-interface Wiring {
-  readonly log: ReturnType<typeof createLog>;
-  readonly undo: Undo[];
-  readonly requestStop: () => void;
 }
 
 async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void> {
@@ -356,15 +287,4 @@ async function openDoors(
 
 function addressOf(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Tells the process that started this one, over file descriptor 3, if it is there. */
-export function sayReady(error?: unknown): void {
-  const said = error === undefined ? { ready: true } : { ready: false, error: toWireError(error) };
-  try {
-    writeSync(3, `${JSON.stringify(said)}\n`);
-    closeSync(3);
-  } catch {
-    // Started by hand: nobody waits.
-  }
 }
