@@ -1,0 +1,80 @@
+/** How long the past of a volume can be gone back to, and in which steps. */
+import { columns } from './columns.ts';
+import { defineKind, type FrozenStatic, type KindObject, type Rule, resourceOf } from './kind.ts';
+import { count, duration, fields, flag, optional, ownName, setOf, statusBase } from './schema.ts';
+
+const seconds = 1000;
+const units = { d: 86_400 * seconds, h: 3600 * seconds, m: 60 * seconds, s: seconds } as const;
+
+/** Days each step may reach back, as `src/base/limits.ts` has them in milliseconds. */
+export const reachDays = { seconds: 1, minutes: 31, hours: 366, days: 3660 } as const;
+
+/** CEL has no days in its durations, so the rule computes with the number and the unit. */
+function within(days: number, what: string): Rule {
+  const unit =
+    "(self.endsWith('s') ? 1 : self.endsWith('m') ? 60 : self.endsWith('h') ? 3600 : " +
+    "self.endsWith('d') ? 86400 : 604800)";
+  return {
+    rule: `self == '0' || int(self.substring(0, self.size() - 1)) * ${unit} <= ${days * 86_400}`,
+    message: `${what} reach back ${days === 1 ? '24h' : `${days}d`} at most`,
+  };
+}
+
+function step(what: keyof typeof reachDays, about: string) {
+  return optional(
+    duration(`${about} 0 keeps none of them.`, {
+      default: '0',
+      rules: [within(reachDays[what], what)],
+    }),
+  );
+}
+
+const spec = fields('How far back a volume can be restored, from fine to coarse steps.', {
+  seconds: step('seconds', 'How long every second stays restorable; 24h at most.'),
+  minutes: step('minutes', 'How long one moment of every minute stays restorable; 31d at most.'),
+  hours: step('hours', 'How long one moment of every hour stays restorable; 366d at most.'),
+  days: step('days', 'How long one moment of every day stays restorable; 3660d at most.'),
+});
+
+const status = fields('Who uses it.', {
+  ...statusBase,
+  preset: optional(flag('It comes with Transship and cannot be deleted.')),
+  volumeCount: optional(count('How many volumes use it.')),
+  volumes: optional(
+    setOf('Volumes that use it, in order; the first hundred.', ownName('A volume.'), { max: 100 }),
+  ),
+});
+
+/** Milliseconds as one number and one unit, the form the fields above take. Rounds up. */
+export function retentionText(durationMs: number): string {
+  if (durationMs <= 0) return '0';
+  for (const [unit, unitMs] of Object.entries(units)) {
+    if (durationMs % unitMs === 0) return `${durationMs / unitMs}${unit}`;
+  }
+  return `${Math.ceil(durationMs / seconds)}s`;
+}
+
+export const historyPolicyKind = defineKind({
+  kind: 'HistoryPolicy',
+  plural: 'historypolicies',
+  singular: 'historypolicy',
+  shortNames: ['thp'],
+  namespaced: false,
+  about: 'How long the past of a volume can be gone back to.',
+  spec,
+  status,
+  columns: [
+    columns.text('SECONDS', '.spec.seconds', 'How long every second stays.'),
+    columns.text('MINUTES', '.spec.minutes', 'How long every minute stays.'),
+    columns.text('HOURS', '.spec.hours', 'How long every hour stays.'),
+    columns.text('DAYS', '.spec.days', 'How long every day stays.'),
+    columns.number('VOLUMES', '.status.volumeCount', 'How many volumes use it.'),
+    columns.wide(columns.condition('READY', 'Ready', 'Whether all agents have it.')),
+  ],
+  conditions: [{ type: 'Ready', meaning: 'All agents of this cluster have it.' }],
+});
+
+export type HistoryPolicy = KindObject<'HistoryPolicy', HistoryPolicySpec, HistoryPolicyStatus>;
+export type HistoryPolicySpec = FrozenStatic<typeof spec>;
+export type HistoryPolicyStatus = FrozenStatic<typeof status>;
+export const historyPolicies = resourceOf<HistoryPolicy>(historyPolicyKind);

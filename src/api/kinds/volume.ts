@@ -1,0 +1,242 @@
+/** A volume: blocks with a history, kept in one or more pools. */
+import { columns } from './columns.ts';
+import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
+import { progressFields, progressTimes, sourceConnected } from './progress.ts';
+import {
+  atMostOneOf,
+  bounds,
+  bytes,
+  count,
+  exactlyOneOf,
+  fields,
+  fixed,
+  flag,
+  keyed,
+  optional,
+  ownName,
+  quantity,
+  rate,
+  setOf,
+  shown,
+  statusBase,
+  text,
+  time,
+  word,
+} from './schema.ts';
+
+const clone = fields(
+  'Another volume of the same pool, as it is or was. Nothing is copied.',
+  {
+    volume: ownName('The volume to clone.'),
+    time: optional(time('The moment to clone; now when neither it nor a snapshot is given.')),
+    snapshot: optional(ownName('The snapshot of that volume to clone.')),
+  },
+  { rules: [atMostOneOf('time', 'snapshot')] },
+);
+
+const snapshot = fields('A snapshot to start from. Nothing is copied.', {
+  volume: ownName('The volume that has the snapshot.'),
+  name: ownName('The snapshot.'),
+});
+
+const teleport = fields(
+  'A volume of another cluster. It can be used at once; its blocks come after, or never if thin.',
+  {
+    cluster: ownName('The Cluster that has the volume.'),
+    volume: ownName('The volume there.'),
+    at: optional(time('The moment to take; now when neither it nor a snapshot is given.')),
+    snapshot: optional(ownName('The snapshot to take.')),
+    thin: optional(flag('Fetch only what is read.', { default: false })),
+    bandwidth: optional(rate('Bytes a second at most, such as 100Mi; no limit when not given.')),
+  },
+  { rules: [atMostOneOf('at', 'snapshot')] },
+);
+
+const image = fields('A disk image on the node of the pool.', {
+  path: text('Absolute path of the file or block device.', {
+    min: 1,
+    max: bounds.path,
+    pattern: '^/',
+  }),
+  format: optional(word(['raw', 'qcow2'], 'Format of the image; found out when not given.')),
+});
+
+const source = fields(
+  'What the volume starts with; zeros when not given.',
+  {
+    clone: optional(clone),
+    snapshot: optional(snapshot),
+    teleport: optional(teleport),
+    image: optional(image),
+  },
+  {
+    rules: [
+      exactlyOneOf('clone', 'snapshot', 'teleport', 'image'),
+      { rule: 'self == oldSelf', message: 'source cannot be changed; make a new volume instead' },
+    ],
+  },
+);
+
+const spec = fields(
+  'What the volume is to be.',
+  {
+    size: optional(
+      quantity('Bytes that its user sees, such as 10Gi; that of the source when not given.', {
+        rules: [
+          {
+            rule: "quantity(self).compareTo(quantity('1Mi')) >= 0 && quantity(self).compareTo(quantity('64Ti')) <= 0",
+            message: 'a volume has from 1Mi to 64Ti',
+          },
+          {
+            rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+            message: 'size can grow but never shrink',
+          },
+        ],
+      }),
+    ),
+    blockSize: optional(
+      word(
+        ['4Ki', '8Ki', '16Ki', '32Ki', '64Ki', '128Ki'],
+        'Unit of sharing and transfer. Small ones find more repeats, large ones are faster.',
+        { default: '64Ki' },
+      ),
+    ),
+    replicas: optional(
+      keyed(
+        'The pools that keep a copy; chosen for you when not given.',
+        ['pool'],
+        fields('One copy.', { pool: ownName('The Pool that keeps it.') }),
+        { max: 8 },
+      ),
+    ),
+    historyPolicy: optional(
+      ownName('The HistoryPolicy that says how far back it can be restored.'),
+    ),
+    source: optional(source),
+  },
+  {
+    rules: [
+      {
+        rule: 'has(self.size) || has(self.source)',
+        message: 'give a size, or a source that has one',
+      },
+      { rule: '!has(oldSelf.size) || has(self.size)', message: 'size cannot be removed' },
+      ...fixed(['blockSize']),
+      {
+        rule: 'has(self.source) == has(oldSelf.source)',
+        message: 'source cannot be added or removed; make a new volume instead',
+      },
+    ],
+  },
+);
+
+const usage = fields('What the volume takes.', {
+  logicalBytes: optional(bytes('Bytes that are not holes.')),
+  uniqueBytes: optional(bytes('Bytes that only this volume has, before compression.')),
+  storedBytes: optional(bytes('Bytes on disk that would be free without it.')),
+  unsettledBytes: optional(bytes('Bytes written but not yet settled into chunks.')),
+  savingPermille: optional(
+    count('Thousand times logical bytes over stored bytes; 1000 means nothing saved.'),
+  ),
+  logical: optional(shown('Bytes that are not holes.')),
+  stored: optional(shown('Bytes on disk.')),
+});
+
+const replica = fields('One copy of the volume.', {
+  pool: ownName('The Pool that keeps it.'),
+  state: word(
+    ['Pending', 'Filling', 'Online', 'Degraded', 'Offline'],
+    'Filling: some blocks are still elsewhere. Degraded: blocks failed their check.',
+  ),
+  progress: optional(count('Percent of its blocks that it has.', { max: 100 })),
+  usedBytes: optional(bytes('Bytes of the volume that it has.')),
+});
+
+const status = fields('What the volume is.', {
+  ...statusBase,
+  phase: optional(
+    word(
+      ['Pending', 'Initializing', 'Accessible', 'Available', 'Failed'],
+      'Accessible: usable, some blocks still at the source. Available: all here. For people.',
+    ),
+  ),
+  replicas: optional(keyed('The copies.', ['pool'], replica, { max: 8 })),
+  usage: optional(usage),
+  sizeBytes: optional(bytes('Bytes that its user sees.')),
+  size: optional(shown('Bytes that its user sees.')),
+  root: optional(
+    text('Fingerprint of the content at the last checkpoint; equal content, equal root.', {
+      max: 64,
+    }),
+  ),
+  attachedTo: optional(text('Who has it open for writing.', { max: bounds.name })),
+  nbdUri: optional(text('Address for NBD clients on the same host.', { max: bounds.path })),
+  doors: optional(
+    setOf(
+      'Who has it open now: NBD clients, attachments, imports.',
+      text('One user.', { max: bounds.reason }),
+      { max: 64 },
+    ),
+  ),
+  leasedBy: optional(
+    setOf(
+      'Volumes of other clusters that still read from it, as CLUSTER/VOLUME.',
+      text('One of them.', { max: 256 }),
+      { max: 64 },
+    ),
+  ),
+  missingBytes: optional(bytes('Bytes that only the source has.')),
+  snapshots: optional(count('Snapshots that it has.')),
+  oldestRestorableTime: optional(time('The oldest moment that it can be restored to.')),
+  teleport: optional(
+    fields('How its teleport is doing, while it has one.', {
+      phase: optional(
+        word(
+          ['Initializing', 'Accessible', 'Available', 'Canceled', 'Failed'],
+          'Summary for people.',
+        ),
+      ),
+      ...progressFields,
+      ...progressTimes,
+      ...sourceConnected,
+    }),
+  ),
+});
+
+export const volumeKind = defineKind({
+  kind: 'Volume',
+  plural: 'volumes',
+  singular: 'volume',
+  shortNames: ['tsv'],
+  namespaced: false,
+  about: 'A block volume with a history; it has the name of its PersistentVolume.',
+  spec,
+  status,
+  columns: [
+    columns.text('SIZE', '.status.size', 'Bytes that its user sees.'),
+    columns.text('STORED', '.status.usage.stored', 'Bytes it takes on disk.'),
+    columns.text('POOL', '.status.replicas[0].pool', 'The pool of the first copy.'),
+    columns.text('STATUS', '.status.phase', 'Summary.'),
+    columns.text('ATTACHED-TO', '.status.attachedTo', 'Who has it open for writing.'),
+    columns.wide(columns.text('HISTORY', '.spec.historyPolicy', 'Its history policy.')),
+    columns.wide(columns.number('SNAPSHOTS', '.status.snapshots', 'Snapshots that it has.')),
+    columns.wide(columns.number('MISSING', '.status.missingBytes', 'Bytes still at the source.')),
+    columns.wide(
+      columns.date('OLDEST', '.status.oldestRestorableTime', 'How far back it can be restored.'),
+    ),
+    columns.wide(columns.reason('REASON', 'Ready', 'Why it is ready or not.')),
+  ],
+  selectable: ['.spec.historyPolicy'],
+  conditions: [
+    { type: 'Ready', meaning: 'It can be read and written.' },
+    { type: 'Complete', meaning: 'No block is missing: it needs no other cluster.' },
+    { type: 'SourceConnected', meaning: 'The source of a teleport can be reached.' },
+    { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },
+  ],
+});
+
+export type Volume = KindObject<'Volume', VolumeSpec, VolumeStatus>;
+export type VolumeSpec = FrozenStatic<typeof spec>;
+export type VolumeStatus = FrozenStatic<typeof status>;
+export type VolumeTeleportStatus = NonNullable<VolumeStatus['teleport']>;
+export const volumes = resourceOf<Volume>(volumeKind);
