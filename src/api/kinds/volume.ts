@@ -47,9 +47,18 @@ const teleport = fields(
     at: optional(time('The moment to take; now when neither it nor a snapshot is given.')),
     snapshot: optional(ownName('The snapshot to take.')),
     thin: optional(flag('Fetch only what is read.', { default: false })),
-    bandwidth: optional(rate('Bytes a second at most, such as 100Mi; no limit when not given.')),
+    bandwidth: optional(rate('Bytes a second at most, such as 100Mi; can be changed.')),
   },
-  { rules: [atMostOneOf('at', 'snapshot')] },
+  {
+    rules: [
+      atMostOneOf('at', 'snapshot'),
+      ...fixed(['cluster', 'volume', 'at', 'snapshot']),
+      {
+        rule: '!(has(self.thin) && self.thin) || (has(oldSelf.thin) && oldSelf.thin)',
+        message: 'thin can be changed from true to false only',
+      },
+    ],
+  },
 );
 
 const image = fields('A disk image on the node of the pool.', {
@@ -72,7 +81,11 @@ const source = fields(
   {
     rules: [
       exactlyOneOf('clone', 'snapshot', 'teleport', 'image'),
-      { rule: 'self == oldSelf', message: 'source cannot be changed; make a new volume instead' },
+      ...fixed(['clone', 'snapshot', 'image']),
+      {
+        rule: 'has(self.teleport) == has(oldSelf.teleport)',
+        message: 'source cannot be changed; make a new volume instead',
+      },
     ],
   },
 );
