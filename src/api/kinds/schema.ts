@@ -271,6 +271,11 @@ export function fixed(names: readonly string[]): readonly Rule[] {
   }));
 }
 
+/** A flag that, once true, stays true. */
+export function stays(name: string): string {
+  return `!(has(oldSelf.${name}) && oldSelf.${name}) || (has(self.${name}) && self.${name})`;
+}
+
 function given(names: readonly string[]): string {
   return `[${names.map((name) => `has(self.${name})`).join(', ')}].filter(given, given).size()`;
 }

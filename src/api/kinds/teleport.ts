@@ -3,9 +3,11 @@ import { columns } from './columns.ts';
 import { defineKind, type FrozenStatic, type KindObject, type Rule, resourceOf } from './kind.ts';
 import { progressFields, progressTimes, sourceConnected } from './progress.ts';
 import {
+  atMostOneOf,
   count,
   exactlyOneOf,
   fields,
+  fixed,
   flag,
   labelName,
   objectName,
@@ -16,8 +18,8 @@ import {
   statusBase,
   text,
   time,
+  word,
 } from './schema.ts';
-import { word } from './schema.ts';
 
 /** A claim is named with its namespace; a volume has none. */
 const sideRules: readonly Rule[] = [
@@ -82,10 +84,7 @@ const spec = fields(
   },
   {
     rules: [
-      {
-        rule: '!has(self.at) || !has(self.snapshot)',
-        message: 'give at most one of at, snapshot',
-      },
+      atMostOneOf('at', 'snapshot'),
       {
         rule: 'has(self.source.claim) == has(self.destination.claim)',
         message: 'source and destination are both claims or both volumes',
@@ -98,12 +97,7 @@ const spec = fields(
         rule: 'self.destination == oldSelf.destination',
         message: 'destination cannot be changed; make a new object instead',
       },
-      ...['at', 'snapshot'].map((name) => ({
-        rule:
-          `has(self.${name}) == has(oldSelf.${name}) && ` +
-          `(!has(self.${name}) || self.${name} == oldSelf.${name})`,
-        message: `${name} cannot be changed; make a new object instead`,
-      })),
+      ...fixed(['at', 'snapshot']),
       {
         rule: '!(has(self.thin) && self.thin) || (has(oldSelf.thin) && oldSelf.thin)',
         message: 'thin can be changed from true to false only',

@@ -97,7 +97,9 @@ const spec = fields(
       quantity('Bytes that its user sees, such as 10Gi; that of the source when not given.', {
         rules: [
           {
-            rule: "quantity(self).compareTo(quantity('1Mi')) >= 0 && quantity(self).compareTo(quantity('64Ti')) <= 0",
+            rule:
+              "quantity(self).compareTo(quantity('1Mi')) >= 0 && " +
+              "quantity(self).compareTo(quantity('64Ti')) <= 0",
             message: 'a volume has from 1Mi to 64Ti',
           },
           {
