@@ -7,7 +7,9 @@
  * quicker), `AlreadyExists`, `NotFound`, `Forbidden` (the message names the missing rule),
  * `Unauthorized`, `Invalid` (422, the server's words), `TooManyRequests`, `ApiFailed` (5xx).
  */
+import type { Clock, Log, Random } from '../base/ports.ts';
 import type { Condition, KubeObject, ObjectKey, OwnerReference, ResourceType } from './objects.ts';
+import type { KubeTransport } from './transport.ts';
 
 export interface Selectors {
   readonly namespace?: string;
@@ -28,9 +30,23 @@ export interface DeleteOptions {
 /** An object as a writer gives it: the server fills the rest in. */
 export type Draft<T extends KubeObject> = Pick<T, 'metadata'> & Partial<T>;
 
+/** One API server and what is needed to talk to it; informers and clients share one. */
+export interface KubeConnection {
+  /** The cluster's name in this cloud, for messages and metrics. */
+  readonly cluster: string;
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Requests sent so far, by verb. */
+  readonly counts: Map<string, number>;
+}
+
 export interface KubeClient {
   /** The cluster's name in this cloud, for messages and metrics. */
   readonly cluster: string;
+  /** For informers and others that need more than single requests. */
+  readonly connection: KubeConnection;
   /** Undefined when there is none. */
   get<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey): Promise<T | undefined>;
   /** Page after page (500 each), so that no list is ever whole in memory here. */
