@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cliReference } from './cli.ts';
 import { controlReference } from './control.ts';
+import { crdFiles } from './crds.ts';
+import { kindsReference } from './kinds.ts';
 import { metricsReference } from './metrics.ts';
 import { reasonsReference } from './reasons.ts';
 
@@ -15,6 +17,8 @@ export const generated: readonly (readonly [path: string, render: () => string])
   ['docs/reference/control.md', controlReference],
   ['docs/reference/reasons.md', reasonsReference],
   ['docs/reference/metrics.md', metricsReference],
+  ['docs/reference/kinds.md', kindsReference],
+  ...crdFiles,
 ];
 
 function run(check: boolean): number {

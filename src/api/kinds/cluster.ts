@@ -1,6 +1,6 @@
 /** A Kubernetes cluster, and how it, its agents and its registry are reached. */
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
+import { defineKind, type FrozenStatic, type KindObject, nameRule, resourceOf } from './kind.ts';
 import {
   bounds,
   bytes,
@@ -183,10 +183,15 @@ export const clusterKind = defineKind({
     columns.wide(columns.number('RTT-MS', '.status.roundTripMs', 'Milliseconds there and back.')),
     columns.wide(columns.reason('REASON', 'Ready', 'Why it is ready or not.')),
   ],
+  rules: [nameRule],
   conditions: [
     { type: 'Ready', meaning: 'Workloads and volumes can move from or to it.' },
-    { type: 'Reachable', meaning: 'Its API server answers, and takes the credentials.' },
-    { type: 'Connected', meaning: 'Its agents answer.' },
+    {
+      type: 'Reachable',
+      meaning: 'Its API server answers, and takes the credentials.',
+      effect: 'Needed',
+    },
+    { type: 'Connected', meaning: 'Its agents answer.', effect: 'Needed' },
     { type: 'Trusted', meaning: 'Its agents and those of the local cluster have joined.' },
   ],
 });

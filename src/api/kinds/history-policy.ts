@@ -1,39 +1,49 @@
 /** How long the past of a volume can be gone back to, and in which steps. */
+import { limits } from '../../base/limits.ts';
+import { formatDuration } from '../../base/units.ts';
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, type Rule, resourceOf } from './kind.ts';
+import {
+  defineKind,
+  type FrozenStatic,
+  type KindObject,
+  nameRule,
+  type Rule,
+  resourceOf,
+} from './kind.ts';
 import { count, duration, fields, flag, optional, ownName, setOf, statusBase } from './schema.ts';
 
 const seconds = 1000;
 const units = { d: 86_400 * seconds, h: 3600 * seconds, m: 60 * seconds, s: seconds } as const;
 
-/** Days each step may reach back, as `src/base/limits.ts` has them in milliseconds. */
-export const reachDays = { seconds: 1, minutes: 31, hours: 366, days: 3660 } as const;
-
 /** CEL has no days in its durations, so the rule computes with the number and the unit. */
-function within(days: number, what: string): Rule {
+function within(reachMs: number, what: string): Rule {
   const unit =
     "(self.endsWith('s') ? 1 : self.endsWith('m') ? 60 : self.endsWith('h') ? 3600 : " +
     "self.endsWith('d') ? 86400 : 604800)";
+  const number = 'int(self.substring(0, self.size() - 1))';
   return {
-    rule: `self == '0' || int(self.substring(0, self.size() - 1)) * ${unit} <= ${days * 86_400}`,
-    message: `${what} reach back ${days === 1 ? '24h' : `${days}d`} at most`,
+    rule: `self == '0' || ${number} * ${unit} <= ${reachMs / seconds}`,
+    message: `${what} reach back ${formatDuration(reachMs)} at most`,
   };
 }
 
-function step(what: keyof typeof reachDays, about: string) {
+function step(what: string, reachMs: number) {
+  const one = what.slice(0, -1);
+  const kept = what === 'seconds' ? 'every second' : `one moment of every ${one}`;
+  const most = `${formatDuration(reachMs)} at most`;
   return optional(
-    duration(`${about} 0 keeps none of them.`, {
+    duration(`How long ${kept} stays restorable: ${most}. 0 keeps none of them.`, {
       default: '0',
-      rules: [within(reachDays[what], what)],
+      rules: [within(reachMs, what)],
     }),
   );
 }
 
 const spec = fields('How far back a volume can be restored, from fine to coarse steps.', {
-  seconds: step('seconds', 'How long every second stays restorable; 24h at most.'),
-  minutes: step('minutes', 'How long one moment of every minute stays restorable; 31d at most.'),
-  hours: step('hours', 'How long one moment of every hour stays restorable; 366d at most.'),
-  days: step('days', 'How long one moment of every day stays restorable; 3660d at most.'),
+  seconds: step('seconds', limits.historySecondsMaxMs),
+  minutes: step('minutes', limits.historyMinutesMaxMs),
+  hours: step('hours', limits.historyHoursMaxMs),
+  days: step('days', limits.historyDaysMaxMs),
 });
 
 const status = fields('Who uses it.', {
@@ -71,6 +81,7 @@ export const historyPolicyKind = defineKind({
     columns.number('VOLUMES', '.status.volumeCount', 'How many volumes use it.'),
     columns.wide(columns.condition('READY', 'Ready', 'Whether all agents have it.')),
   ],
+  rules: [nameRule],
   conditions: [{ type: 'Ready', meaning: 'All agents of this cluster have it.' }],
 });
 

@@ -74,6 +74,11 @@ export interface Rule {
 export interface ConditionMeaning {
   readonly type: string;
   readonly meaning: string;
+  /**
+   * What it does to `Ready`. Needed: not ready unless True. Blocks: not ready when True. Without
+   * it, it says something and changes nothing.
+   */
+  readonly effect?: 'Needed' | 'Blocks';
 }
 
 /** Where objects of a kind are found; `T` is what they are, in types only. */
@@ -105,12 +110,18 @@ export interface KindDefinition<Spec extends TSchema = TSchema, Status extends T
   readonly rules?: readonly Rule[];
 }
 
-/** Checks a definition's shape and keeps its schemas' types. */
+/** The definition itself; the compiler checks it and keeps its schemas' types. */
 export function defineKind<Spec extends TSchema, Status extends TSchema>(
   definition: KindDefinition<Spec, Status>,
 ): KindDefinition<Spec, Status> {
   return definition;
 }
+
+/** Agents, pools and volumes keep names in files and frames, which have no more room. */
+export const nameRule: Rule = {
+  rule: 'self.metadata.name.size() <= 63',
+  message: 'a name has at most 63 characters',
+};
 
 /** The place of a kind's objects, as clients of an API server need it. */
 export function resourceOf<T>(definition: KindDefinition): KindResource<T> {

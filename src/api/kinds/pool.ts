@@ -1,6 +1,6 @@
 /** A directory or disk of a node in which chunks are kept. */
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
+import { defineKind, type FrozenStatic, type KindObject, nameRule, resourceOf } from './kind.ts';
 import {
   bounds,
   bytes,
@@ -80,10 +80,11 @@ export const poolKind = defineKind({
     columns.wide(columns.reason('REASON', 'Ready', 'Why it is ready or not.')),
   ],
   selectable: ['.spec.node'],
+  rules: [nameRule],
   conditions: [
     { type: 'Ready', meaning: 'Volumes can be made in it and written to.' },
-    { type: 'Online', meaning: 'The agent has it open.' },
-    { type: 'ReadOnly', meaning: 'It takes no writes; bad when True.' },
+    { type: 'Online', meaning: 'The agent has it open.', effect: 'Needed' },
+    { type: 'ReadOnly', meaning: 'It takes no writes; bad when True.', effect: 'Blocks' },
     { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },
     { type: 'JournalDamaged', meaning: 'Acknowledged writes were lost; bad when True.' },
   ],

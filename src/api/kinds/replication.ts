@@ -85,7 +85,11 @@ export const replicationKind = defineKind({
   ],
   conditions: [
     ...endingConditions,
-    { type: 'ChecksPassed', meaning: 'No check stands in the way, or a person overruled it.' },
+    {
+      type: 'ChecksPassed',
+      meaning: 'No check stands in the way, or a person overruled it.',
+      effect: 'Needed',
+    },
   ],
 });
 

@@ -1,6 +1,6 @@
 /** A place outside all clusters where data can wait: an object store or a directory. */
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
+import { defineKind, type FrozenStatic, type KindObject, nameRule, resourceOf } from './kind.ts';
 import {
   bounds,
   bytes,
@@ -103,6 +103,7 @@ export const repositoryKind = defineKind({
     columns.wide(columns.text('PATH', '.spec.directory.path', 'The directory, if it is one.')),
     columns.wide(columns.date('PROBED', '.status.lastProbeTime', 'When it was last tried.')),
   ],
+  rules: [nameRule],
   conditions: [{ type: 'Ready', meaning: 'Bytes were written to it and read back.' }],
 });
 

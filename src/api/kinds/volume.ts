@@ -1,6 +1,6 @@
 /** A volume: blocks with a history, kept in one or more pools. */
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
+import { defineKind, type FrozenStatic, type KindObject, nameRule, resourceOf } from './kind.ts';
 import { progressFields, progressTimes, sourceConnected } from './progress.ts';
 import {
   atMostOneOf,
@@ -242,6 +242,7 @@ export const volumeKind = defineKind({
     columns.wide(columns.reason('REASON', 'Ready', 'Why it is ready or not.')),
   ],
   selectable: ['.spec.historyPolicy'],
+  rules: [nameRule],
   conditions: [
     { type: 'Ready', meaning: 'It can be read and written.' },
     { type: 'Complete', meaning: 'No block is missing: it needs no other cluster.' },
