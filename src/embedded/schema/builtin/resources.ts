@@ -1,0 +1,95 @@
+// Built-in kinds as served resources.
+import type { OpenApiSchema, ServedResource } from '../api.ts';
+import { ageColumn, nameColumn } from '../columns.ts';
+import { NodeCompiler, type SchemaNode } from '../node.ts';
+import { createObjectSchema } from '../object-schema.ts';
+import data from './data.json' with { type: 'json' };
+import { type BuiltInKind, builtInKinds } from './kinds.ts';
+import { Notation } from './notation.ts';
+
+/** Schemas of built-in kinds, compiled when they are asked for. */
+export class BuiltInSchemas {
+  readonly notation = new Notation(data);
+  readonly #compiler = new NodeCompiler({
+    resolve: (name) => this.notation.resolve(name),
+    builtIn: true,
+  });
+
+  node(name: string): SchemaNode {
+    return this.#compiler.named(this.notation.fullName(name));
+  }
+
+  openApi(name: string): OpenApiSchema {
+    return this.notation.resolve(this.notation.fullName(name));
+  }
+
+  resources(): readonly ServedResource[] {
+    return builtInKinds.map((kind) => this.#resource(kind));
+  }
+
+  #resource(kind: BuiltInKind): ServedResource {
+    return {
+      group: kind.group,
+      version: kind.version,
+      plural: kind.plural,
+      singular: kind.plural === 'endpoints' ? kind.plural : kind.kind.toLowerCase(),
+      kind: kind.kind,
+      listKind: `${kind.kind}List`,
+      shortNames: kind.shortNames,
+      categories: kind.categories,
+      namespaced: kind.namespaced,
+      // events.k8s.io Events are kept as core Events.
+      storage: kind.group !== 'events.k8s.io',
+      subresources: {
+        status: kind.status,
+        ...(kind.scale ? { scale: scalePaths } : {}),
+      },
+      columns: [nameColumn, ageColumn],
+      schema: createObjectSchema({ node: this.node(kind.name) }),
+      openApi: this.openApi(kind.name),
+      selectable: selectable[kind.name] ?? [],
+      builtIn: true,
+    };
+  }
+}
+
+const scalePaths = {
+  specReplicasPath: '.spec.replicas',
+  statusReplicasPath: '.status.replicas',
+  labelSelectorPath: '.spec.selector',
+};
+
+const eventFields = [
+  'involvedObject.kind',
+  'involvedObject.namespace',
+  'involvedObject.name',
+  'involvedObject.uid',
+  'involvedObject.apiVersion',
+  'involvedObject.resourceVersion',
+  'involvedObject.fieldPath',
+  'reason',
+  'reportingComponent',
+  'source',
+  'type',
+];
+
+const selectable: Readonly<Record<string, readonly string[]>> = {
+  'core.Pod': [
+    'spec.nodeName',
+    'spec.restartPolicy',
+    'spec.schedulerName',
+    'spec.serviceAccountName',
+    'spec.hostNetwork',
+    'status.phase',
+    'status.podIP',
+    'status.nominatedNodeName',
+  ],
+  'core.Node': ['spec.unschedulable'],
+  'core.Namespace': ['status.phase'],
+  'core.Secret': ['type'],
+  'core.Event': eventFields,
+  'core.ReplicationController': ['status.replicas'],
+  'core.Service': ['spec.clusterIP', 'spec.type'],
+  'apps.ReplicaSet': ['status.replicas'],
+  'batch.Job': ['status.successful'],
+};

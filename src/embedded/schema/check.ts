@@ -1,0 +1,360 @@
+/**
+ * Validation of values against schemas, in the words of a real API server. A schema becomes a list
+ * of checks once; checking an object makes nothing but errors.
+ */
+import type { FieldError, Json, JsonObject, OpenApiSchema } from './api.ts';
+import {
+  duplicate,
+  invalid,
+  required,
+  tooLong,
+  tooMany,
+  typeInvalid,
+  unsupported,
+} from './field-errors.ts';
+import { hasFormat } from './formats.ts';
+import { canonical, isArray, isObject, own, put } from './json.ts';
+import type { MutableObject } from './json.ts';
+import type { SchemaNode } from './node.ts';
+
+/** Errors of one object that are told; more help nobody. */
+const errorsMax = 100;
+
+export type Check = (value: Json, path: string, report: Report) => void;
+
+export class Report {
+  readonly errors: FieldError[] = [];
+
+  add(error: FieldError): void {
+    if (this.errors.length < errorsMax) this.errors.push(error);
+  }
+}
+
+/** The check of a node and of all below it; made at first use, since nodes may be recursive. */
+export class Checker {
+  readonly #checks = new Map<SchemaNode, Check>();
+
+  check(node: SchemaNode): Check {
+    const known = this.#checks.get(node);
+    if (known !== undefined) return known;
+    let made: Check | undefined;
+    const later: Check = (value, path, report) => {
+      made ??= this.#make(node);
+      made(value, path, report);
+    };
+    this.#checks.set(node, later);
+    return later;
+  }
+
+  #make(node: SchemaNode): Check {
+    const typed = typeCheck(node);
+    const own_ = valueChecks(node.schema, node);
+    const fields = [...node.properties].map(([key, child]) => [key, this.check(child)] as const);
+    const children = new Map(fields);
+    const additional = node.additional === undefined ? undefined : this.check(node.additional);
+    const items = node.items === undefined ? undefined : this.check(node.items);
+    const { required: needed } = node;
+    return (value, path, report) => {
+      if (value === null && node.nullable) return;
+      if (!typed(value, path, report)) return;
+      for (const check of own_) check(value, path, report);
+      if (isObject(value)) {
+        checkRequired(needed, value, path, report);
+        checkFields(value, children, additional, { path, report });
+      } else if (isArray(value) && items !== undefined) {
+        for (let i = 0; i < value.length; i++) items(value[i] ?? null, `${path}[${i}]`, report);
+      }
+    };
+  }
+}
+
+function checkRequired(
+  needed: readonly string[],
+  value: JsonObject,
+  path: string,
+  report: Report,
+): void {
+  for (const key of needed) {
+    if (!Object.hasOwn(value, key)) report.add(required(join(path, key)));
+  }
+}
+
+function checkFields(
+  value: JsonObject,
+  children: ReadonlyMap<string, Check>,
+  additional: Check | undefined,
+  at: { readonly path: string; readonly report: Report },
+): void {
+  for (const key of Object.keys(value)) {
+    const check = children.get(key) ?? additional;
+    check?.(value[key] ?? null, join(at.path, key), at.report);
+  }
+}
+
+function join(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`;
+}
+
+/** The type's name in messages. */
+export function typeName(value: Json): string {
+  if (value === null) return 'null';
+  if (isArray(value)) return 'array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  return typeof value;
+}
+
+function isOfType(type: string, value: Json): boolean {
+  switch (type) {
+    case 'object':
+      return isObject(value);
+    case 'array':
+      return isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    default:
+      return typeof value === type;
+  }
+}
+
+/** A check that says whether others have anything to look at. */
+function typeCheck(node: SchemaNode): (value: Json, path: string, report: Report) => boolean {
+  const { type } = node;
+  if (node.intOrString || node.format === 'quantity') {
+    return (value, path, report) => {
+      if (typeof value === 'string' || Number.isInteger(value)) return true;
+      if (node.format === 'quantity' && typeof value === 'number') return true;
+      const name = typeName(value);
+      const detail = `${path} in body must be of type integer or string: "${name}"`;
+      report.add(typeInvalid(path, name, detail));
+      return false;
+    };
+  }
+  if (type === undefined) return () => true;
+  return (value, path, report) => {
+    if (isOfType(type, value)) return true;
+    const name = typeName(value);
+    report.add(typeInvalid(path, name, `${path} in body must be of type ${type}: "${name}"`));
+    return false;
+  };
+}
+
+/** Checks that need nothing but the value. */
+function valueChecks(schema: OpenApiSchema, node: SchemaNode): readonly Check[] {
+  const checks: Check[] = [];
+  addEnum(schema, checks);
+  addNumbers(schema, checks);
+  addTexts(schema, node, checks);
+  addSizes(schema, checks);
+  if (node.type === 'array' && node.list !== 'atomic') checks.push(uniqueCheck(node));
+  addLogic(schema, checks);
+  return checks;
+}
+
+function addEnum(schema: OpenApiSchema, checks: Check[]): void {
+  const values = schema['enum'] as readonly Json[] | undefined;
+  if (values === undefined) return;
+  const known = new Set(values.map(canonical));
+  checks.push((value, path, report) => {
+    if (!known.has(canonical(value))) report.add(unsupported(path, value, values));
+  });
+}
+
+function addNumbers(schema: OpenApiSchema, checks: Check[]): void {
+  const { minimum, maximum, multipleOf } = schema as Readonly<Record<string, number | undefined>>;
+  const fails = (test: (value: number) => boolean, words: string): void => {
+    checks.push((value, path, report) => {
+      if (typeof value !== 'number' || !test(value)) return;
+      report.add(invalid(path, value, `${path} in body should be ${words}`));
+    });
+  };
+  if (minimum !== undefined) {
+    if (schema['exclusiveMinimum'] === true) fails((n) => n <= minimum, `greater than ${minimum}`);
+    else fails((n) => n < minimum, `greater than or equal to ${minimum}`);
+  }
+  if (maximum !== undefined) {
+    if (schema['exclusiveMaximum'] === true) fails((n) => n >= maximum, `less than ${maximum}`);
+    else fails((n) => n > maximum, `less than or equal to ${maximum}`);
+  }
+  if (multipleOf !== undefined) {
+    fails((n) => !Number.isInteger(n / multipleOf), `a multiple of ${multipleOf}`);
+  }
+}
+
+function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): void {
+  const { minLength, maxLength } = schema as Readonly<Record<string, number | undefined>>;
+  const pattern = schema['pattern'] as string | undefined;
+  const onText = (check: (text: string, path: string, report: Report) => void): void => {
+    checks.push((value, path, report) => {
+      if (typeof value === 'string') check(value, path, report);
+    });
+  };
+  if (maxLength !== undefined) {
+    onText((text, path, report) => {
+      if (runes(text) > maxLength) report.add(tooLong(path, maxLength));
+    });
+  }
+  if (minLength !== undefined) {
+    onText((text, path, report) => {
+      if (runes(text) >= minLength) return;
+      const detail = `${path} in body should be at least ${minLength} chars long`;
+      report.add(invalid(path, text, detail));
+    });
+  }
+  if (pattern !== undefined) {
+    const expression = goRegExp(pattern);
+    onText((text, path, report) => {
+      if (expression.test(text)) return;
+      report.add(invalid(path, text, `${path} in body should match '${pattern}'`));
+    });
+  }
+  const { format } = node;
+  if (format !== undefined && !node.builtIn) {
+    onText((text, path, report) => {
+      if (hasFormat(format, text)) return;
+      report.add(invalid(path, text, `${path} in body must be of type ${format}: "${text}"`));
+    });
+  }
+}
+
+/** Characters as Go counts them. */
+export function runes(text: string): number {
+  // Most texts have no surrogates: their length is right.
+  return /[\ud800-\udfff]/.test(text) ? Array.from(text).length : text.length;
+}
+
+/** A pattern of Go's RE2 in JavaScript: flags at its beginning, and \A, \z. */
+export function goRegExp(pattern: string): RegExp {
+  const flags = /^\(\?([ims]+)\)/.exec(pattern);
+  const body = flags === null ? pattern : pattern.slice(flags[0].length);
+  const source = body.replaceAll('\\A', '^').replaceAll('\\z', '$').replaceAll('(?P<', '(?<');
+  try {
+    return new RegExp(source, `u${flags?.[1] ?? ''}`);
+  } catch {
+    // With `u` JavaScript refuses escapes that Go allows, such as \- outside of a class.
+    return new RegExp(source, flags?.[1] ?? '');
+  }
+}
+
+function addSizes(schema: OpenApiSchema, checks: Check[]): void {
+  const limits = schema as Readonly<Record<string, number | undefined>>;
+  const { minItems, maxItems, minProperties, maxProperties } = limits;
+  const bound = (
+    size: (value: Json) => number | undefined,
+    least?: number,
+    most?: number,
+  ): void => {
+    if (least === undefined && most === undefined) return;
+    const what = size([]) === undefined ? 'properties' : 'items';
+    checks.push((value, path, report) => {
+      const count = size(value);
+      if (count === undefined) return;
+      if (most !== undefined && count > most) report.add(tooMany(path, count, most));
+      if (least === undefined || count >= least) return;
+      report.add(invalid(path, count, `${path} in body should have at least ${least} ${what}`));
+    });
+  };
+  bound((value) => (isArray(value) ? value.length : undefined), minItems, maxItems);
+  const keys = (value: Json): number | undefined =>
+    isObject(value) ? Object.keys(value).length : undefined;
+  bound(keys, minProperties, maxProperties);
+}
+
+/** Items of sets, and keys of list-maps, are there once. */
+function uniqueCheck(node: SchemaNode): Check {
+  return (value, path, report) => {
+    if (!isArray(value)) return;
+    const seen = new Set<string>();
+    value.forEach((item, i) => {
+      const key = node.list === 'map' ? keyValue(node, item) : item;
+      const text = canonical(key);
+      if (seen.has(text)) report.add(duplicate(`${path}[${i}]`, key));
+      seen.add(text);
+    });
+  };
+}
+
+function keyValue(node: SchemaNode, item: Json): JsonObject {
+  const key: MutableObject = {};
+  for (const name of node.listKeys) {
+    const value = isObject(item) ? own(item, name) : undefined;
+    const fallback = value ?? node.items?.properties.get(name)?.fallback;
+    if (fallback !== undefined) put(key, name, fallback);
+  }
+  return key;
+}
+
+/** allOf, anyOf, oneOf, not: schemas about values, which say nothing of what fields there are. */
+function addLogic(schema: OpenApiSchema, checks: Check[]): void {
+  const parts = (key: string): readonly Check[] =>
+    ((schema[key] as readonly OpenApiSchema[] | undefined) ?? []).map(logicCheck);
+  const holds = (check: Check, value: Json, path: string): boolean => {
+    const report = new Report();
+    check(value, path, report);
+    return report.errors.length === 0;
+  };
+  checks.push(...parts('allOf'));
+  const any = parts('anyOf');
+  const one = parts('oneOf');
+  if (any.length > 0) {
+    checks.push((value, path, report) => {
+      if (any.some((check) => holds(check, value, path))) return;
+      report.add(
+        invalid(path, blank(value), `"${path}" must validate at least one schema (anyOf)`),
+      );
+    });
+  }
+  if (one.length > 0) {
+    checks.push((value, path, report) => {
+      const count = one.filter((check) => holds(check, value, path)).length;
+      if (count === 1) return;
+      const found = count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`;
+      const words = `"${path}" must validate one and only one schema (oneOf). ${found}`;
+      report.add(invalid(path, blank(value), words));
+    });
+  }
+  const not = schema['not'] as OpenApiSchema | undefined;
+  if (not === undefined) return;
+  const refused = logicCheck(not);
+  checks.push((value, path, report) => {
+    if (!holds(refused, value, path)) return;
+    report.add(invalid(path, blank(value), `"${path}" must not validate the schema (not)`));
+  });
+}
+
+/** Composite values are not shown in these messages. */
+function blank(value: Json): Json {
+  return isObject(value) || isArray(value) ? '' : value;
+}
+
+function logicCheck(schema: OpenApiSchema): Check {
+  const checks: Check[] = [];
+  const node = { type: schema['type'], list: 'atomic', builtIn: false, format: schema['format'] };
+  const type = schema['type'] as string | undefined;
+  if (type !== undefined) checks.push(logicType(type));
+  checks.push(...valueChecks(schema, node as SchemaNode));
+  const properties = Object.entries(schema['properties'] ?? {}).map(
+    ([key, child]) => [key, logicCheck(child as OpenApiSchema)] as const,
+  );
+  const children = new Map(properties);
+  const { items, additionalProperties } = schema;
+  const item = isObject(items) ? logicCheck(items) : undefined;
+  const rest = isObject(additionalProperties) ? logicCheck(additionalProperties) : undefined;
+  const needed = (schema['required'] as readonly string[] | undefined) ?? [];
+  return (value, path, report) => {
+    for (const check of checks) check(value, path, report);
+    if (isObject(value)) {
+      checkRequired(needed, value, path, report);
+      checkFields(value, children, rest, { path, report });
+    } else if (isArray(value) && item !== undefined) {
+      value.forEach((entry, i) => item(entry, `${path}[${i}]`, report));
+    }
+  };
+}
+
+function logicType(type: string): Check {
+  return (value, path, report) => {
+    if (isOfType(type, value)) return;
+    const name = typeName(value);
+    report.add(typeInvalid(path, name, `${path} in body must be of type ${type}: "${name}"`));
+  };
+}

@@ -1,0 +1,141 @@
+/** Custom resource definitions (apiextensions.k8s.io/v1) as served resources. */
+import type { FieldError, Json, JsonObject, OpenApiSchema, ServedResource } from './api.ts';
+import { customColumns } from './columns.ts';
+import { forbidden, invalid, required } from './field-errors.ts';
+import { at, isObject, listAt, textAt } from './json.ts';
+import { NodeCompiler, type SchemaNode } from './node.ts';
+import { createObjectSchema } from './object-schema.ts';
+import { checkStructure } from './structural.ts';
+
+/** Versions one definition may have. */
+const versionsMax = 50;
+
+export type DefinitionResult =
+  | readonly ServedResource[]
+  | { readonly errors: readonly FieldError[] };
+
+/** `metadata` is the node of ObjectMeta, which every object has. */
+export function readDefinition(crd: JsonObject, metadata: SchemaNode): DefinitionResult {
+  const errors: FieldError[] = [...checkDefinition(crd)];
+  const versions = listAt(crd, 'spec', 'versions').filter(isObject);
+  const served: ServedResource[] = [];
+  versions.forEach((version, i) => {
+    const path = `spec.versions[${i}].schema.openAPIV3Schema`;
+    const schema = at(version, 'schema', 'openAPIV3Schema');
+    if (!isObject(schema)) {
+      errors.push(required(path, 'schemas are required'));
+      return;
+    }
+    const found = checkStructure(schema, path);
+    errors.push(...found);
+    if (found.length > 0 || errors.length > 0) return;
+    const resource = readVersion(crd, version, { schema, metadata });
+    if (version['served'] === true) served.push(resource);
+  });
+  return errors.length > 0 ? { errors } : served;
+}
+
+function checkDefinition(crd: JsonObject): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  const group = textAt(crd, 'spec', 'group') ?? '';
+  const plural = textAt(crd, 'spec', 'names', 'plural') ?? '';
+  const name = textAt(crd, 'metadata', 'name') ?? '';
+  if (group === '') errors.push(required('spec.group'));
+  if (plural === '') errors.push(required('spec.names.plural'));
+  if (textAt(crd, 'spec', 'names', 'kind') === undefined) {
+    errors.push(required('spec.names.kind'));
+  }
+  if (name !== `${plural}.${group}`) {
+    errors.push(invalid('metadata.name', name, 'must be spec.names.plural+"."+spec.group'));
+  }
+  if (at(crd, 'spec', 'preserveUnknownFields') === true) {
+    const why =
+      'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in ' +
+      'spec.versions[*].schema instead';
+    errors.push(invalid('spec.preserveUnknownFields', true, why));
+  }
+  if (textAt(crd, 'spec', 'conversion', 'strategy') === 'Webhook') {
+    const why = 'conversion webhooks are not served by embedded clusters';
+    errors.push(forbidden('spec.conversion.strategy', why));
+  }
+  return [...errors, ...checkVersions(listAt(crd, 'spec', 'versions'))];
+}
+
+function checkVersions(versions: readonly Json[]): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  const shown = JSON.stringify(versions.map((version) => textAt(version, 'name') ?? ''));
+  if (versions.length === 0) {
+    errors.push(invalid('spec.versions', shown, 'must have exactly one version marked as storage'));
+  }
+  if (versions.length > versionsMax) {
+    errors.push(forbidden('spec.versions', `must have at most ${versionsMax} versions`));
+  }
+  const stored = versions.filter((version) => at(version, 'storage') === true);
+  if (versions.length > 0 && stored.length !== 1) {
+    const why = 'must have exactly one version marked as storage version';
+    errors.push({ ...invalid('spec.versions', shown, why) });
+  }
+  versions.forEach((version, i) => {
+    const name = textAt(version, 'name') ?? '';
+    if (!/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) {
+      const why =
+        'a DNS-1035 label must consist of lower case alphanumeric characters or ' +
+        "'-', start with an alphabetic character, and end with an alphanumeric character";
+      errors.push(invalid(`spec.versions[${i}].name`, name, why));
+    }
+  });
+  return errors;
+}
+
+interface VersionSchema {
+  readonly schema: OpenApiSchema;
+  readonly metadata: SchemaNode;
+}
+
+function readVersion(crd: JsonObject, version: JsonObject, source: VersionSchema): ServedResource {
+  const names = at(crd, 'spec', 'names') ?? null;
+  const kind = textAt(names, 'kind') ?? '';
+  const scale = at(version, 'subresources', 'scale');
+  const texts = (list: readonly Json[]): readonly string[] =>
+    list.filter((item) => typeof item === 'string');
+  const root = { ...source.schema, 'x-kubernetes-embedded-resource': true };
+  const compiler = new NodeCompiler({
+    resolve: (name) => {
+      throw new Error(`no reference is allowed here: ${name}`);
+    },
+    metadata: source.metadata,
+    builtIn: false,
+  });
+  return {
+    group: textAt(crd, 'spec', 'group') ?? '',
+    version: textAt(version, 'name') ?? '',
+    plural: textAt(names, 'plural') ?? '',
+    singular: textAt(names, 'singular') ?? kind.toLowerCase(),
+    kind,
+    listKind: textAt(names, 'listKind') ?? `${kind}List`,
+    shortNames: texts(listAt(names, 'shortNames')),
+    categories: texts(listAt(names, 'categories')),
+    namespaced: textAt(crd, 'spec', 'scope') === 'Namespaced',
+    storage: version['storage'] === true,
+    subresources: {
+      status: isObject(at(version, 'subresources', 'status')),
+      ...(isObject(scale) ? { scale: readScale(scale) } : {}),
+    },
+    columns: customColumns(listAt(version, 'additionalPrinterColumns')),
+    schema: createObjectSchema({ node: compiler.compile(root) }),
+    openApi: source.schema,
+    selectable: listAt(version, 'selectableFields').map((field) =>
+      (textAt(field, 'jsonPath') ?? '').replace(/^\./, ''),
+    ),
+    builtIn: false,
+  };
+}
+
+function readScale(scale: JsonObject): NonNullable<ServedResource['subresources']['scale']> {
+  const labelSelectorPath = textAt(scale, 'labelSelectorPath');
+  return {
+    specReplicasPath: textAt(scale, 'specReplicasPath') ?? '',
+    statusReplicasPath: textAt(scale, 'statusReplicasPath') ?? '',
+    ...(labelSelectorPath === undefined ? {} : { labelSelectorPath }),
+  };
+}
