@@ -99,6 +99,10 @@ export const metricDefinitions = {
   transship_nbd_connections: gauge('Open NBD connections.'),
   transship_nbd_requests_total: counter('NBD requests.', 'command'),
   transship_nbd_errors_total: counter('NBD requests answered with an error.', 'command'),
+
+  transship_reconcile_total: counter('Reconciliations finished.', 'kind', 'result'),
+  transship_reconcile_seconds: histogram('Time of one reconciliation.', workSeconds, 'kind'),
+  transship_reconcile_queue_depth: gauge('Objects waiting or at work.', 'kind'),
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof metricDefinitions;
