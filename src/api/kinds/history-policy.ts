@@ -22,7 +22,8 @@ function within(reachMs: number, what: string): Rule {
     "self.endsWith('d') ? 86400 : 604800)";
   const number = 'int(self.substring(0, self.size() - 1))';
   return {
-    rule: `self == '0' || ${number} * ${unit} <= ${reachMs / seconds}`,
+    // What is no duration at all is refused for its pattern; the rule has nothing to add.
+    rule: `!self.matches('^[0-9]{1,8}[smhdw]$') || ${number} * ${unit} <= ${reachMs / seconds}`,
     message: `${what} reach back ${formatDuration(reachMs)} at most`,
   };
 }

@@ -98,12 +98,12 @@ const spec = fields(
         rules: [
           {
             rule:
-              "quantity(self).compareTo(quantity('1Mi')) >= 0 && " +
+              "!isQuantity(self) || quantity(self).compareTo(quantity('1Mi')) >= 0 && " +
               "quantity(self).compareTo(quantity('64Ti')) <= 0",
             message: 'a volume has from 1Mi to 64Ti',
           },
           {
-            rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+            rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
             message: 'size can grow but never shrink',
           },
         ],
@@ -112,8 +112,8 @@ const spec = fields(
     blockSize: optional(
       word(
         ['4Ki', '8Ki', '16Ki', '32Ki', '64Ki', '128Ki'],
-        'Unit of sharing and transfer. Small ones find more repeats, large ones are faster.',
-        { default: '64Ki' },
+        'Unit of sharing and transfer; 64Ki, or that of the source, when not given. ' +
+          'Small ones find more repeats, large ones are faster.',
       ),
     ),
     replicas: optional(
