@@ -99,6 +99,7 @@ function readVersion(crd: JsonObject, version: JsonObject, source: VersionSchema
   const texts = (list: readonly Json[]): readonly string[] =>
     list.filter((item) => typeof item === 'string');
   const root = { ...source.schema, 'x-kubernetes-embedded-resource': true };
+  const hasStatus = isObject(at(version, 'subresources', 'status'));
   const compiler = new NodeCompiler({
     resolve: (name) => {
       throw new Error(`no reference is allowed here: ${name}`);
@@ -118,11 +119,11 @@ function readVersion(crd: JsonObject, version: JsonObject, source: VersionSchema
     namespaced: textAt(crd, 'spec', 'scope') === 'Namespaced',
     storage: version['storage'] === true,
     subresources: {
-      status: isObject(at(version, 'subresources', 'status')),
+      status: hasStatus,
       ...(isObject(scale) ? { scale: readScale(scale) } : {}),
     },
     columns: customColumns(listAt(version, 'additionalPrinterColumns')),
-    schema: createObjectSchema({ node: compiler.compile(root) }),
+    schema: createObjectSchema({ node: compiler.compile(root), hasStatus }),
     openApi: source.schema,
     selectable: listAt(version, 'selectableFields').map((field) =>
       (textAt(field, 'jsonPath') ?? '').replace(/^\./, ''),

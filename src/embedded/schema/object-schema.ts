@@ -1,21 +1,15 @@
 // The functions of one served version, over its compiled schema.
-import { fail } from '../../base/errors.ts';
-import type {
-  ApplyRequest,
-  ApplyResult,
-  FieldError,
-  JsonObject,
-  ManagedField,
-  ObjectSchema,
-  TrackRequest,
-} from './api.ts';
+import { apply, track } from './apply.ts';
+import type { FieldError, JsonObject, ObjectSchema } from './api.ts';
 import { Checker, Report } from './check.ts';
 import type { SchemaNode } from './node.ts';
-import { mergePatch } from './patches.ts';
 import { prepare } from './prepare.ts';
+import { strategicMerge } from './strategic.ts';
 
 export interface ObjectSchemaOptions {
   readonly node: SchemaNode;
+  /** Is status a sub-resource, so that apply of the object leaves it alone? */
+  readonly hasStatus: boolean;
   /** Defaults that depend on more than one field. */
   readonly complete?: (object: JsonObject) => JsonObject;
   /** Checks beyond the schema. */
@@ -37,9 +31,8 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
       if (report.errors.length > 0) return report.errors;
       return options.validate?.(object, old) ?? [];
     },
-    strategicMerge: (current, patch) => mergePatch(current, patch),
-    apply: (_request: ApplyRequest): ApplyResult =>
-      fail('Unsupported', 'server-side apply is on its way'),
-    track: (_request: TrackRequest): readonly ManagedField[] => [],
+    strategicMerge: (current, patch) => strategicMerge(node, current, patch),
+    apply: (request) => apply(node, options.hasStatus, request),
+    track: (request) => track(node, request),
   };
 }

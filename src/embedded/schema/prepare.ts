@@ -16,13 +16,24 @@ export interface Prepared {
 export const depthMax = 500;
 
 export function prepare(node: SchemaNode, object: JsonObject): Prepared {
-  const walk = new Preparation();
+  const walk = new Preparation(true);
+  return { object: walk.object(node, object, '') as JsonObject, unknown: walk.unknown };
+}
+
+/** The same without defaults: an object as somebody applies it. */
+export function canonicalObject(node: SchemaNode, object: JsonObject): Prepared {
+  const walk = new Preparation(false);
   return { object: walk.object(node, object, '') as JsonObject, unknown: walk.unknown };
 }
 
 class Preparation {
   readonly unknown: string[] = [];
+  readonly #fills: boolean;
   #depth = 0;
+
+  constructor(fills: boolean) {
+    this.#fills = fills;
+  }
 
   value(node: SchemaNode, value: Json, path: string): Json {
     if (this.#depth >= depthMax) return value;
@@ -46,6 +57,7 @@ class Preparation {
       if (after !== undefined) put(out, key, after);
       if (after !== before) changed = true;
     }
+    if (!this.#fills) return changed ? out : object;
     for (const [key, child] of node.properties) {
       const fallback = child.fallback ?? child.zero;
       if (fallback === undefined || Object.hasOwn(out, key)) continue;
@@ -65,6 +77,8 @@ class Preparation {
       return undefined;
     }
     if (value === null && !child.nullable && !isFree(child)) return undefined;
+    // An empty list here means something: managedFields are to be forgotten.
+    if (key === 'managedFields') return value;
     const at = path === '' ? key : `${path}.${key}`;
     const after = this.value(child, value, at);
     return child.builtIn && property !== undefined && isOmitted(child, after) ? undefined : after;

@@ -45,7 +45,7 @@ export class BuiltInSchemas {
         ...(kind.scale ? { scale: scalePaths } : {}),
       },
       columns: [nameColumn, ageColumn],
-      schema: createObjectSchema({ node: this.node(kind.name) }),
+      schema: createObjectSchema({ node: this.node(kind.name), hasStatus: kind.status }),
       openApi: this.openApi(kind.name),
       selectable: selectable[kind.name] ?? [],
       builtIn: true,
