@@ -75,6 +75,7 @@ test('KUBEBUILDER_ASSETS serves only if it has all that is asked for', (t) => {
 
 test('without Go a program is downloaded, once, by two that want it at once', async (t) => {
   const { world, asked, cache } = worldWith(t, new Map(publish('kubelet', 'a program')));
+  mkdirSync(join(cache, '.new-abandoned'), { recursive: true });
   const found = await Promise.all([
     ensureBinaries(['kubelet'], world),
     ensureBinaries(['kubelet'], world),

@@ -3,7 +3,15 @@
  * KUBEBUILDER_ASSETS, the cache, a Go build into the cache, a download into the cache. Programs of
  * two sources are never mixed, because a controller manager must not be newer than its API server.
  */
-import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { compile, hasGo } from './compile.ts';
 import { download, type Fetch, publishedAt } from './download.ts';
@@ -32,6 +40,8 @@ export const controlPlanePrograms: readonly Program[] = [
   'kube-apiserver',
   'kube-controller-manager',
 ];
+
+const unfinished = '.new-';
 
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
@@ -76,11 +86,19 @@ export async function ensureBinaries(
   mkdirSync(cache, { recursive: true });
   const waiting = (): void => world.say('another process is filling the cache; waiting for it');
   using _lock = await lockDirectory(cache, waiting);
+  removeAbandoned(cache);
   for (const program of absentFrom(cache, names)) {
     const reason = await makeOne(program, cache, world);
     if (reason !== undefined) return { available: false, reason };
   }
   return findBinaries(names, world);
+}
+
+/** What a run left that was killed: whoever holds the lock is alone here. */
+function removeAbandoned(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    if (name.startsWith(unfinished)) rmSync(join(cache, name), { recursive: true, force: true });
+  }
 }
 
 /** Built or downloaded beside its place and then renamed: what is in the cache is whole. */
@@ -91,7 +109,7 @@ async function makeOne(
 ): Promise<string | undefined> {
   const { platform, say } = world;
   const pins = readPins();
-  const directory = mkdtempSync(join(cache, '.new-'));
+  const directory = mkdtempSync(join(cache, unfinished));
   try {
     const noGo = 'Go is not installed';
     const notBuilt = world.hasGo()
