@@ -1,0 +1,197 @@
+/** delete and deletecollection: preconditions, grace, finalizers, propagation. */
+import type { KubeResponse } from '../../kube/transport.ts';
+import type { Json, JsonObject } from '../schema/api.ts';
+import { bodyObject } from './body.ts';
+import { isFinished } from './change.ts';
+import { metaOf, nameOf, numberAt, objectAt, textAt, textsAt, withMeta } from './json.ts';
+import { breathe, type Call, timeText } from './kernel.ts';
+import { hasGeneration } from './kinds.ts';
+import { objectOf } from './present.ts';
+import { isSelected, prefixOf, selectionOf } from './reading.ts';
+import { apiVersionText, isDeleting, toStorage } from './registry.ts';
+import { isTrue } from './request.ts';
+import { objectResponse } from './response.ts';
+import { badRequest, conflict, notFound } from './status.ts';
+import type { Entry } from './store.ts';
+import { isDryRun } from './write-options.ts';
+
+/** Objects deleted between two pauses of the thread. */
+const deletedPerTurn = 50;
+const graceSecondsDefault = 30;
+const foreground = 'foregroundDeletion';
+const orphan = 'orphan';
+
+export interface DeleteOptions {
+  readonly dryRun: boolean;
+  readonly graceSeconds: number | undefined;
+  readonly propagation: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+export function deleteOptions(call: Call): DeleteOptions {
+  const { query } = call.info;
+  const body = bodyObject(call.info) ?? {};
+  const preconditions = objectAt(body, 'preconditions');
+  const dryRuns = [...query.getAll('dryRun'), ...textsAt(body, 'dryRun')];
+  const orphans = body['orphanDependents'] === true || isTrue(query.get('orphanDependents'));
+  const says = textAt(body, 'propagationPolicy') || (query.get('propagationPolicy') ?? '');
+  if (!['', 'Background', 'Foreground', 'Orphan'].includes(says)) {
+    throw badRequest(
+      `propagationPolicy: Unsupported value: "${says}": supported values: ` +
+        '"Background", "Foreground", "Orphan"',
+    );
+  }
+  const grace = numberAt(body, 'gracePeriodSeconds') ?? graceParameter(query);
+  return {
+    dryRun: isDryRun(dryRuns),
+    // A negative period asks for the shortest one there is.
+    graceSeconds: grace !== undefined && grace < 0 ? 1 : grace,
+    propagation: says === '' && orphans ? 'Orphan' : says,
+    uid: textAt(preconditions, 'uid'),
+    resourceVersion: textAt(preconditions, 'resourceVersion'),
+  };
+}
+
+function graceParameter(query: URLSearchParams): number | undefined {
+  const text = query.get('gracePeriodSeconds') ?? '';
+  if (text === '') return undefined;
+  if (!/^-?\d{1,9}$/.test(text)) throw badRequest(`invalid gracePeriodSeconds: ${text}`);
+  return Number(text);
+}
+
+export function deleteObject(call: Call): KubeResponse {
+  const { store } = call.kernel;
+  const options = deleteOptions(call);
+  const { name, namespace } = call.target;
+  const entry = store.get(`${call.resource.collection}${namespace}/${name}`);
+  if (entry === undefined) throw notFound(call.resource.served, name);
+  const outcome = deleteEntry(call, entry, options);
+  if (!outcome.gone) return objectResponse(200, outcome.object);
+  const { served } = call.resource;
+  return objectResponse(200, {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
+    details: {
+      name,
+      ...(served.group === '' ? {} : { group: served.group }),
+      kind: served.plural,
+      uid: textAt(metaOf(outcome.object), 'uid'),
+    },
+  });
+}
+
+export async function deleteCollection(call: Call): Promise<KubeResponse> {
+  const { kernel, resource } = call;
+  const options = deleteOptions(call);
+  const selection = selectionOf(call);
+  const entries = [...kernel.store.list({ prefix: prefixOf(call) })];
+  const items: JsonObject[] = [];
+  let count = 0;
+  for (const { key } of entries) {
+    // It may have changed, or gone, in a pause.
+    const entry = kernel.store.get(key);
+    if (entry === undefined || !isSelected(call, selection, entry)) continue;
+    items.push(deleteEntry(call, entry, options).object);
+    count += 1;
+    if (count % deletedPerTurn === 0) await breathe(kernel.clock);
+  }
+  const { served } = resource;
+  return objectResponse(200, {
+    kind: served.listKind,
+    apiVersion: apiVersionText(served),
+    metadata: { resourceVersion: String(kernel.store.version) },
+    items,
+  });
+}
+
+export interface Outcome {
+  /** As it last was, or as it now waits for its end. */
+  readonly object: JsonObject;
+  readonly gone: boolean;
+}
+
+export function deleteEntry(call: Call, entry: Entry, options: DeleteOptions): Outcome {
+  const { kernel, resource } = call;
+  const live = objectOf(kernel.store, resource, entry);
+  requirePreconditions(call, live, options);
+  const marked = markedForDeletion(call, live, options);
+  if (isFinished(marked)) {
+    if (!options.dryRun) {
+      const [end] = kernel.store.commit([{ key: entry.key, object: undefined }]);
+      const resourceVersion = String(end?.version ?? kernel.store.version);
+      return { object: withMeta(live, { resourceVersion }), gone: true };
+    }
+    return { object: live, gone: true };
+  }
+  if (marked === live || options.dryRun) return { object: marked, gone: false };
+  const draft = { key: entry.key, object: toStorage(resource, marked) };
+  const [now] = kernel.store.commit([draft]);
+  const object = now === undefined ? marked : objectOf(kernel.store, resource, now);
+  return { object, gone: false };
+}
+
+function requirePreconditions(call: Call, live: JsonObject, options: DeleteOptions): void {
+  const meta = metaOf(live);
+  const { served } = call.resource;
+  const check = (what: string, wanted: string, is: string): void => {
+    if (wanted === '' || wanted === is) return;
+    const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${is}`;
+    throw conflict(served, nameOf(live), why);
+  };
+  check('UID', options.uid, textAt(meta, 'uid'));
+  check('ResourceVersion', options.resourceVersion, textAt(meta, 'resourceVersion'));
+}
+
+/** The object with the marks of a deletion; itself when it has them all already. */
+function markedForDeletion(call: Call, live: JsonObject, options: DeleteOptions): JsonObject {
+  const meta = metaOf(live);
+  const finalizers = finalizersFor(textsAt(meta, 'finalizers'), options.propagation);
+  const grace = graceOf(call, live, options);
+  const wasDeleting = isDeleting(live);
+  const graceBefore = numberAt(meta, 'deletionGracePeriodSeconds') ?? 0;
+  const isShorter = !wasDeleting || grace < graceBefore;
+  const isSameList = finalizers.join() === textsAt(meta, 'finalizers').join();
+  if (!isShorter && isSameList) return live;
+  const generation = numberAt(meta, 'generation');
+  const bumped =
+    !wasDeleting && hasGeneration(call.resource.served) && generation !== undefined
+      ? { generation: generation + 1 }
+      : {};
+  const times = isShorter
+    ? { deletionTimestamp: deletionTime(call, live, grace), deletionGracePeriodSeconds: grace }
+    : {};
+  const list: Json | undefined = finalizers.length === 0 ? undefined : finalizers;
+  const marked = withMeta(live, { ...bumped, ...times, finalizers: list });
+  if (call.resource.collection !== '//namespaces/') return marked;
+  return { ...marked, status: { ...objectAt(live, 'status'), phase: 'Terminating' } };
+}
+
+/** When it is to be over. A period that is cut short counts from where the longer one began. */
+function deletionTime(call: Call, live: JsonObject, grace: number): string {
+  const meta = metaOf(live);
+  const before = Date.parse(textAt(meta, 'deletionTimestamp'));
+  const { clock } = call.kernel;
+  if (Number.isNaN(before)) return timeText(clock, grace);
+  const longer = numberAt(meta, 'deletionGracePeriodSeconds') ?? 0;
+  return `${new Date(before - (longer - grace) * 1000).toISOString().slice(0, 19)}Z`;
+}
+
+function finalizersFor(before: readonly string[], propagation: string): readonly string[] {
+  if (propagation === '') return before;
+  const others = before.filter((name) => name !== foreground && name !== orphan);
+  if (propagation === 'Foreground') return [...others, foreground];
+  return propagation === 'Orphan' ? [...others, orphan] : others;
+}
+
+/** Only pods that may run somewhere get time to stop. */
+function graceOf(call: Call, live: JsonObject, options: DeleteOptions): number {
+  if (call.resource.collection !== '//pods/') return 0;
+  const spec = objectAt(live, 'spec');
+  const phase = textAt(objectAt(live, 'status'), 'phase');
+  if (textAt(spec, 'nodeName') === '' || phase === 'Succeeded' || phase === 'Failed') return 0;
+  const own = numberAt(spec, 'terminationGracePeriodSeconds') ?? graceSecondsDefault;
+  return options.graceSeconds ?? own;
+}

@@ -1,0 +1,227 @@
+/**
+ * What the server does to objects of certain built-in kinds beyond their schema: first statuses,
+ * generations, which fields may not change.
+ */
+import type { FieldError, Json, JsonObject, ServedResource } from '../schema/api.ts';
+import { metaOf, objectAt, sameJson, textAt, textsAt, withKeys } from './json.ts';
+import { forbiddenValue, invalidValue } from './metadata.ts';
+
+const nameOfKind = ({ group, plural }: ServedResource): string => `${group}/${plural}`;
+
+/** Built-in kinds whose objects have `metadata.generation`; custom resources always do. */
+const withGeneration: ReadonlySet<string> = new Set([
+  '/pods',
+  '/replicationcontrollers',
+  'admissionregistration.k8s.io/mutatingwebhookconfigurations',
+  'admissionregistration.k8s.io/validatingadmissionpolicies',
+  'admissionregistration.k8s.io/validatingwebhookconfigurations',
+  'apiextensions.k8s.io/customresourcedefinitions',
+  'apps/daemonsets',
+  'apps/deployments',
+  'apps/replicasets',
+  'apps/statefulsets',
+  'batch/cronjobs',
+  'batch/jobs',
+  'discovery.k8s.io/endpointslices',
+  'networking.k8s.io/ingressclasses',
+  'networking.k8s.io/ingresses',
+  'networking.k8s.io/networkpolicies',
+  'policy/poddisruptionbudgets',
+]);
+
+/** PUT without a resourceVersion is refused. So it is for custom resources. */
+const conditionalOnly: ReadonlySet<string> = new Set([
+  'apiextensions.k8s.io/customresourcedefinitions',
+  'coordination.k8s.io/leases',
+  'policy/poddisruptionbudgets',
+]);
+
+export function hasGeneration(resource: ServedResource): boolean {
+  return !resource.builtIn || withGeneration.has(nameOfKind(resource));
+}
+
+export function requiresVersion(resource: ServedResource): boolean {
+  return !resource.builtIn || conditionalOnly.has(nameOfKind(resource));
+}
+
+const firstStatuses: Readonly<Record<string, JsonObject>> = {
+  '/namespaces': { phase: 'Active' },
+  '/persistentvolumeclaims': { phase: 'Pending' },
+  '/persistentvolumes': { phase: 'Pending' },
+  '/pods': { phase: 'Pending' },
+  '/services': { loadBalancer: {} },
+  'networking.k8s.io/ingresses': { loadBalancer: {} },
+};
+
+/** A new object's status: what clients gave is dropped where status is a sub-resource. */
+export function withFirstStatus(resource: ServedResource, object: JsonObject): JsonObject {
+  if (!resource.subresources.status) return object;
+  const name = nameOfKind(resource);
+  // Nodes register themselves with their status.
+  if (resource.builtIn && name === '/nodes') return object;
+  const first = resource.builtIn ? (firstStatuses[name] ?? {}) : undefined;
+  if (name === '/pods') {
+    return withKeys(object, {
+      status: { ...first, qosClass: qosClassOf(objectAt(object, 'spec')) },
+    });
+  }
+  return withKeys(object, { status: first });
+}
+
+function qosClassOf(spec: JsonObject): string {
+  const containers = [...listOf(spec, 'initContainers'), ...listOf(spec, 'containers')];
+  const resources = containers.map((container) => objectAt(container, 'resources'));
+  const isEmpty = resources.every((of) =>
+    ['requests', 'limits'].every((key) => Object.keys(objectAt(of, key)).length === 0),
+  );
+  if (isEmpty) return 'BestEffort';
+  const isExact = resources.every((of) => {
+    const limits = objectAt(of, 'limits');
+    const requests = { ...limits, ...objectAt(of, 'requests') };
+    return ['cpu', 'memory'].every(
+      (key) => limits[key] !== undefined && sameJson(limits[key], requests[key]),
+    );
+  });
+  return isExact ? 'Guaranteed' : 'Burstable';
+}
+
+function listOf(object: JsonObject, key: string): readonly JsonObject[] {
+  const value = object[key];
+  return Array.isArray(value) ? value : [];
+}
+
+/** Other things that a server fills into a new object. */
+export function prepareNew(resource: ServedResource, object: JsonObject): JsonObject {
+  if (!resource.builtIn || nameOfKind(resource) !== '/namespaces') return object;
+  const spec = objectAt(object, 'spec');
+  const finalizers = [...new Set([...textsAt(spec, 'finalizers'), 'kubernetes'])];
+  const meta = metaOf(object);
+  const labels = {
+    ...objectAt(meta, 'labels'),
+    'kubernetes.io/metadata.name': textAt(meta, 'name'),
+  };
+  return { ...object, metadata: { ...meta, labels }, spec: { ...spec, finalizers } };
+}
+
+/** Namespaces carry their name as a label, whatever a client does; finalizers go by `finalize`. */
+export function prepareChanged(
+  resource: ServedResource,
+  object: JsonObject,
+  live: JsonObject,
+): JsonObject {
+  const name = nameOfKind(resource);
+  if (!resource.builtIn || name !== '/namespaces') return object;
+  const finalizers = objectAt(live, 'spec')['finalizers'];
+  const spec = withKeys(objectAt(object, 'spec'), { finalizers });
+  const meta = metaOf(object);
+  const labels = {
+    ...objectAt(meta, 'labels'),
+    'kubernetes.io/metadata.name': textAt(metaOf(live), 'name'),
+  };
+  return { ...object, metadata: { ...meta, labels }, spec };
+}
+
+const isOfStatus: ReadonlySet<string> = new Set(['metadata', 'status', 'apiVersion', 'kind']);
+
+/** Does the change count as one of the specification? */
+export function changesSpec(
+  resource: ServedResource,
+  object: JsonObject,
+  live: JsonObject,
+): boolean {
+  if (resource.builtIn && nameOfKind(resource) === 'apps/deployments') {
+    // A Deployment's annotations are handed on to its ReplicaSets.
+    const annotations = metaOf(object)['annotations'];
+    if (!sameJson(annotations ?? {}, metaOf(live)['annotations'] ?? {})) return true;
+  }
+  const keys = new Set([...Object.keys(object), ...Object.keys(live)]);
+  return [...keys].some((key) => {
+    if (isOfStatus.has(key) && (key !== 'status' || resource.subresources.status)) return false;
+    return !sameJson(object[key], live[key]);
+  });
+}
+
+const immutable = 'field is immutable';
+
+/** Fields that a server does not let change, by path from the root. */
+const immutableFields: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'apps/deployments': [['spec', 'selector']],
+  'apps/daemonsets': [['spec', 'selector']],
+  'apps/replicasets': [['spec', 'selector']],
+  'batch/jobs': [
+    ['spec', 'selector'],
+    ['spec', 'completionMode'],
+  ],
+  'storage.k8s.io/storageclasses': [['provisioner'], ['parameters'], ['reclaimPolicy']],
+};
+
+const mutableOfStatefulSets: ReadonlySet<string> = new Set([
+  'replicas',
+  'ordinals',
+  'template',
+  'updateStrategy',
+  'revisionHistoryLimit',
+  'persistentVolumeClaimRetentionPolicy',
+  'minReadySeconds',
+]);
+
+export function immutabilityErrors(
+  resource: ServedResource,
+  object: JsonObject,
+  live: JsonObject,
+): FieldError[] {
+  if (!resource.builtIn) return [];
+  const name = nameOfKind(resource);
+  const errors = (immutableFields[name] ?? []).flatMap((path): FieldError[] => {
+    const now = valueAt(object, path);
+    if (sameJson(now, valueAt(live, path))) return [];
+    return [invalidValue(path.join('.'), now ?? null, immutable)];
+  });
+  return [...errors, ...specialImmutability(name, object, live)];
+}
+
+function specialImmutability(name: string, object: JsonObject, live: JsonObject): FieldError[] {
+  if (name === '/configmaps' || name === '/secrets') return sealedErrors(object, live, name);
+  if (name === 'apps/statefulsets') return statefulSetErrors(object, live);
+  if (name.startsWith('rbac.') && name.endsWith('bindings')) {
+    if (sameJson(object['roleRef'], live['roleRef'])) return [];
+    return [invalidValue('roleRef', object['roleRef'] ?? null, 'cannot change roleRef')];
+  }
+  return [];
+}
+
+function sealedErrors(object: JsonObject, live: JsonObject, name: string): FieldError[] {
+  const errors: FieldError[] = [];
+  if (name === '/secrets' && object['type'] !== live['type']) {
+    errors.push(invalidValue('type', object['type'] ?? null, immutable));
+  }
+  if (live['immutable'] !== true) return errors;
+  const why = 'field is immutable when `immutable` is set';
+  const changed = ['immutable', 'data', 'binaryData', 'stringData'].filter(
+    (key) => !sameJson(object[key], live[key]),
+  );
+  return [...errors, ...changed.map((key) => forbiddenValue(key, why))];
+}
+
+function statefulSetErrors(object: JsonObject, live: JsonObject): FieldError[] {
+  const spec = objectAt(object, 'spec');
+  const before = objectAt(live, 'spec');
+  const keys = new Set([...Object.keys(spec), ...Object.keys(before)]);
+  const changed = [...keys].filter(
+    (key) => !mutableOfStatefulSets.has(key) && !sameJson(spec[key], before[key]),
+  );
+  if (changed.length === 0) return [];
+  const why =
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', " +
+    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and " +
+    "'minReadySeconds' are forbidden";
+  return [forbiddenValue('spec', why)];
+}
+
+function valueAt(object: JsonObject, path: readonly string[]): Json | undefined {
+  let at: Json | undefined = object;
+  for (const key of path) {
+    at = typeof at === 'object' && at !== null && !Array.isArray(at) ? Object(at)[key] : undefined;
+  }
+  return at;
+}

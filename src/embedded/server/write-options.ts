@@ -1,0 +1,62 @@
+/** The parameters that all writes share (Kubernetes API, CreateOptions, UpdateOptions, PatchOptions). */
+import type { Call } from './kernel.ts';
+import { isTrue } from './request.ts';
+import { badRequest } from './status.ts';
+
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
+
+export interface WriteOptions {
+  /** Everything is checked, nothing is kept. */
+  readonly dryRun: boolean;
+  readonly manager: string;
+  readonly force: boolean;
+  readonly fieldValidation: FieldValidation;
+}
+
+const managerCharsMax = 128;
+
+export function writeOptions(call: Call): WriteOptions {
+  const { query, request } = call.info;
+  const given = query.get('fieldManager') ?? '';
+  if (given.length > managerCharsMax || /[^\x20-\x7e]/.test(given)) {
+    throw badRequest(
+      `fieldManager: Invalid value: ${JSON.stringify(given)}: must be at most ` +
+        `${managerCharsMax} printable characters`,
+    );
+  }
+  const agent = request.headers['user-agent'] ?? '';
+  const [program = ''] = agent.split('/');
+  const manager = given !== '' ? given : program.slice(0, managerCharsMax);
+  return {
+    dryRun: isDryRun(query.getAll('dryRun')),
+    manager: manager === '' ? 'unknown' : manager,
+    force: isTrue(query.get('force')),
+    fieldValidation: fieldValidationOf(query.get('fieldValidation') ?? ''),
+  };
+}
+
+export function isDryRun(values: readonly string[]): boolean {
+  const bad = values.find((value) => value !== 'All' && value !== '');
+  if (bad !== undefined) {
+    throw badRequest(`dryRun: Unsupported value: "${bad}": supported values: "All"`);
+  }
+  return values.includes('All');
+}
+
+function fieldValidationOf(text: string): FieldValidation {
+  if (text === '') return 'Warn';
+  if (text === 'Strict' || text === 'Warn' || text === 'Ignore') return text;
+  throw badRequest(
+    `fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`,
+  );
+}
+
+/** What to do about fields that the schema does not know. */
+export function reportUnknown(call: Call, options: WriteOptions, unknown: readonly string[]): void {
+  if (unknown.length === 0 || options.fieldValidation === 'Ignore') return;
+  const texts = unknown.map((path) => `unknown field "${path}"`);
+  if (options.fieldValidation === 'Strict') {
+    throw badRequest(`strict decoding error: ${texts.join(', ')}`);
+  }
+  call.warnings.push(...texts);
+}
