@@ -131,9 +131,9 @@ export function kindsReference(): string {
     '',
     'Every status has `observedGeneration` and `conditions`: `type`, `status` (`True`, `False` or',
     '`Unknown`), a `reason` of one word, a `message` for people and `lastTransitionTime`. `Ready`',
-    'sums the others up; kinds that run to an end also have `Succeeded`, which is `Unknown` while',
-    'they run, so that `kubectl wait --for=condition=Succeeded` does what it says. Phases, and what',
-    'is under `display`, are for people.',
+    'sums the others up. Kinds that run to an end also have `Succeeded`, which is `Unknown` while',
+    'they run: `kubectl wait --for=condition=Succeeded` waits for it. Phases, and what is under',
+    '`display`, are for people.',
     '',
     ...kinds.flatMap(section),
   ];

@@ -1,4 +1,7 @@
-/** Conditions of objects in an API server (Kubernetes API conventions, "Typical status properties"). */
+/**
+ * Conditions of objects in an API server (Kubernetes API conventions, "Typical status
+ * properties").
+ */
 import type { ConditionMeaning, KindDefinition } from './kind.ts';
 import type { Condition } from './schema.ts';
 
