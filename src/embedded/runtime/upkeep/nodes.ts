@@ -1,0 +1,165 @@
+/** The machines of an embedded cluster as Node objects, their heartbeats, and their lost pods. */
+import { asTransshipError } from '../../../base/errors.ts';
+import type { Timer } from '../../../base/ports.ts';
+import type { KubeClient } from '../../../kube/api.ts';
+import { type Controller, decision, nothing, remove, timeText } from '../controller.ts';
+import { keyOf } from '../../../kube/objects.ts';
+import { leases, namespaces, nodes } from '../kinds/cluster.ts';
+import { pods } from '../kinds/pods.ts';
+import type { ControllerHost } from '../run-controller.ts';
+
+export interface NodeFacts {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** Of the machine: `linux`, `arm64`, kernel's release. */
+  readonly operatingSystem: string;
+  readonly architecture: string;
+  readonly kernelVersion: string;
+  readonly machineId: string;
+  readonly version: string;
+}
+
+const leaseNamespace = 'kube-node-lease';
+const leaseSeconds = 40;
+const heartbeatMs = 10_000;
+const podsMax = 500;
+
+/** Registers the nodes, then keeps saying that they are alive. */
+export class NodeKeeper {
+  readonly #host: ControllerHost;
+  readonly #facts: readonly NodeFacts[];
+  #timer: Timer | undefined;
+  #isStopped = false;
+
+  constructor(host: ControllerHost, facts: readonly NodeFacts[]) {
+    this.#host = host;
+    this.#facts = facts;
+  }
+
+  /** Resolves after the first attempt; failures are tried again with the next heartbeat. */
+  async start(): Promise<void> {
+    try {
+      for (const facts of this.#facts) await keepNode(this.#host.client, facts);
+    } catch (error) {
+      const { reason, message } = asTransshipError(error);
+      this.#host.log.log('warn', `heartbeat: ${message}`, { reason });
+    }
+    if (this.#isStopped) return;
+    this.#timer = this.#host.client.connection.clock.after(heartbeatMs, () => void this.start());
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+}
+
+export async function keepNode(client: KubeClient, facts: NodeFacts): Promise<void> {
+  const key = { namespace: '', name: facts.name };
+  const now = timeText(client.connection.clock.wallMs());
+  const existing = await client.get(nodes, key);
+  if (existing === undefined) {
+    await client.create(nodes, { metadata: { name: facts.name, labels: labelsOf(facts) } });
+  }
+  const status = existing?.status?.conditions?.some(
+    (one) => one.type === 'Ready' && one.status === 'True',
+  );
+  // What the machine is may have changed while the cluster was down.
+  if (status !== true || existing?.status?.allocatable?.['cpu'] !== String(facts.cpus)) {
+    await client.patchStatus(nodes, key, { status: statusOf(facts, now) });
+  }
+  await heartbeat(client, facts.name);
+}
+
+async function heartbeat(client: KubeClient, name: string): Promise<void> {
+  const renewTime = new Date(client.connection.clock.wallMs()).toISOString().replace('Z', '000Z');
+  const key = { namespace: leaseNamespace, name };
+  const spec = { holderIdentity: name, leaseDurationSeconds: leaseSeconds, renewTime };
+  if ((await client.get(leases, key)) !== undefined) {
+    await client.patch(leases, key, { spec });
+    return;
+  }
+  const home = { namespace: '', name: leaseNamespace };
+  if ((await client.get(namespaces, home)) === undefined) {
+    await client.create(namespaces, { metadata: { name: leaseNamespace } });
+  }
+  await client.create(leases, { metadata: key, spec });
+}
+
+function labelsOf({ name, labels, operatingSystem, architecture }: NodeFacts) {
+  return {
+    'kubernetes.io/hostname': name,
+    'kubernetes.io/os': operatingSystem,
+    'kubernetes.io/arch': architecture,
+    ...labels,
+  };
+}
+
+function statusOf(facts: NodeFacts, now: string): object {
+  const { cpus, memoryBytes, operatingSystem, architecture, kernelVersion, version } = facts;
+  const memory = `${Math.floor(memoryBytes / 1024)}Ki`;
+  const resources = { cpu: String(cpus), memory, pods: String(podsMax) };
+  const condition = (type: string, status: string, reason: string, message: string) => ({
+    type,
+    status,
+    reason,
+    message,
+    lastHeartbeatTime: now,
+    lastTransitionTime: now,
+  });
+  return {
+    capacity: resources,
+    allocatable: resources,
+    addresses: [
+      { type: 'InternalIP', address: '127.0.0.1' },
+      { type: 'Hostname', address: facts.name },
+    ],
+    conditions: [
+      condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'memory is not watched'),
+      condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'disks are not watched'),
+      condition('PIDPressure', 'False', 'KubeletHasSufficientPID', 'processes are not counted'),
+      condition('Ready', 'True', 'KubeletReady', 'this machine runs pods as processes'),
+    ],
+    nodeInfo: {
+      machineID: facts.machineId,
+      systemUUID: facts.machineId,
+      bootID: '',
+      kernelVersion,
+      osImage: 'the host',
+      containerRuntimeVersion: `host-processes://${version}`,
+      kubeletVersion: version,
+      kubeProxyVersion: '',
+      operatingSystem,
+      architecture,
+    },
+  };
+}
+
+/** Pods of nodes that are gone: nobody else will ever end them. */
+export function createPodCollector(): Controller {
+  return {
+    name: 'pod-collector',
+    sources: [
+      { type: pods, keysOf: (object) => [keyOf(object)] },
+      {
+        type: nodes,
+        keysOf: (node, view) =>
+          view
+            .list(pods)
+            .filter((pod) => pod.spec.nodeName === node.metadata.name)
+            .map(keyOf),
+      },
+    ],
+    reads: [pods, nodes],
+    confirms: [],
+    decide: (view, key) => {
+      const pod = view.get(pods, key);
+      const { nodeName } = pod?.spec ?? {};
+      if (pod === undefined || nodeName === undefined) return nothing;
+      if (view.get(nodes, { namespace: '', name: nodeName }) !== undefined) return nothing;
+      return decision([remove(pods, pod, { graceSeconds: 0 })]);
+    },
+  };
+}
