@@ -7,7 +7,7 @@
 import { asTransshipError, fail, TransshipError } from '../base/errors.ts';
 import type { KubeConnection } from './api.ts';
 import { type ApiError, type Asked, askedText, errorOfAnswer } from './status-errors.ts';
-import type { KubeMethod, KubeResponse } from './transport.ts';
+import { type KubeMethod, type KubeResponse, NotSent } from './transport.ts';
 import { backoffMs, orAborted, sleep } from './waiting.ts';
 
 /** A request that has no whole answer by then has failed. */
@@ -64,26 +64,11 @@ function pauseBeforeRepeat(method: KubeMethod, error: unknown): number | undefin
   const { httpStatus, retryAfterMs } = error as Partial<ApiError>;
   if (retryAfterMs !== undefined && retryAfterMs > retryAfterMsMax) return undefined;
   const wasNotRun =
-    httpStatus === 429 || (httpStatus === 503 && retryAfterMs !== undefined) || neverSent(error);
+    httpStatus === 429 ||
+    (httpStatus === 503 && retryAfterMs !== undefined) ||
+    error instanceof NotSent;
   const mayPass = error.reason === 'ApiUnreachable' || (httpStatus ?? 0) >= 500;
   return wasNotRun || (method === 'GET' && mayPass) ? (retryAfterMs ?? 0) : undefined;
-}
-
-const refusedCodes: ReadonlySet<unknown> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
-
-/** True when no connection came to be, so that the server cannot have seen the request. */
-export function neverSent(error: unknown): boolean {
-  if (!(error instanceof TransshipError) || error.reason !== 'ApiUnreachable') return false;
-  const { cause } = error;
-  return (
-    typeof cause === 'object' && cause !== null && 'code' in cause && refusedCodes.has(cause.code)
-  );
 }
 
 async function exchangeOnce(connection: KubeConnection, asking: Exchange): Promise<Answer> {

@@ -3,6 +3,8 @@
  * of a kubeconfig; the embedded API server answers it directly; the simulator puts faults between.
  */
 
+import { TransshipError } from '../base/errors.ts';
+
 export type KubeMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface KubeRequest {
@@ -33,3 +35,10 @@ export interface KubeResponse {
  * A request may have been carried out even when it rejects.
  */
 export type KubeTransport = (request: KubeRequest) => Promise<KubeResponse>;
+
+/** An `ApiUnreachable` after which it is certain that the server has not seen the request. */
+export class NotSent extends TransshipError {
+  constructor(message: string, cause?: unknown) {
+    super('ApiUnreachable', message, { cause });
+  }
+}
