@@ -1,11 +1,13 @@
 /** One informer per type, shared by all controllers, with the indexes they need. */
-import type { Informer, KubeClient } from '../../kube/api.ts';
+import type { Informer, KubeClient, Selectors } from '../../kube/api.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { type KubeObject, type ResourceType, apiVersionOf } from '../../kube/objects.ts';
 
 export const namespaceIndex = 'namespace';
 /** By the uid of each owner. */
 export const ownerIndex = 'owner';
+
+export const uidIndex = 'uid';
 
 export class InformerPool {
   readonly #client: KubeClient;
@@ -50,6 +52,7 @@ export class InformerPool {
     const informer = createInformer<KubeObject>(this.#client, type, {
       indexes: {
         [namespaceIndex]: ({ metadata }) => [metadata.namespace ?? ''],
+        [uidIndex]: ({ metadata }) => [metadata.uid ?? ''],
         [ownerIndex]: ({ metadata }) => metadata.ownerReferences?.map((owner) => owner.uid) ?? [],
       },
       ...(trim === undefined ? {} : { trim }),
@@ -74,4 +77,15 @@ function metadataOnly({ apiVersion, kind, metadata }: KubeObject): KubeObject {
 /** For messages: `apps/v1 Deployment`. */
 export function typeText(type: ResourceType): string {
   return `${apiVersionOf(type)} ${type.kind}`;
+}
+
+/** All objects of a type that the server has now. */
+export async function listAll<T extends KubeObject>(
+  client: KubeClient,
+  type: ResourceType<T>,
+  selectors: Selectors = {},
+): Promise<readonly T[]> {
+  const all: T[] = [];
+  for await (const object of client.list(type, selectors)) all.push(object);
+  return all;
 }

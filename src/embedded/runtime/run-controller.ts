@@ -11,7 +11,7 @@ import { type Reconciler, createReconciler, watching } from '../../kube/reconcil
 import type { Log, Metrics } from '../../base/ports.ts';
 import type { Controller, Decision, View } from './controller.ts';
 import { act } from './acting.ts';
-import { type InformerPool, namespaceIndex, typeKey } from './informers.ts';
+import { type InformerPool, listAll, namespaceIndex, typeKey } from './informers.ts';
 
 export interface ControllerHost {
   readonly client: KubeClient;
@@ -117,7 +117,7 @@ async function confirmedView(
   const lists = new Map<string, readonly KubeObject[]>();
   for (const type of controller.confirms ?? []) {
     const selectors = type.namespaced ? { namespace: key.namespace } : {};
-    lists.set(typeKey(type), await Array.fromAsync(client.list(type, selectors)));
+    lists.set(typeKey(type), await listAll(client, type, selectors));
   }
   const objects = new Map<string, KubeObject | undefined>();
   for (const [text, one] of asked) {

@@ -17,7 +17,7 @@ import {
 import { createWorkQueue } from '../../../kube/queue.ts';
 import { isDeleted } from '../controller.ts';
 import { discover } from '../discovery.ts';
-import { ownerIndex, typeKey } from '../informers.ts';
+import { ownerIndex, typeKey, uidIndex } from '../informers.ts';
 import type { ControllerHost } from '../run-controller.ts';
 import {
   type OwnerState,
@@ -28,7 +28,7 @@ import {
 
 /** New kinds are noticed within this time. */
 const discoverEveryMs = 10_000;
-/** Once, soon after the start: definitions are often applied then. */
+/** Objects worked on at once. */
 const concurrency = 4;
 
 /** Kinds that own nothing and are owned by nobody, and change all the time. */
@@ -148,9 +148,8 @@ export class GarbageCollector {
   #find(uid: string): { readonly type: ResourceType; readonly key: ObjectKey } | undefined {
     for (const [typeText, informer] of this.#watched) {
       const type = this.#types.get(typeText);
-      for (const object of informer.list()) {
-        if (object.metadata.uid === uid && type !== undefined) return { type, key: keyOf(object) };
-      }
+      const object = informer.byIndex(uidIndex, uid)[0];
+      if (object !== undefined && type !== undefined) return { type, key: keyOf(object) };
     }
     return undefined;
   }

@@ -9,6 +9,7 @@ import { type ResourceType, keyOf } from '../../../kube/objects.ts';
 import { type Reconciler, createReconciler, watching } from '../../../kube/reconciler.ts';
 import { isDeleted, timeText } from '../controller.ts';
 import { type Discovered, discover } from '../discovery.ts';
+import { listAll } from '../informers.ts';
 import { type Namespace, namespaces } from '../kinds/cluster.ts';
 import type { ControllerHost } from '../run-controller.ts';
 
@@ -66,7 +67,7 @@ function holdsContent({ type, verbs }: Discovered): boolean {
 
 async function listed(client: KubeClient, type: ResourceType, namespace: string) {
   try {
-    return await Array.fromAsync(client.list(type, { namespace }));
+    return await listAll(client, type, { namespace });
   } catch (error) {
     // A definition that was removed since the discovery.
     if (error instanceof TransshipError && error.reason === 'NotFound') return [];
