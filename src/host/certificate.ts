@@ -4,16 +4,20 @@
  */
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 
-const oids = {
+export const oids = {
   commonName: [0x55, 0x04, 0x03],
+  organization: [0x55, 0x04, 0x0a],
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
 } as const;
 
-const tags = {
+export const tags = {
+  boolean: 0x01,
   integer: 0x02,
   bits: 0x03,
+  octets: 0x04,
   oid: 0x06,
   utf8: 0x0c,
+  shortTime: 0x17,
   time: 0x18,
   sequence: 0x30,
   set: 0x31,
@@ -41,7 +45,13 @@ export function selfSign(request: CertificateRequest): string {
   const spki = createPublicKey(request.key).export({ type: 'spki', format: 'der' });
   const parts = [version, der(tags.integer, serial), algorithm, name, validity, name, spki];
   const body = der(tags.sequence, ...parts);
-  const signature = sign('sha256', body, { key: request.key, dsaEncoding: 'der' });
+  return signed(body, request.key);
+}
+
+/** The PEM of a certificate's body, signed with ECDSA and SHA-256 by a P-256 key. */
+export function signed(body: Uint8Array, key: KeyObject): string {
+  const signature = sign('sha256', body, { key, dsaEncoding: 'der' });
+  const algorithm = der(tags.sequence, der(tags.oid, Buffer.from(oids.ecdsaWithSha256)));
   const bits = der(tags.bits, Buffer.from([0]), signature);
   const text = der(tags.sequence, body, algorithm, bits).toString('base64');
   const lines = text.match(/.{1,64}/g) ?? [];
@@ -59,7 +69,8 @@ function timeOf(ms: number): Buffer {
   return der(tags.time, Buffer.from(`${digits}Z`));
 }
 
-function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+/** One element: tag, length, content. Up to 64 KiB, more than any certificate has. */
+export function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
   const short = [length];
