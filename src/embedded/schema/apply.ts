@@ -159,15 +159,29 @@ function isReset(entries: JsonObject[string] | undefined): boolean {
   return entries.length === 0 || (entries.length === 1 && equal(first, {}));
 }
 
-export function track(node: SchemaNode, request: TrackRequest): readonly ManagedField[] {
+/** Fields that only the sub-resource writes are not tracked with the object. */
+function tracked(
+  object: JsonObject,
+  hasStatus: boolean,
+  subresource: string | undefined,
+): JsonObject {
+  const bare = withoutManagedFields(object);
+  return hasStatus && subresource === undefined ? without(bare, 'status') : bare;
+}
+
+export function track(
+  node: SchemaNode,
+  hasStatus: boolean,
+  request: TrackRequest,
+): readonly ManagedField[] {
   const { before } = request;
   const given = at(request.now, 'metadata', 'managedFields');
   if (before !== undefined && isReset(given)) return [];
   const managers = managersOf(request);
   // An object that nobody tracked stays so until somebody applies it.
   if (before !== undefined && managers.size === 0) return [];
-  const old = before === undefined ? emptyObject(node) : withoutManagedFields(before);
-  const comparison = compare(node, old, withoutManagedFields(request.now));
+  const view = (object: JsonObject): JsonObject => tracked(object, hasStatus, request.subresource);
+  const comparison = compare(node, view(before ?? emptyObject(node)), view(request.now));
   const identity = identityOf(request, 'Update');
   const key = managerKey(identity);
   const mine = managers.get(key);

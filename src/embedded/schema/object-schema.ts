@@ -33,6 +33,6 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
     },
     strategicMerge: (current, patch) => strategicMerge(node, current, patch),
     apply: (request) => apply(node, options.hasStatus, request),
-    track: (request) => track(node, request),
+    track: (request) => track(node, options.hasStatus, request),
   };
 }

@@ -122,8 +122,11 @@ function canonicalScalar(node: SchemaNode, value: Json): Json {
 export function emptyObject(node: SchemaNode): JsonObject {
   const out: MutableObject = {};
   for (const [key, child] of node.properties) {
-    if (child.zero === undefined) continue;
-    put(out, key, isObject(child.zero) ? emptyObject(child) : child.zero);
+    if (child.zero !== undefined) {
+      put(out, key, isObject(child.zero) ? emptyObject(child) : child.zero);
+    } else if (child.builtIn && child.type === 'array' && node.required.includes(key)) {
+      put(out, key, []);
+    }
   }
   return out;
 }

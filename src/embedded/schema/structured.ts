@@ -13,9 +13,15 @@ type Shape = 'map' | 'list' | 'leaf';
 export type Typed = SchemaNode | undefined;
 
 function shapeOf(node: Typed, value: Json | undefined): Shape {
-  if (isObject(value)) return node?.atomicMap === true ? 'leaf' : 'map';
+  if (isObject(value)) return isOneValue(node) ? 'leaf' : 'map';
   if (isArray(value) && node !== undefined && node.list !== 'atomic') return 'list';
   return 'leaf';
+}
+
+/** Raw objects inside built-in kinds (data of ControllerRevisions) are one value too. */
+function isOneValue(node: Typed): boolean {
+  if (node === undefined) return false;
+  return node.atomicMap || (node.builtIn && node.preserve && node.type === undefined);
 }
 
 export function childOf(node: Typed, element: string): Typed {

@@ -15,6 +15,7 @@
  * has modifiers of the definition itself.
  */
 import type { Json, OpenApiSchema } from '../api.ts';
+import { constantDefaults } from './constants.ts';
 import { descriptionOf } from './descriptions.ts';
 
 export interface NotationData {
@@ -82,6 +83,8 @@ export class Notation {
       }
       const parts = text.split(' ');
       if (parts.includes('!')) required.push(key);
+      const fallback = constantDefaults[name]?.[key];
+      if (fallback !== undefined) parts.push(`=${JSON.stringify(fallback)}`);
       properties[key] = this.#field(parts, descriptionOf(name, key));
     }
     if (Object.keys(properties).length > 0) schema['properties'] = properties;

@@ -1,8 +1,9 @@
 // Built-in kinds as served resources.
-import type { OpenApiSchema, ServedResource } from '../api.ts';
+import type { ObjectSchema, OpenApiSchema, ServedResource } from '../api.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { NodeCompiler, type SchemaNode } from '../node.ts';
 import { createObjectSchema } from '../object-schema.ts';
+import { completionOf } from './defaults.ts';
 import data from './data.json' with { type: 'json' };
 import { type BuiltInKind, builtInKinds } from './kinds.ts';
 import { Notation } from './notation.ts';
@@ -27,6 +28,15 @@ export class BuiltInSchemas {
     return builtInKinds.map((kind) => this.#resource(kind));
   }
 
+  #schema({ name, status }: BuiltInKind): ObjectSchema {
+    const complete = completionOf(name);
+    return createObjectSchema({
+      node: this.node(name),
+      hasStatus: status,
+      ...(complete === undefined ? {} : { complete }),
+    });
+  }
+
   #resource(kind: BuiltInKind): ServedResource {
     return {
       group: kind.group,
@@ -45,7 +55,7 @@ export class BuiltInSchemas {
         ...(kind.scale ? { scale: scalePaths } : {}),
       },
       columns: [nameColumn, ageColumn],
-      schema: createObjectSchema({ node: this.node(kind.name), hasStatus: kind.status }),
+      schema: this.#schema(kind),
       openApi: this.openApi(kind.name),
       selectable: selectable[kind.name] ?? [],
       builtIn: true,
