@@ -1,0 +1,35 @@
+import { accessCases } from './api/access.ts';
+import { applyCases } from './api/apply.ts';
+import { builtInCases } from './api/builtins.ts';
+import { controllerCases } from './api/controllers.ts';
+import { definitionCases } from './api/definitions.ts';
+import { deletionCases } from './api/deletion.ts';
+import { discoveryCases } from './api/discovery.ts';
+import { formatCases } from './api/formats.ts';
+import { listCases } from './api/lists.ts';
+import { objectCases } from './api/objects.ts';
+import { ourCases } from './api/ours.ts';
+import { patchCases } from './api/patches.ts';
+import { restartCases } from './api/restarts.ts';
+import { ruleCases } from './api/rules.ts';
+import { watchCases } from './api/watches.ts';
+import type { Case } from './case.ts';
+
+/** Every case there is, api first. */
+export const allCases: readonly Case[] = [
+  ...objectCases,
+  ...patchCases,
+  ...deletionCases,
+  ...listCases,
+  ...watchCases,
+  ...formatCases,
+  ...definitionCases,
+  ...ruleCases,
+  ...applyCases,
+  ...builtInCases,
+  ...accessCases,
+  ...discoveryCases,
+  ...controllerCases,
+  ...ourCases,
+  ...restartCases,
+];

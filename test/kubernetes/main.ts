@@ -1,0 +1,106 @@
+// The same cases of API behaviour against an embedded cluster and a real control plane:
+//   npm run kubernetes                      both, where the real one's binaries can be had
+//   npm run kubernetes -- --embedded        only this one; --real only the other
+//   npm run kubernetes -- -t 'finalizer'    cases whose group or name has this in it
+//   npm run kubernetes -- --record          writes golden/ again, from the real one
+//   npm run kubernetes -- --kubeconfig F    against a server that runs already, as a real one
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { allCases } from './all.ts';
+import type { Case, Cluster } from './case.ts';
+import { startEmbedded } from './fixtures/embedded.ts';
+import { foreign } from './fixtures/foreign.ts';
+import { startReal } from './fixtures/real.ts';
+import { findKubectl } from './kubectl/find.ts';
+import { openRecording } from './recording.ts';
+import { type Ran, runCases } from './runner.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    embedded: { type: 'boolean', default: false },
+    real: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+    kubeconfig: { type: 'string' },
+    test: { type: 'string', short: 't' },
+  },
+});
+
+interface Side {
+  readonly name: 'embedded' | 'real';
+  /** A cluster, or why there is none. */
+  readonly start: (scratch: string) => Promise<Cluster | string>;
+}
+
+function chosenSides(): readonly Side[] {
+  const embedded: Side = { name: 'embedded', start: startEmbedded };
+  const { kubeconfig } = flags;
+  if (kubeconfig !== undefined) {
+    return [{ name: 'real', start: async () => foreign(kubeconfig) }];
+  }
+  const real: Side = { name: 'real', start: startReal };
+  if (flags.record) return [real];
+  const all = [embedded, real];
+  const some = all.filter((side) => flags[side.name]);
+  return some.length > 0 ? some : all;
+}
+
+const nothing: Ran = { passed: [], failed: [], skipped: [] };
+
+async function runSide(side: Side, cases: readonly Case[], scratch: string): Promise<Ran> {
+  const started = performance.now();
+  const cluster = await side.start(scratch);
+  if (typeof cluster === 'string') {
+    console.log(`skipped everything on ${side.name}: ${cluster}`);
+    return { ...nothing, skipped: cases };
+  }
+  try {
+    const ready = performance.now();
+    const recording = openRecording(flags.record);
+    const kubectlProgram = findKubectl();
+    const ran = await runCases({ cluster, cases, scratch, recording, kubectlProgram });
+    if (flags.record) recording.save();
+    const seconds = (from: number): string => ((performance.now() - from) / 1000).toFixed(1);
+    const start = ((ready - started) / 1000).toFixed(1);
+    console.log(`${side.name}: started in ${start} s, cases took ${seconds(ready)} s`);
+    return ran;
+  } finally {
+    await cluster.stop();
+  }
+}
+
+function printTable(results: ReadonlyMap<string, Ran>, cases: readonly Case[]): void {
+  for (const group of new Set(cases.map((one) => one.group))) {
+    const counts = [...results].map(([side, ran]) => {
+      const done = [...ran.passed, ...ran.failed].filter((one) => one.group === group).length;
+      const failed = ran.failed.filter((one) => one.group === group).length;
+      return `${done} on ${side}${failed > 0 ? ` (${failed} failed)` : ''}`;
+    });
+    const total = cases.filter((one) => one.group === group).length;
+    console.log(`${group}: ${total} cases, ${counts.join(', ')}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const word = flags.test;
+  const cases = allCases.filter(
+    (one) => word === undefined || `${one.group}: ${one.name}`.includes(word),
+  );
+  const scratch = mkdtempSync(join(tmpdir(), 'transship-kubernetes-'));
+  const results = new Map<string, Ran>();
+  try {
+    for (const side of chosenSides()) {
+      results.set(side.name, await runSide(side, cases, join(scratch, side.name)));
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  printTable(results, cases);
+  const sum = (key: keyof Ran): number =>
+    [...results.values()].reduce((total, ran) => total + ran[key].length, 0);
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
+  process.exitCode = sum('failed') === 0 && cases.length > 0 ? 0 : 1;
+}
+
+await main();
