@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { Value } from 'typebox/value';
 import { kinds } from '../../src/api/kinds/all.ts';
 import { crdOf } from '../../src/api/kinds/crd.ts';
+import type { JsonObject } from '../../src/embedded/schema/api.ts';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { readSamples } from '../../test/kubernetes/samples/samples.ts';
 import { crdFiles } from './crds.ts';
 
@@ -15,6 +17,34 @@ test('deploy/crds has a manifest of every kind and nothing else', () => {
 });
 
 const samples = readSamples();
+const library = createSchemaLibrary();
+
+for (const definition of kinds) {
+  test(`${definition.kind}: the embedded server takes the manifest and its samples`, () => {
+    const served = library.ofDefinition(crdOf(definition) as unknown as JsonObject);
+    assert.ok(!('errors' in served), JSON.stringify(served));
+    const [{ schema }] = served as unknown as readonly [(typeof served)[number]];
+    const taken = new Map<string, JsonObject>();
+    for (const { title, object: sent, refused } of samples.filter(
+      ({ object }) => object.kind === definition.kind,
+    )) {
+      const { object, unknown } = schema.prepare(sent as unknown as JsonObject);
+      const { name } = sent.metadata;
+      const errors = schema.validate(object, taken.get(name));
+      assert.deepEqual(unknown, [], title);
+      if (refused === undefined) {
+        assert.deepEqual(errors, [], title);
+        taken.set(name, object);
+      } else if (!Value.Check(definition.spec, sent.spec)) {
+        const said = errors.map(({ field, message }) => `${field}: ${message}`);
+        assert.ok(
+          said.some((one) => one.includes(refused)),
+          `${title}: ${said.join(', ')}`,
+        );
+      }
+    }
+  });
+}
 
 for (const { title, definition, object, refused } of samples) {
   test(`${title}, as the schema says`, () => {

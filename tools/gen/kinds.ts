@@ -65,20 +65,11 @@ function columnRows(served: CustomResourceVersion): readonly (readonly string[])
   ]);
 }
 
-const effects = {
-  Needed: 'needed for `Ready`',
-  Blocks: 'not `Ready` while True',
-} as const;
-
 function section(definition: KindDefinition): readonly string[] {
   const [served] = crdOf(definition).spec.versions;
   const { openAPIV3Schema: whole } = served.schema;
   const rules = [...new Set(rulesOf(whole))];
-  const conditions = definition.conditions.map(({ type, meaning, effect }) => [
-    code(type),
-    meaning,
-    effect === undefined ? '' : effects[effect],
-  ]);
+  const conditions = definition.conditions.map(({ type, meaning }) => [code(type), meaning]);
   const { kind, about, plural, shortNames, namespaced } = definition;
   const later = kindsWithoutController.includes(definition)
     ? ['', 'This version stores such objects and does not act on them yet.']
@@ -101,7 +92,7 @@ function section(definition: KindDefinition): readonly string[] {
     '',
     ...fieldTable(whole.properties!['status']!, false),
     '',
-    ...table(['condition', 'True means', 'effect'], conditions),
+    ...table(['condition', 'True means'], conditions),
     '',
     ...table(['column', 'from', 'meaning'], columnRows(served)),
     '',
@@ -133,7 +124,8 @@ export function kindsReference(): string {
     '`Unknown`), a `reason` of one word, a `message` for people and `lastTransitionTime`. `Ready`',
     'sums the others up. Kinds that run to an end also have `Succeeded`, which is `Unknown` while',
     'they run: `kubectl wait --for=condition=Succeeded` waits for it. Phases, and what is under',
-    '`display`, are for people.',
+    '`display`, are for people. What is being deleted may have `Deleting`, whose message says what',
+    'holds it up.',
     '',
     ...kinds.flatMap(section),
   ];

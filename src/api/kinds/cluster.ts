@@ -189,9 +189,8 @@ export const clusterKind = defineKind({
     {
       type: 'Reachable',
       meaning: 'Its API server answers, and takes the credentials.',
-      effect: 'Needed',
     },
-    { type: 'Connected', meaning: 'Its agents answer.', effect: 'Needed' },
+    { type: 'Connected', meaning: 'Its agents answer.' },
     { type: 'Trusted', meaning: 'Its agents and those of the local cluster have joined.' },
   ],
 });

@@ -74,11 +74,6 @@ export interface Rule {
 export interface ConditionMeaning {
   readonly type: string;
   readonly meaning: string;
-  /**
-   * What it does to `Ready`. Needed: not ready unless True. Blocks: not ready when True. Without
-   * it, it says something and changes nothing.
-   */
-  readonly effect?: 'Needed' | 'Blocks';
 }
 
 /** Where objects of a kind are found; `T` is what they are, in types only. */

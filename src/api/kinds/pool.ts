@@ -83,8 +83,10 @@ export const poolKind = defineKind({
   rules: [nameRule],
   conditions: [
     { type: 'Ready', meaning: 'Volumes can be made in it and written to.' },
-    { type: 'Online', meaning: 'The agent has it open.', effect: 'Needed' },
-    { type: 'ReadOnly', meaning: 'It takes no writes; bad when True.', effect: 'Blocks' },
+    { type: 'Online', meaning: 'The agent has it open.' },
+    { type: 'ReadOnly', meaning: 'It takes no writes; bad when True.' },
+    { type: 'FillingUp', meaning: 'More than 80 % are used; the reason says how much.' },
+    { type: 'Writable', meaning: 'There is room for writes; as the engine says it.' },
     { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },
     { type: 'JournalDamaged', meaning: 'Acknowledged writes were lost; bad when True.' },
   ],

@@ -88,7 +88,6 @@ export const replicationKind = defineKind({
     {
       type: 'ChecksPassed',
       meaning: 'No check stands in the way, or a person overruled it.',
-      effect: 'Needed',
     },
   ],
 });

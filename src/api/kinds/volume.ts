@@ -246,7 +246,9 @@ export const volumeKind = defineKind({
   conditions: [
     { type: 'Ready', meaning: 'It can be read and written.' },
     { type: 'Complete', meaning: 'No block is missing: it needs no other cluster.' },
+    { type: 'Synced', meaning: 'The agent has what the spec says.' },
     { type: 'SourceConnected', meaning: 'The source of a teleport can be reached.' },
+    { type: 'Settled', meaning: 'False while housekeeping fails; absent when all is well.' },
     { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },
   ],
 });
