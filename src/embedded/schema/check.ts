@@ -53,9 +53,13 @@ export class Checker {
     const children = new Map(fields);
     const additional = node.additional === undefined ? undefined : this.check(node.additional);
     const items = node.items === undefined ? undefined : this.check(node.items);
-    const { required: needed } = node;
+    // Go reads an absent list as an empty one; where that is wrong, the kind's own checks say so.
+    const needed = node.required.filter((key) => {
+      const child = node.properties.get(key);
+      return child?.builtIn !== true || child.type !== 'array';
+    });
     return (value, path, report) => {
-      if (value === null && node.nullable) return;
+      if (value === null && (node.nullable || node.builtIn)) return;
       if (!typed(value, path, report)) return;
       for (const check of own_) check(value, path, report);
       if (isObject(value)) {
@@ -146,7 +150,7 @@ function valueChecks(schema: OpenApiSchema, node: SchemaNode): readonly Check[] 
   addTexts(schema, node, checks);
   addSizes(schema, checks);
   if (node.type === 'array' && node.list !== 'atomic') checks.push(uniqueCheck(node));
-  addLogic(schema, checks);
+  if (!node.builtIn) addLogic(schema, checks);
   return checks;
 }
 

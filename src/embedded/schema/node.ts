@@ -119,7 +119,7 @@ export class NodeCompiler {
       preserve: isOpen(schema, builtIn),
       intOrString: schema['x-kubernetes-int-or-string'] === true || format === 'int-or-string',
       nullable: schema['nullable'] === true,
-      fallback: isZero ? undefined : value,
+      fallback: (schema['x-transship-default'] as Json | undefined) ?? (isZero ? undefined : value),
       zero: isZero ? value : undefined,
       required: (schema['required'] as readonly string[] | undefined) ?? [],
       list: (schema['x-kubernetes-list-type'] as SchemaNode['list'] | undefined) ?? 'atomic',

@@ -81,7 +81,8 @@ class Preparation {
     if (key === 'managedFields') return value;
     const at = path === '' ? key : `${path}.${key}`;
     const after = this.value(child, value, at);
-    return child.builtIn && property !== undefined && isOmitted(child, after) ? undefined : after;
+    const isKept = property === undefined || !child.builtIn || node.required.includes(key);
+    return !isKept && isOmitted(child, after) ? undefined : after;
   }
 
   #list(node: SchemaNode, list: readonly Json[], path: string): Json {

@@ -46,7 +46,7 @@ export const constantDefaults: Readonly<Record<string, Defaults>> = {
   'core.NamespaceStatus': { phase: 'Active' },
   'core.Secret': { type: 'Opaque' },
   'core.PodStatus': { phase: 'Pending' },
-  'core.ReplicationControllerSpec': { minReadySeconds: 0 },
+  'core.ReplicationControllerSpec': { replicas: 1 },
   'apps.DeploymentSpec': { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600 },
   'apps.DeploymentStrategy': { type: 'RollingUpdate' },
   'apps.ReplicaSetSpec': { replicas: 1 },

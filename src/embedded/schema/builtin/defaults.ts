@@ -24,8 +24,6 @@ const completions: Readonly<Record<string, Complete>> = {
   'core.Service': (object) => edit(object, ['spec'], completeService),
   'core.LimitRange': (object) =>
     edit(object, ['spec'], (spec) => editEach(spec, 'limits', completeLimit)),
-  'core.ReplicationController': (object) =>
-    edit(object, ['spec'], (spec) => withDefaults(spec, { replicas: 1 })),
   'apps.Deployment': (object) =>
     edit(object, ['spec', 'strategy'], (strategy) =>
       rolling(strategy, { maxUnavailable: '25%', maxSurge: '25%' }),
@@ -69,16 +67,12 @@ function completeService(spec: JsonObject): JsonObject {
   const out = editEach(spec, 'ports', (port) => withDefaults(port, { targetPort: port['port'] }));
   if (type === 'ExternalName') return out;
   const isExposed = type === 'NodePort' || type === 'LoadBalancer';
-  const clusterIP = textAt(spec, 'clusterIP');
   const sticky = { clientIP: { timeoutSeconds: 10_800 } };
   return withDefaults(out, {
     internalTrafficPolicy: 'Cluster',
     externalTrafficPolicy: isExposed ? 'Cluster' : undefined,
     allocateLoadBalancerNodePorts: type === 'LoadBalancer' ? true : undefined,
     sessionAffinityConfig: textAt(spec, 'sessionAffinity') === 'ClientIP' ? sticky : undefined,
-    clusterIPs: clusterIP === undefined || clusterIP === '' ? undefined : [clusterIP],
-    ipFamilies: ['IPv4'],
-    ipFamilyPolicy: 'SingleStack',
   });
 }
 

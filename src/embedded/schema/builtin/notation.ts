@@ -23,6 +23,9 @@ export interface NotationData {
   readonly definitions: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
+/** A default that servers have in code and not in their documents. */
+const fallbackKey = 'x-transship-default';
+
 type Draft = { [key: string]: unknown };
 
 const words: Readonly<Record<string, OpenApiSchema>> = {
@@ -83,9 +86,9 @@ export class Notation {
       }
       const parts = text.split(' ');
       if (parts.includes('!')) required.push(key);
+      const field = this.#field(parts, descriptionOf(name, key));
       const fallback = constantDefaults[name]?.[key];
-      if (fallback !== undefined) parts.push(`=${JSON.stringify(fallback)}`);
-      properties[key] = this.#field(parts, descriptionOf(name, key));
+      properties[key] = fallback === undefined ? field : { ...field, [fallbackKey]: fallback };
     }
     if (Object.keys(properties).length > 0) schema['properties'] = properties;
     if (required.length > 0) schema['required'] = required;
