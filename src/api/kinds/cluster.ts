@@ -28,7 +28,7 @@ const kubeconfig = fields('A kubeconfig in a Secret.', {
   ),
 });
 
-export const registry = {
+const registry = {
   host: optional(
     text('Host and port of the image registry, as pods of the cluster name it.', {
       min: 1,
