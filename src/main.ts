@@ -11,6 +11,7 @@ async function main(): Promise<number> {
   const args = process.argv.slice(2);
   rememberCompiled(homeOf(process.env));
   if (args[0] === 'agent') return runAgent(args.slice(1));
+  if (args[0] === 'control-plane') return runPlane(args.slice(1));
   if (args[0] === 'demo-part') return (await demo()).runPart(args.slice(1));
   return runCommand(args);
 }
@@ -32,24 +33,51 @@ async function runAgent([home = '', settings = '{}']: readonly string[]): Promis
   process.exit(code);
 }
 
+/** How `transship up` starts control planes: `control-plane HOME SETTINGS`; not for people. */
+async function runPlane([home = '', settings = '{}']: readonly string[]): Promise<number> {
+  const [{ runControlPlane }, { sayReady }] = await Promise.all([
+    import('./host/control-plane/process.ts'),
+    import('./host/service-process.ts'),
+  ]);
+  const start = JSON.parse(settings) as { readonly name: string };
+  const onReady = (error?: unknown) => {
+    sayReady(error);
+    flushCompileCache();
+  };
+  const code = await runControlPlane({ home, start, version: versionOf(), onReady });
+  process.exit(code);
+}
+
 async function runCommand(args: readonly string[]): Promise<number> {
   const home = homeOf(process.env);
-  const [{ runCli }, { createAgents }, { createTerminal }, { createClock }] = await Promise.all([
+  const [{ runCli }, { createAgents }, { createPlanes }, host] = await Promise.all([
     import('./cli/program.ts'),
     import('./host/agents.ts'),
-    import('./host/terminal.ts'),
-    import('./host/clock.ts'),
+    import('./host/control-planes.ts'),
+    terminalAndClock(),
   ]);
+  // Timers of the clock keep no process alive; a command that waits for one has to.
+  const alive = setInterval(() => undefined, 2 ** 30);
   return runCli(args, {
-    terminal: createTerminal(),
-    clock: createClock(),
+    ...host,
     agents: createAgents({ home, mainPath }),
+    planes: createPlanes({ home, mainPath }),
+    readInput: async (path, bytesMax) =>
+      (await import('./host/input.ts')).readInput(path, bytesMax),
     environment: process.env,
     workingDirectory: workingDirectory(),
     version: versionOf(),
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
     runDemo: async (options) => (await demo()).runDemo(options, process.env, mainPath),
-  });
+  }).finally(() => clearInterval(alive));
+}
+
+async function terminalAndClock() {
+  const [{ createTerminal }, { createClock }] = await Promise.all([
+    import('./host/terminal.ts'),
+    import('./host/clock.ts'),
+  ]);
+  return { terminal: createTerminal(), clock: createClock() };
 }
 
 /** Loaded for the demo only. */

@@ -161,6 +161,13 @@ export const globalOptions = (): readonly Option[] => [
     completes: 'cluster',
     parse: (text) => checkName(text, 'cluster'),
   }),
+  option('-n, --namespace <name>', 'the namespace (default: default)', {
+    parse: (text) => checkName(text, 'namespace'),
+  }),
+  option('--context <name>', 'a context of the kubeconfig: any Kubernetes cluster'),
+  option('--kubeconfig <path>', 'the kubeconfig (default: KUBECONFIG, ~/.kube/config)', {
+    completes: 'file',
+  }),
   option('-y, --yes', 'do not ask before destructive steps'),
 ];
 

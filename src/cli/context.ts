@@ -6,7 +6,7 @@ import { exitCodes } from '../base/reasons.ts';
 import { Exit } from './failure.ts';
 import { describe, nameOf, type OutputFormat, render } from './output.ts';
 import type { ControlClient } from '../api/control-client.ts';
-import type { CliPorts } from './ports.ts';
+import type { CliPorts, OpenApi } from './ports.ts';
 import { ProgressPainter } from './progress.ts';
 
 export interface GlobalOptions {
@@ -14,6 +14,9 @@ export interface GlobalOptions {
   readonly cluster?: string;
   readonly yes?: boolean;
   readonly color?: boolean;
+  readonly namespace?: string;
+  readonly context?: string;
+  readonly kubeconfig?: string;
 }
 
 export class Cli {
@@ -27,6 +30,26 @@ export class Cli {
 
   nowMs(): number {
     return this.ports.clock.wallMs();
+  }
+
+  /** The namespace that `-n` names. */
+  get namespace(): string {
+    return this.options.namespace ?? 'default';
+  }
+
+  /** The API server that `--context` or `--kubeconfig` name, else that of the chosen cluster. */
+  async api(): Promise<OpenApi> {
+    const { context, kubeconfig } = this.options;
+    if (context === undefined && kubeconfig === undefined) {
+      return this.apiOf((await this.client()).cluster);
+    }
+    return this.ports.planes.open({ context, kubeconfig });
+  }
+
+  /** That of a cluster of this machine. */
+  async apiOf(cluster: string): Promise<OpenApi> {
+    this.clientOf(cluster);
+    return this.ports.planes.open({ cluster });
   }
 
   /** The agent that `--cluster`, TRANSSHIP_CLUSTER or the only running one names. */
@@ -58,6 +81,11 @@ export class Cli {
   /** Anything that is not data. */
   note(text: string): void {
     this.ports.terminal.err(`${text}\n`);
+  }
+
+  /** An object as an API server sent it, in the format for programs that was asked for. */
+  async printAny(object: object): Promise<void> {
+    this.out(await render(object as ApiObject, this.options.output ?? 'yaml', this.nowMs()));
   }
 
   async print(object: ApiObject | ListOf<ApiObject>): Promise<void> {

@@ -6,7 +6,7 @@ import {
   type TeleportObject,
   type VolumeObject,
 } from '../api/objects.ts';
-import { TransshipError } from '../base/errors.ts';
+import { fail, TransshipError } from '../base/errors.ts';
 import type { Timer } from '../base/ports.ts';
 import type { ControlClient } from '../api/control-client.ts';
 import type { Agents, CliPorts, Terminal } from './ports.ts';
@@ -119,6 +119,8 @@ export function createFakeWorld(
   const ports: CliPorts = {
     terminal,
     agents,
+    planes: fakePlanes,
+    readInput: async () => fail('BadArgument', 'there are no files here'),
     clock: { wallMs: () => fakeNowMs, monotonicMs: () => 0, after: afterNow },
     environment: options.environment ?? {},
     workingDirectory: '/work',
@@ -128,6 +130,16 @@ export function createFakeWorld(
   };
   return { ports, terminal, calls };
 }
+
+/** Clusters without an API server; tests of commands that need one bring it. */
+const fakePlanes: CliPorts['planes'] = {
+  isRunning: () => false,
+  kubeconfig: (name) => `/home/user/.transship/clusters/${name}/kubeconfig`,
+  start: async () => true,
+  stop: async () => false,
+  writeShared: async () => '/home/user/.transship/kubeconfig',
+  open: async () => fail('ApiUnreachable', 'no API server here'),
+};
 
 /** Timers of the fake clock never fire; tests of time-outs bring their own. */
 function afterNow(): Timer {

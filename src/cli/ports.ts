@@ -1,6 +1,7 @@
 /** What the command line needs from the world; `src/host` implements it, tests fake it. */
 import type { ControlClient } from '../api/control-client.ts';
 import type { Clock } from '../base/ports.ts';
+import type { KubeClient } from '../kube/api.ts';
 
 export interface Terminal {
   /** Width of the terminal at stderr, where progress goes; 80 when unknown. */
@@ -52,13 +53,53 @@ export interface Agents {
   repairPool(name: string, onLine: (line: string) => void): Promise<void>;
 }
 
+export interface StartPlane {
+  readonly name: string;
+  /** Of 127.0.0.1; any free one, then always the same, when absent. */
+  readonly apiPort?: number;
+  /** Leaves the controllers to another process: `transship controller`. */
+  readonly withoutController?: boolean;
+}
+
+/** Which API server: that of a cluster of this home, or a context of a kubeconfig. */
+export type ApiPlace =
+  | { readonly cluster: string }
+  | { readonly kubeconfig: string | undefined; readonly context: string | undefined };
+
+export interface OpenApi {
+  readonly client: KubeClient;
+  readonly endpoint: {
+    readonly server: string;
+    /** Undefined: one that the system trusts. */
+    readonly authorityPem: string | undefined;
+  };
+}
+
+/** Control planes of this host's clusters, and the way to any API server. */
+export interface Planes {
+  isRunning(name: string): boolean;
+  /** Path of the administrator's kubeconfig of a cluster of this home. */
+  kubeconfig(name: string): string;
+  /** Starts one in the background and waits until it serves. False when it runs already. */
+  start(options: StartPlane): Promise<boolean>;
+  /** Ends its pods, then itself, and waits. False when none runs. */
+  stop(name: string, timeoutMs: number): Promise<boolean>;
+  /** One kubeconfig with all clusters of this home as contexts; returns its path. */
+  writeShared(names: readonly string[]): Promise<string>;
+  /** `ApiUnreachable` says how to start it. */
+  open(place: ApiPlace): Promise<OpenApi>;
+}
+
 export interface CliPorts {
   readonly terminal: Terminal;
   readonly clock: Clock;
   readonly agents: Agents;
+  readonly planes: Planes;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   readonly version: string;
+  /** A file's text, or that of stdin for `-`. `BadArgument` when it cannot be read or is too long. */
+  readInput(path: string, bytesMax: number): Promise<string>;
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
   runDemo(options: DemoOptions): Promise<number>;

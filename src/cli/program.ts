@@ -6,6 +6,7 @@ import { exitCodes } from '../base/reasons.ts';
 import { examplesText, globalOptions, group, type Registry } from './command.ts';
 import { clusterCommands } from './commands/cluster.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
+import { objectCommands } from './commands/objects.ts';
 import { jobCommands, observeCommands } from './commands/observe.ts';
 import { policyCommands } from './commands/policy.ts';
 import { poolCommands } from './commands/pool.ts';
@@ -51,6 +52,7 @@ export function buildProgram(registry: Registry): Command {
   poolCommands(registry, group(program, 'pool', 'where data lives'));
   policyCommands(registry, group(program, 'history-policy', 'how much of the past is kept'));
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
+  objectCommands(registry, program);
   observeCommands(registry, program);
   shellCommands(registry, program);
   return program;

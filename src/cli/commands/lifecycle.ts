@@ -6,9 +6,10 @@ import { exitCodes } from '../../base/reasons.ts';
 import { Exit } from '../failure.ts';
 import { checkName } from '../../base/names.ts';
 import { parseSize } from '../../base/units.ts';
+import { introduce } from '../api/peering.ts';
 import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
-import type { StartAgent } from '../ports.ts';
+import type { OpenApi, StartAgent } from '../ports.ts';
 import { renderTable } from '../table.ts';
 
 interface UpOptions extends RateOption {
@@ -20,6 +21,7 @@ interface UpOptions extends RateOption {
   readonly metricsPort?: number;
   readonly nbdListen?: string;
   readonly nbdTls?: string;
+  readonly controller?: boolean;
   readonly detach?: boolean;
 }
 
@@ -52,6 +54,7 @@ function up(registry: Registry, program: Command): void {
       option('--nbd-tls <directory>', 'with ca-cert.pem, server-cert.pem and server-key.pem', {
         completes: 'file',
       }),
+      option('--no-controller', 'leave controlling to `transship controller`, run elsewhere'),
       option('-d, --detach', 'leave them running in the background and return'),
     ],
     details: 'Settings are remembered: the next `up` of the same name needs none.',
@@ -70,7 +73,8 @@ function up(registry: Registry, program: Command): void {
         fail('BadArgument', `--${flag} is for one cluster; start them one by one`);
       }
       const started = await startAll(cli, names, options);
-      await showUp(cli, names);
+      const kubeconfig = await cli.ports.planes.writeShared(cli.ports.agents.known());
+      await showUp(cli, names, kubeconfig);
       if (options.detach !== true) await stay(cli, started);
     },
   });
@@ -92,19 +96,42 @@ async function startAll(
     for (const name of names) {
       const start = startOf(cli, name, options);
       const fresh = await cli.ports.agents.start(start);
-      const ignored = Object.keys(start).length > 1 ? '; stop it first to change its settings' : '';
       if (fresh) started.push(name);
-      else cli.note(`${name} runs already${ignored}`);
+      const plane = { name, ...(options.controller === false ? { withoutController: true } : {}) };
+      const isNew = await cli.ports.planes.start(plane);
+      const ignored = Object.keys(start).length > 1 ? '; stop it first to change its settings' : '';
+      if (!fresh && !isNew) cli.note(`${name} runs already${ignored}`);
       if (interrupted) throw new Exit(exitCodes.interrupted);
     }
     await joinAll(cli, names);
+    await introduceAll(cli, names);
     return started;
   } catch (error) {
-    for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
+    for (const name of started) await stopCluster(cli, name, stopTimeoutMs);
     throw error;
   } finally {
     stopListening();
   }
+}
+
+/** Each hub gets to know each other cluster. */
+async function introduceAll(cli: Cli, names: readonly string[]): Promise<void> {
+  const { clock, planes } = cli.ports;
+  const opened = new Map<string, OpenApi>();
+  for (const name of names) opened.set(name, await planes.open({ cluster: name }));
+  for (const [hubName, hub] of opened) {
+    for (const [clusterName, cluster] of opened) {
+      if (clusterName === hubName) continue;
+      await introduce({ hub, hubName, cluster, clusterName, clock });
+    }
+  }
+}
+
+/** Pods first, because they use volumes. False when nothing of it ran. */
+async function stopCluster(cli: Cli, name: string, timeoutMs: number): Promise<boolean> {
+  const plane = await cli.ports.planes.stop(name, timeoutMs);
+  const agent = await cli.ports.agents.stop(name, timeoutMs);
+  return plane || agent;
 }
 
 function parsePort(text: string): number {
@@ -145,14 +172,19 @@ async function joinAll(cli: Cli, names: readonly string[]): Promise<void> {
   }
 }
 
-async function showUp(cli: Cli, names: readonly string[]): Promise<void> {
+async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): Promise<void> {
   const clusters: ClusterObject[] = [];
   for (const name of names) clusters.push(await cli.clientOf(name).call('agent.status', {}));
   if (cli.options.output !== undefined) {
     return cli.print({ kind: 'ClusterList', apiVersion: clusters[0]!.apiVersion, items: clusters });
   }
+  const servers = new Map<string, string>();
+  for (const name of names) {
+    servers.set(name, (await cli.ports.planes.open({ cluster: name })).endpoint.server);
+  }
   const columns = [
     { header: 'NAME', value: (row: ClusterObject) => row.metadata.name },
+    { header: 'API', value: (row: ClusterObject) => servers.get(row.metadata.name) },
     { header: 'PEERS-AT', value: (row: ClusterObject) => row.spec.address },
     { header: 'PROCESS', value: (row: ClusterObject) => String(row.status.pid ?? '') },
     { header: 'HOME', value: (row: ClusterObject) => row.status.home },
@@ -160,6 +192,8 @@ async function showUp(cli: Cli, names: readonly string[]): Promise<void> {
   cli.out(renderTable(columns, clusters, { wide: false }));
   const first = names[0]!;
   cli.note('');
+  cli.note(`Kubeconfig of all: export KUBECONFIG=${kubeconfig}`);
+  cli.note(`  kubectl --context ${first} get clusters`);
   cli.note(`Try: transship volume create db --size 10Gi --cluster ${first}`);
   if (names.length > 1) {
     cli.note(`     transship teleport db --from ${first} --to ${names[1]}`);
@@ -175,7 +209,7 @@ async function stay(cli: Cli, started: readonly string[]): Promise<void> {
   const ended = await Promise.race([interrupted, watchAgents(cli, started)]);
   if (ended !== undefined) cli.note(`\n${ended} ended.`);
   cli.note('\nStopping.');
-  for (const name of started) await cli.ports.agents.stop(name, stopTimeoutMs);
+  for (const name of started) await stopCluster(cli, name, stopTimeoutMs);
 }
 
 /** Resolves with the last to end when none runs any more: killed, or by `transship down`. */
@@ -188,6 +222,13 @@ async function watchAgents(cli: Cli, names: readonly string[]): Promise<string> 
   return names.at(-1)!;
 }
 
+/** Also those of which only one of the two processes is left. */
+async function runningNames(cli: Cli): Promise<readonly string[]> {
+  const agents = await cli.ports.agents.running();
+  const known = cli.ports.agents.known();
+  return known.filter((name) => agents.includes(name) || cli.ports.planes.isRunning(name));
+}
+
 function down(registry: Registry, program: Command): void {
   add<{ readonly timeout?: number }>(registry, program, {
     name: 'down',
@@ -196,11 +237,11 @@ function down(registry: Registry, program: Command): void {
     options: [shared.timeout()],
     examples: [['transship down east west', 'also while teleports run: they go on after `up`']],
     run: async (cli, args, options) => {
-      const names = args.length > 0 ? args : await cli.ports.agents.running();
+      const names = args.length > 0 ? args : await runningNames(cli);
       if (names.length === 0) cli.note('Nothing runs.');
       for (const name of names) {
         if (!cli.ports.agents.known().includes(name)) cli.clientOf(name);
-        const stopped = await cli.ports.agents.stop(name, options.timeout ?? stopTimeoutMs);
+        const stopped = await stopCluster(cli, name, options.timeout ?? stopTimeoutMs);
         cli.out(stopped ? `cluster/${name} stopped\n` : `cluster/${name} was not running\n`);
       }
     },

@@ -1,0 +1,150 @@
+/**
+ * The control plane of an embedded cluster as a process: API server, what runs beside it, pods, and
+ * the controllers. The agent is another process: volumes outlive this one.
+ */
+import * as fs from 'node:fs';
+import { kinds } from '../../api/kinds/all.ts';
+import { crdOf } from '../../api/kinds/crd.ts';
+import { resources } from '../../api/kinds/resources.ts';
+import { fail } from '../../base/errors.ts';
+import { checkName } from '../../base/names.ts';
+import type { StartPlane } from '../../cli/ports.ts';
+import { applyObjects } from '../../controllers/install.ts';
+import {
+  controllerAccount,
+  installationObjects,
+  systemNamespace,
+} from '../../controllers/installation.ts';
+import { createSchemaLibrary } from '../../embedded/schema/library.ts';
+import type { ApiServer, UserInfo } from '../../embedded/server/api.ts';
+import { createApiServer } from '../../embedded/server/server.ts';
+import type { KubeClient } from '../../kube/api.ts';
+import { createKubeClient } from '../../kube/client.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import { agentPaths } from '../agent-paths.ts';
+import { recordProcess } from '../background.ts';
+import { createClock } from '../clock.ts';
+import { writePrivate } from '../private-file.ts';
+import { createRandom } from '../random.ts';
+import { runService, type Wiring } from '../service-process.ts';
+import { type ApiListener, listenApi } from './api-listener.ts';
+import { openPki } from './authority.ts';
+import { kubeconfigText } from './kubeconfig.ts';
+import { type PlanePaths, planePaths } from './paths.ts';
+import { openSqlite } from './sqlite.ts';
+
+export interface ControlPlaneOptions {
+  readonly home: string;
+  readonly start: StartPlane;
+  readonly version: string;
+  /** Called once, when it serves or has failed to. */
+  readonly onReady: (error?: unknown) => void;
+}
+
+const host = '127.0.0.1';
+/** By which clients may call the server. */
+const names = [host, '::1', 'localhost'];
+
+/** Whoever runs the cluster's own machinery, as kube-controller-manager and kubelet in one. */
+const machinery: UserInfo = { name: 'system:embedded', groups: ['system:masters'] };
+
+/** The controllers get no more rights than they would have in any other cluster. */
+const controller: UserInfo = {
+  name: `system:serviceaccount:${systemNamespace}:${controllerAccount}`,
+  groups: [
+    'system:serviceaccounts',
+    `system:serviceaccounts:${systemNamespace}`,
+    'system:authenticated',
+  ],
+};
+
+/** Runs until it is told to stop; resolves with the exit code. */
+export async function runControlPlane(options: ControlPlaneOptions): Promise<number> {
+  return runService({
+    what: 'control plane',
+    cluster: options.start.name,
+    wire: async (wiring) => wire(options, wiring),
+    onReady: options.onReady,
+  });
+}
+
+async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void> {
+  const { home, start } = options;
+  const { undo, log } = wiring;
+  const name = checkName(start.name, 'cluster');
+  const paths = planePaths(home, name);
+  fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
+  const persistence = openSqlite(paths.state);
+  const clock = createClock();
+  const random = createRandom();
+  const library = createSchemaLibrary();
+  const server = createApiServer({ clock, random, log, persistence, library });
+  undo.push(() => server.close());
+  const listener = await listen(paths, start, { server, log, undo });
+  recordProcess(paths.pid);
+  undo.push(() => fs.rmSync(paths.pid, { force: true }));
+  const clientOf = (user: UserInfo, fieldManager: string): KubeClient =>
+    createKubeClient({
+      cluster: name,
+      transport: (request) => server.handle(request, user),
+      clock,
+      random,
+      log,
+      fieldManager,
+    });
+  await install(clientOf(machinery, 'transship-install'), home, name);
+  log.log('info', 'API server ready', { port: listener.port });
+  void controller;
+}
+
+/** What every cluster with Transship has, and the object that stands for this cluster. */
+async function install(client: KubeClient, home: string, name: string): Promise<void> {
+  await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
+  await applyObjects(client, installationObjects({ defaultClass: true }));
+  const address = `unix://${agentPaths(home, name).controlSocket}`;
+  await client.apply(resources.clusters, {
+    metadata: { name },
+    spec: { local: true, agents: [{ name, address }] },
+  });
+}
+
+interface Saved {
+  readonly apiPort?: number;
+}
+
+/** The port of the last time, because kubeconfigs name it; any other when somebody took it. */
+async function listen(
+  paths: PlanePaths,
+  start: StartPlane,
+  { server, log, undo }: Pick<Wiring, 'log' | 'undo'> & { readonly server: ApiServer },
+): Promise<ApiListener> {
+  const pki = openPki(paths.pki, start.name, names);
+  const listenAt = async (port: number) =>
+    listenApi({ server, log, host, port, ...pki.server, authority: pki.authority });
+  const remembered = readSaved(paths).apiPort;
+  const wanted = start.apiPort ?? remembered ?? 0;
+  const listener = await listenAt(wanted).catch((error: unknown) => {
+    if (start.apiPort !== undefined || wanted === 0) throw error;
+    log.log('warn', 'the API port of the last time is taken', { port: wanted });
+    return listenAt(0);
+  });
+  undo.push(() => listener.close());
+  writePrivate(paths.settings, JSON.stringify({ apiPort: listener.port } satisfies Saved));
+  const context = {
+    name: start.name,
+    server: `https://${host}:${listener.port}`,
+    authority: pki.authority,
+    user: pki.administrator,
+  };
+  writePrivate(paths.kubeconfig, kubeconfigText([context], start.name));
+  return listener;
+}
+
+function readSaved(paths: PlanePaths): Saved {
+  try {
+    return JSON.parse(fs.readFileSync(paths.settings, 'utf8')) as Saved;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    return fail('BadArgument', `${paths.settings} is damaged; correct or remove it`, error);
+  }
+}
