@@ -73,7 +73,9 @@ export type ApplyResult =
 
 export interface ApplyConflict {
   readonly manager: string;
+  /** `.spec.replicas`. */
   readonly field: string;
+  /** Of an Update; empty when the other manager applied: messages then name none. */
   readonly apiVersion: string;
   readonly subresource: string | undefined;
 }

@@ -133,11 +133,13 @@ function prune(
 
 function conflictsOf(others: Managers, comparison: Comparison): readonly ApplyConflict[] {
   const changed = comparison.modified.union(comparison.added);
-  return [...others.values()].flatMap(({ manager, apiVersion, subresource, set }) =>
-    [...set.intersection(changed).paths()].map((path) => {
+  return [...others.values()].flatMap(({ manager, operation, subresource, set, ...rest }) => {
+    // An applier owns fields in every version.
+    const apiVersion = operation === 'Apply' ? '' : rest.apiVersion;
+    return [...set.intersection(changed).paths()].map((path) => {
       return { manager, field: pathText(path), apiVersion, subresource };
-    }),
-  );
+    });
+  });
 }
 
 /** The others without what was changed under them or is no longer there. */

@@ -1,10 +1,13 @@
 /** Custom resource definitions (apiextensions.k8s.io/v1) as served resources. */
 import type { FieldError, Json, JsonObject, OpenApiSchema, ServedResource } from './api.ts';
+import type { RuleCompiler } from './cel/rules.ts';
+import { Checker, Report } from './check.ts';
 import { customColumns } from './columns.ts';
 import { forbidden, invalid, required } from './field-errors.ts';
 import { at, isObject, listAt, textAt } from './json.ts';
 import { NodeCompiler, type SchemaNode } from './node.ts';
 import { createObjectSchema } from './object-schema.ts';
+import { prepareValue } from './prepare.ts';
 import { checkStructure } from './structural.ts';
 
 /** Versions one definition may have. */
@@ -14,8 +17,14 @@ export type DefinitionResult =
   | readonly ServedResource[]
   | { readonly errors: readonly FieldError[] };
 
-/** `metadata` is the node of ObjectMeta, which every object has. */
-export function readDefinition(crd: JsonObject, metadata: SchemaNode): DefinitionResult {
+/** What definitions are read with. */
+export interface DefinitionContext {
+  /** The node of ObjectMeta, which every object has. */
+  readonly metadata: SchemaNode;
+  readonly rules: RuleCompiler;
+}
+
+export function readDefinition(crd: JsonObject, context: DefinitionContext): DefinitionResult {
   const errors: FieldError[] = [...checkDefinition(crd)];
   const versions = listAt(crd, 'spec', 'versions').filter(isObject);
   const served: ServedResource[] = [];
@@ -28,9 +37,10 @@ export function readDefinition(crd: JsonObject, metadata: SchemaNode): Definitio
     }
     const found = checkStructure(schema, path);
     errors.push(...found);
-    if (found.length > 0 || errors.length > 0) return;
-    const resource = readVersion(crd, version, { schema, metadata });
-    if (version['served'] === true) served.push(resource);
+    if (errors.length > 0) return;
+    const resource = readVersion(crd, version, { ...context, schema, path });
+    if ('errors' in resource) errors.push(...resource.errors);
+    else if (version['served'] === true) served.push(resource);
   });
   return errors.length > 0 ? { errors } : served;
 }
@@ -87,26 +97,26 @@ function checkVersions(versions: readonly Json[]): readonly FieldError[] {
   return errors;
 }
 
-interface VersionSchema {
+interface VersionSchema extends DefinitionContext {
   readonly schema: OpenApiSchema;
-  readonly metadata: SchemaNode;
+  readonly path: string;
 }
 
-function readVersion(crd: JsonObject, version: JsonObject, source: VersionSchema): ServedResource {
+function readVersion(
+  crd: JsonObject,
+  version: JsonObject,
+  source: VersionSchema,
+): ServedResource | { readonly errors: readonly FieldError[] } {
+  const node = compileRoot(source);
+  const validate = source.rules.compile(node, source.path);
+  const errors = [...(typeof validate === 'function' ? [] : validate), ...checkDefaults(node, source.path)];
+  if (typeof validate !== 'function' || errors.length > 0) return { errors };
   const names = at(crd, 'spec', 'names') ?? null;
   const kind = textAt(names, 'kind') ?? '';
   const scale = at(version, 'subresources', 'scale');
   const texts = (list: readonly Json[]): readonly string[] =>
     list.filter((item) => typeof item === 'string');
-  const root = { ...source.schema, 'x-kubernetes-embedded-resource': true };
   const hasStatus = isObject(at(version, 'subresources', 'status'));
-  const compiler = new NodeCompiler({
-    resolve: (name) => {
-      throw new Error(`no reference is allowed here: ${name}`);
-    },
-    metadata: source.metadata,
-    builtIn: false,
-  });
   return {
     group: textAt(crd, 'spec', 'group') ?? '',
     version: textAt(version, 'name') ?? '',
@@ -123,7 +133,7 @@ function readVersion(crd: JsonObject, version: JsonObject, source: VersionSchema
       ...(isObject(scale) ? { scale: readScale(scale) } : {}),
     },
     columns: customColumns(listAt(version, 'additionalPrinterColumns')),
-    schema: createObjectSchema({ node: compiler.compile(root), hasStatus }),
+    schema: createObjectSchema({ node, hasStatus, validate }),
     openApi: source.schema,
     selectable: listAt(version, 'selectableFields').map((field) =>
       (textAt(field, 'jsonPath') ?? '').replace(/^\./, ''),
@@ -139,4 +149,37 @@ function readScale(scale: JsonObject): NonNullable<ServedResource['subresources'
     statusReplicasPath: textAt(scale, 'statusReplicasPath') ?? '',
     ...(labelSelectorPath === undefined ? {} : { labelSelectorPath }),
   };
+}
+
+function compileRoot({ schema, metadata }: VersionSchema): SchemaNode {
+  const compiler = new NodeCompiler({
+    resolve: (name) => {
+      throw new Error(`no reference is allowed here: ${name}`);
+    },
+    metadata,
+    builtIn: false,
+  });
+  return compiler.compile({ ...schema, 'x-kubernetes-embedded-resource': true });
+}
+
+/** A default must be what it is a default for. */
+function checkDefaults(node: SchemaNode, path: string): readonly FieldError[] {
+  if (node.builtIn) return [];
+  const errors: FieldError[] = [];
+  if (node.fallback !== undefined) {
+    const report = new Report();
+    const { value, unknown } = prepareValue(node, node.fallback);
+    new Checker().check(node)(value, `${path}.default`, report);
+    errors.push(...report.errors);
+    const extra = unknown.map((field) => forbidden(`${path}.default.${field}`, 'unknown field'));
+    errors.push(...extra);
+  }
+  for (const [key, child] of node.properties) {
+    errors.push(...checkDefaults(child, `${path}.properties[${key}]`));
+  }
+  if (node.additional !== undefined) {
+    errors.push(...checkDefaults(node.additional, `${path}.additionalProperties`));
+  }
+  if (node.items !== undefined) errors.push(...checkDefaults(node.items, `${path}.items`));
+  return errors;
 }

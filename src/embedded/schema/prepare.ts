@@ -26,6 +26,15 @@ export function canonicalObject(node: SchemaNode, object: JsonObject): Prepared 
   return { object: walk.object(node, object, '') as JsonObject, unknown: walk.unknown };
 }
 
+/** Any value: a default, say. */
+export function prepareValue(
+  node: SchemaNode,
+  value: Json,
+): { readonly value: Json; readonly unknown: readonly string[] } {
+  const walk = new Preparation(true);
+  return { value: walk.value(node, value, ''), unknown: walk.unknown };
+}
+
 class Preparation {
   readonly unknown: string[] = [];
   readonly #fills: boolean;
