@@ -35,7 +35,7 @@ for (const definition of kinds) {
       if (refused === undefined) {
         assert.deepEqual(errors, [], title);
         taken.set(name, object);
-      } else if (!Value.Check(definition.spec, sent.spec)) {
+      } else {
         const said = errors.map(({ field, message }) => `${field}: ${message}`);
         assert.ok(
           said.some((one) => one.includes(refused)),
