@@ -72,6 +72,12 @@ export const reasons = {
   Forbidden: entry('conflict', false, 'Grant the rule that the message names.'),
   Conflict: entry('conflict', true, 'Look at the object again, then repeat the change.'),
   Invalid: entry('usage', false, 'Correct the fields that the message names.'),
+  ClassMismatch: entry(
+    'refused',
+    false,
+    'Make the storage classes of both clusters alike, or name the one to use at the destination.',
+  ),
+  CredentialsMissing: entry('conflict', false, 'Make the Secret with the entries that it names.'),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
   TimedOut: entry('timedOut', true, 'It still runs; watch it, or wait longer with --timeout.'),

@@ -1,0 +1,275 @@
+/**
+ * Clusters: the local one says what its agents say; for another one the way is opened, tried and
+ * told. Credentials come from Secrets, are compared by fingerprint, and are never told.
+ */
+import { createHash } from 'node:crypto';
+import { type Cluster, clusters } from '../../api/kinds/cluster.ts';
+import type { ClusterObject, ReportObject } from '../../api/objects.ts';
+import { asTransshipError, fail, type TransshipError } from '../../base/errors.ts';
+import type { Outcome } from '../../kube/api.ts';
+import { keyOf } from '../../kube/objects.ts';
+import { type Source, watching } from '../../kube/reconciler.ts';
+import type { AgentMirror } from '../agents/mirror.ts';
+import { type Context, type Controller, OwnSource } from '../context.ts';
+import { annotations } from '../labels.ts';
+import type { ClusterAccess } from '../remotes/access.ts';
+import { readSecret } from '../secret-entry.ts';
+import { type Facts, readFacts, readVersion } from './facts.ts';
+import { type Checked, localReport, remoteReport } from './report.ts';
+
+/** How often a cluster is looked at when nothing is told: reachability, Secrets, totals. */
+const lookEveryMs = 20_000;
+/** Timers have jitter: a look that is nearly due is due. */
+const lookShare = 0.8;
+const factsEveryMs = 300_000;
+const checkEveryMs = 600_000;
+const joinAgainMs = 60_000;
+const findingsShown = 10;
+
+/** What is remembered of a cluster between two looks; all of it can be found again. */
+interface Memory {
+  generation: number | undefined;
+  lookedMs: number;
+  problem: TransshipError | undefined;
+  own: Cluster | undefined;
+  facts: Facts;
+  factsMs: number;
+  checked: Checked | undefined;
+  checkedMs: number | undefined;
+  joinProblem: TransshipError | undefined;
+  joinedMs: number | undefined;
+}
+
+export class ClusterController implements Controller {
+  readonly name = 'Cluster';
+  readonly concurrency = 4;
+  readonly sources: readonly Source[];
+  readonly #c: Context;
+  readonly #memory = new Map<string, Memory>();
+  readonly #own = new OwnSource();
+
+  constructor(context: Context) {
+    this.#c = context;
+    const { agents, informers } = context;
+    this.sources = [
+      watching(informers.clusters),
+      agents.source(({ kind, name }) => {
+        if (kind === 'Agent') return this.#names();
+        return kind === 'Cluster' ? [name] : [];
+      }),
+      this.#own,
+    ];
+  }
+
+  #names(): readonly string[] {
+    return [...this.#c.informers.clusters.list()].map(({ metadata }) => metadata.name ?? '');
+  }
+
+  async reconcile(name: string): Promise<Outcome> {
+    const object = this.#c.informers.clusters.get({ namespace: '', name });
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+      this.#c.remotes.close(name);
+      this.#memory.delete(name);
+      return {};
+    }
+    const memory = this.#remember(name, object);
+    if (object.spec.local === true) return this.#local(object, memory);
+    return this.#remote(object, memory);
+  }
+
+  #remember(name: string, object: Cluster): Memory {
+    const known = this.#memory.get(name);
+    if (known !== undefined) return known;
+    const { version, storageClasses, nodes, capabilities } = object.status ?? {};
+    const facts: Facts = {
+      ...(version === undefined ? {} : { version }),
+      ...(storageClasses === undefined ? {} : { storageClasses }),
+      ...(nodes === undefined ? {} : { nodes }),
+      ...(capabilities === undefined ? {} : { capabilities }),
+    };
+    const memory: Memory = {
+      generation: undefined,
+      lookedMs: Number.NEGATIVE_INFINITY,
+      problem: undefined,
+      own: undefined,
+      facts,
+      factsMs: Number.NEGATIVE_INFINITY,
+      checked: undefined,
+      checkedMs: undefined,
+      joinProblem: undefined,
+      joinedMs: undefined,
+    };
+    this.#memory.set(name, memory);
+    return memory;
+  }
+
+  async #local(object: Cluster, memory: Memory): Promise<Outcome> {
+    if (this.#isDue(object, memory)) memory.problem = await this.#look(memory, this.#c.client);
+    const { problem } = memory;
+    const agents = this.#c.agents.all;
+    return this.#tell(object, localReport({ object, facts: memory.facts, problem, agents }));
+  }
+
+  async #remote(object: Cluster, memory: Memory): Promise<Outcome> {
+    const name = object.metadata.name ?? '';
+    if (this.#isDue(object, memory)) await this.#lookAt(object, memory);
+    const first = this.#c.agents.all[0];
+    await this.#join(object, memory, first);
+    const peer = this.#peer(name);
+    await this.#check(object, memory, { peer, first });
+    const report = remoteReport({
+      object,
+      facts: memory.facts,
+      problem: memory.problem,
+      own: memory.own,
+      peer,
+      joinProblem: memory.joinProblem,
+      hasAgents: first !== undefined,
+      checked: memory.checked,
+    });
+    return this.#tell(object, report);
+  }
+
+  /** Our own writes bring us here too; the API is not asked again because of them. */
+  #isDue({ metadata }: Cluster, memory: Memory): boolean {
+    const { generation = 0 } = metadata;
+    const nowMs = this.#c.ports.clock.monotonicMs();
+    const isFresh = nowMs - memory.lookedMs < lookEveryMs * lookShare;
+    if (memory.generation === generation && isFresh) return false;
+    memory.generation = generation;
+    memory.lookedMs = nowMs;
+    return true;
+  }
+
+  async #lookAt(object: Cluster, memory: Memory): Promise<void> {
+    try {
+      const access = await this.#open(object);
+      memory.problem = await this.#look(memory, access.client);
+      memory.own = memory.problem === undefined ? await ownObjectOf(access) : undefined;
+    } catch (error) {
+      memory.problem = asTransshipError(error);
+      memory.own = undefined;
+    }
+  }
+
+  /** The client that is there, or a new one when the Secret says something else now. */
+  async #open(object: Cluster): Promise<ClusterAccess> {
+    const name = object.metadata.name ?? '';
+    const place = object.spec.kubeconfigSecretRef;
+    if (place === undefined) fail('CredentialsMissing', 'spec.kubeconfigSecretRef is not given');
+    const [text = ''] = await readSecret(this.#c.client, place, [place.key ?? 'kubeconfig']);
+    const { context } = place;
+    const fingerprint = createHash('sha256')
+      .update(`${context ?? ''}\n${text}`)
+      .digest('hex');
+    const { remotes, ports } = this.#c;
+    const open = remotes.find(name);
+    if (open !== undefined && remotes.fingerprintOf(name) === fingerprint) return open;
+    const kubeconfig = { text, ...(context === undefined ? {} : { context }) };
+    return remotes.open(name, fingerprint, await ports.openCluster(name, kubeconfig));
+  }
+
+  /** Why the API server does not answer, if it does not. */
+  async #look(
+    memory: Memory,
+    client: ClusterAccess['client'],
+  ): Promise<TransshipError | undefined> {
+    const { clock } = this.#c.ports;
+    try {
+      const version = await readVersion(clock, client);
+      memory.facts = { ...memory.facts, ...version };
+      if (clock.monotonicMs() - memory.factsMs >= factsEveryMs) {
+        memory.facts = { ...memory.facts, ...(await readFacts(client)) };
+        memory.factsMs = clock.monotonicMs();
+      }
+      return undefined;
+    } catch (error) {
+      return asTransshipError(error);
+    }
+  }
+
+  #peer(name: string): ClusterObject | undefined {
+    for (const { clusters: known } of this.#c.agents.all) {
+      const peer = known.get(name);
+      if (peer !== undefined && !peer.spec.local) return peer;
+    }
+    return undefined;
+  }
+
+  /** A token is good for one attempt: what is known as a peer is not joined again. */
+  async #join(object: Cluster, memory: Memory, agent: AgentMirror | undefined): Promise<void> {
+    const { clock } = this.#c.ports;
+    const place = object.spec.joinTokenSecretRef;
+    const name = object.metadata.name ?? '';
+    if (this.#peer(name) !== undefined) {
+      memory.joinProblem = undefined;
+      return;
+    }
+    if (place === undefined || agent?.usable !== true) return;
+    const sinceMs = clock.monotonicMs() - (memory.joinedMs ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs < joinAgainMs) return;
+    memory.joinedMs = clock.monotonicMs();
+    try {
+      const [token = ''] = await readSecret(this.#c.client, place, [place.key ?? 'token']);
+      const peer = await agent.call('cluster.join', { token: token.trim() });
+      memory.joinProblem = undefined;
+      if (peer.metadata.name !== name) {
+        fail('Conflict', `the token is of cluster ${peer.metadata.name}, not of ${name}`);
+      }
+    } catch (error) {
+      memory.joinProblem = asTransshipError(error);
+    }
+  }
+
+  /** Real bytes to the peer and back: when somebody asks, once at first, and then now and again. */
+  async #check(
+    object: Cluster,
+    memory: Memory,
+    way: { readonly peer: ClusterObject | undefined; readonly first: AgentMirror | undefined },
+  ): Promise<void> {
+    const { clock } = this.#c.ports;
+    const notes = object.metadata.annotations ?? {};
+    const asked = notes[annotations.checkRequested];
+    const isAsked = asked !== undefined && asked !== notes[annotations.checked];
+    const sinceMs = clock.monotonicMs() - (memory.checkedMs ?? Number.NEGATIVE_INFINITY);
+    if (way.peer === undefined || way.first?.usable !== true) return;
+    if (!isAsked && sinceMs < checkEveryMs) return;
+    memory.checkedMs = clock.monotonicMs();
+    try {
+      const report = await way.first.call('cluster.check', { name: object.metadata.name ?? '' });
+      memory.checked = { passed: report.passed, message: textOf(report) };
+    } catch (error) {
+      memory.checked = { passed: false, message: asTransshipError(error).message };
+    }
+    if (!isAsked) return;
+    await this.#c.client.patch(clusters, keyOf(object), {
+      metadata: { annotations: { [annotations.checked]: asked } },
+    });
+  }
+
+  async #tell(object: Cluster, report: ReturnType<typeof localReport>): Promise<Outcome> {
+    const { random } = this.#c.ports;
+    const heldBackMs = await this.#c.statuses.write(clusters, object, report);
+    // Not all at the same moment.
+    const nextMs = lookEveryMs * (0.9 + 0.2 * random.fraction());
+    return { againAfterMs: Math.min(heldBackMs ?? nextMs, nextMs) };
+  }
+}
+
+/** The object with which that cluster describes itself. */
+async function ownObjectOf({ client }: ClusterAccess): Promise<Cluster | undefined> {
+  try {
+    for await (const one of client.list(clusters)) if (one.spec.local === true) return one;
+  } catch (error) {
+    // Without our kinds there is no Transship, which is an answer too.
+    if (asTransshipError(error).reason !== 'NotFound') throw error;
+  }
+  return undefined;
+}
+
+function textOf({ findings }: ReportObject): string {
+  return findings
+    .slice(0, findingsShown)
+    .map(({ check, result, message }) => `${check} ${result.toLowerCase()}: ${message}`)
+    .join('; ');
+}

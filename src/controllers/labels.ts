@@ -1,0 +1,53 @@
+/** Names that controllers write on objects: labels, annotations, finalizers. A contract with users. */
+
+export const driver = 'transship.dev';
+
+export const labels = {
+  /** Of a Pool: the agent that has it, and its name there. */
+  agent: 'transship.dev/agent',
+  pool: 'transship.dev/pool',
+  /** The object was made because an agent has the thing, not the other way round. */
+  adopted: 'transship.dev/adopted',
+  /** A history policy that comes with Transship. */
+  preset: 'transship.dev/preset',
+  /** What a Teleport made at its destination. */
+  teleport: 'transship.dev/teleport-uid',
+  /** A Volume made for a claim. */
+  claim: 'transship.dev/claim-uid',
+} as const;
+
+export const annotations = {
+  /** `true`: delete a volume although others use it. */
+  forceDelete: 'transship.dev/force-delete',
+  /** Any new value asks for a check of the way to a cluster; `checked` repeats the last one. */
+  checkRequested: 'transship.dev/check-requested',
+  checked: 'transship.dev/checked',
+  /** On a claim: clone the volume of another claim, as it was at a time (I-22). */
+  sourceClaim: 'transship.dev/source-claim',
+  sourceTime: 'transship.dev/source-time',
+  historyPolicy: 'transship.dev/history-policy',
+  /** On what was made for a claim or teleport: `namespace/name` of it. */
+  madeFor: 'transship.dev/made-for',
+  /** The agent that holds a volume; chosen once. */
+  agent: 'transship.dev/agent',
+  selectedNode: 'volume.kubernetes.io/selected-node',
+  provisionedBy: 'pv.kubernetes.io/provisioned-by',
+} as const;
+
+export const finalizers = {
+  volume: 'transship.dev/volume',
+  persistentVolume: 'transship.dev/persistent-volume',
+  historyPolicy: 'transship.dev/history-policy',
+  teleport: 'transship.dev/teleport',
+} as const;
+
+const sourcePrefix = 'transship.dev/teleport-';
+
+/** Keeps a source volume while this teleport may still need it. */
+export function sourceFinalizer(teleportUid: string): string {
+  return `${sourcePrefix}${teleportUid}`;
+}
+
+export function isSourceFinalizer(finalizer: string): boolean {
+  return finalizer.startsWith(sourcePrefix);
+}

@@ -1,0 +1,189 @@
+/**
+ * All controllers of one cluster in one process: informers and agents are shared between them, and
+ * live from the moment this process leads until it no longer does.
+ */
+import { clusters, type Cluster } from '../api/kinds/cluster.ts';
+import { historyPolicies } from '../api/kinds/history-policy.ts';
+import { pools } from '../api/kinds/pool.ts';
+import { repositories } from '../api/kinds/repository.ts';
+import { teleports } from '../api/kinds/teleport.ts';
+import { volumes } from '../api/kinds/volume.ts';
+import { kindsWithoutController } from '../api/kinds/all.ts';
+import type { Informer } from '../kube/api.ts';
+import { createInformer } from '../kube/informer.ts';
+import { createLeaderElection } from '../kube/lease.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { createReconciler, type Reconciler } from '../kube/reconciler.ts';
+import { persistentVolumeClaims, persistentVolumes, storageClasses } from '../kube/resources.ts';
+import { Agents } from './agents/agents.ts';
+import { ClaimController } from './claim/controller.ts';
+import { PersistentVolumeController } from './claim/persistent-volume.ts';
+import { ClusterController } from './cluster/controller.ts';
+import type { Context, Controller, LocalInformers } from './context.ts';
+import { HistoryPolicyController } from './history-policy/controller.ts';
+import { annotations, labels } from './labels.ts';
+import { PoolController } from './pool/controller.ts';
+import type { ControllerPorts } from './ports.ts';
+import { Remotes } from './remotes/remotes.ts';
+import { RepositoryController } from './repository/controller.ts';
+import { StatusWriter } from './status.ts';
+import { TeleportController } from './teleport/controller.ts';
+import { VolumeController } from './volume/controller.ts';
+import { resourceTypeOf, WaitingController } from './waiting/controller.ts';
+
+export const leaseNamespace = 'transship-system';
+export const leaseName = 'transship-controller';
+
+export interface ControllersOptions {
+  /** Unique to this process: who holds the lease. */
+  readonly identity: string;
+  /** False where nothing else can run the controllers of this cluster: work begins at once. */
+  readonly leaderElection: boolean;
+}
+
+export interface Controllers {
+  /** Ends all work, then gives the lease back. */
+  stop(): Promise<void>;
+  isLeader(): boolean;
+  /** Resolves when the controllers work here for the first time; rejects when stopped before. */
+  readonly ready: Promise<void>;
+}
+
+export function startControllers(ports: ControllerPorts, options: ControllersOptions): Controllers {
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => undefined);
+  const work = async (signal: AbortSignal): Promise<void> => {
+    const running = run(ports);
+    void running.started.then(ready.resolve, () => undefined);
+    await aborted(signal);
+    await running.stop();
+  };
+  if (!options.leaderElection) {
+    const ending = new AbortController();
+    const working = work(ending.signal);
+    return {
+      ready: ready.promise,
+      isLeader: () => !ending.signal.aborted,
+      stop: async () => {
+        ending.abort();
+        await working;
+      },
+    };
+  }
+  const election = createLeaderElection({
+    client: ports.client,
+    namespace: leaseNamespace,
+    name: leaseName,
+    identity: options.identity,
+    onStarted: work,
+  });
+  return {
+    ready: ready.promise,
+    isLeader: () => election.isLeader(),
+    stop: () => election.stop(),
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+}
+
+interface Running {
+  readonly started: Promise<void>;
+  stop(): Promise<void>;
+}
+
+function run(ports: ControllerPorts): Running {
+  const { client } = ports;
+  const informers = openInformers(ports);
+  const agents = new Agents(ports);
+  const localObject = () => localOf(informers.clusters);
+  const remotes = new Remotes({
+    ...ports,
+    local: informers,
+    localName: () => localObject()?.metadata.name ?? client.cluster,
+  });
+  const follow = () => agents.set(localObject()?.spec.agents ?? []);
+  const unfollow = informers.clusters.onChange(({ before, now }) => {
+    if ((now ?? before)?.spec.local === true) follow();
+  });
+  // Without a local object there are no agents, which is known as soon as the list is.
+  void informers.clusters.synced.then(follow, () => undefined);
+  const statuses = new StatusWriter(ports.clock, client);
+  const context: Context = { ports, client, informers, agents, remotes, statuses };
+  const later = kindsWithoutController.map((kind) => {
+    return createInformer(client, resourceTypeOf(kind));
+  });
+  const controllers: readonly Controller[] = [
+    new ClusterController(context),
+    new PoolController(context),
+    new HistoryPolicyController(context),
+    new VolumeController(context),
+    new ClaimController(context),
+    new PersistentVolumeController(context),
+    new TeleportController(context),
+    new RepositoryController(context),
+    ...later.map((informer) => new WaitingController(informer, statuses)),
+  ];
+  const reconcilers = controllers.map((controller) => reconcilerOf(ports, controller));
+  return {
+    started: Promise.all(reconcilers.map(({ started }) => started)).then(() => undefined),
+    stop: async () => {
+      unfollow();
+      await Promise.all(reconcilers.map((reconciler) => reconciler.stop()));
+      agents.stop();
+      remotes.stop();
+      const all = Object.values(informers) as readonly Informer<KubeObject>[];
+      await Promise.all([...all, ...later].map((informer) => informer.stop()));
+    },
+  };
+}
+
+function reconcilerOf(ports: ControllerPorts, controller: Controller): Reconciler {
+  const { client, log, metrics } = ports;
+  const { name, concurrency, sources } = controller;
+  return createReconciler({
+    name,
+    client,
+    sources,
+    concurrency,
+    metrics,
+    log,
+    reconcile: (key) => controller.reconcile(key),
+  });
+}
+
+function openInformers({ client }: ControllerPorts): LocalInformers {
+  return {
+    clusters: createInformer(client, clusters),
+    pools: createInformer(client, pools),
+    policies: createInformer(client, historyPolicies),
+    volumes: createInformer(client, volumes, {
+      indexes: {
+        madeFor: ({ metadata }) => {
+          const claim = metadata.annotations?.[annotations.madeFor];
+          const isUnclaimed = metadata.labels?.[labels.claim] !== undefined;
+          return claim !== undefined && isUnclaimed ? [claim] : [];
+        },
+      },
+    }),
+    teleports: createInformer(client, teleports, {
+      indexes: {
+        uid: ({ metadata }) => (metadata.uid === undefined ? [] : [metadata.uid]),
+        cluster: ({ spec }) => [...new Set([spec.source.cluster, spec.destination.cluster])],
+      },
+    }),
+    repositories: createInformer(client, repositories),
+    claims: createInformer(client, persistentVolumeClaims),
+    persistentVolumes: createInformer(client, persistentVolumes),
+    classes: createInformer(client, storageClasses),
+  };
+}
+
+/** The first that was made, should there be several. */
+function localOf(informer: Informer<Cluster>): Cluster | undefined {
+  const local = [...informer.list()].filter(({ spec }) => spec.local === true);
+  const age = ({ metadata }: Cluster) => `${metadata.creationTimestamp} ${metadata.name}`;
+  return local.toSorted((a, b) => (age(a) < age(b) ? -1 : 1))[0];
+}

@@ -1,0 +1,304 @@
+/**
+ * Teleports, at the hub: the destination's API is asked for a Volume that comes from the source,
+ * and for a claim on it; what happens there is told here.
+ *
+ * What a restart must know is written before it matters: the finalizer before anything, the source
+ * Volume and the start before the first effect elsewhere, that it was accessible before a claim is
+ * made (from then on somebody may write), and how it ended before anything is cleaned up. The
+ * finalizer goes last, when nothing is left to do elsewhere.
+ *
+ * Deleting a Teleport cancels it until its claim is there; later it only stops the telling: the
+ * destination goes on filling, and the agents' lease keeps the source (`source.ts`).
+ */
+import { type Teleport, teleports } from '../../api/kinds/teleport.ts';
+import type { Volume } from '../../api/kinds/volume.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { isReason, type Reason, reasons } from '../../base/reasons.ts';
+import { formatMoment } from '../../base/units.ts';
+import type { Outcome } from '../../kube/api.ts';
+import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
+import { type Source, watching } from '../../kube/reconciler.ts';
+import type { Context, Controller } from '../context.ts';
+import { finalizers, labels } from '../labels.ts';
+import type { ClusterAccess } from '../remotes/access.ts';
+import type { RemoteChange } from '../remotes/remotes.ts';
+import { conditionOf, isTrue, type Report } from '../status.ts';
+import {
+  type Arrived,
+  arrivedAt,
+  arrivedNow,
+  makeClaim,
+  makeVolume,
+  passOnChanges,
+  unmake,
+} from './destination.ts';
+import { endingOf, hasStarted, sidesOf, sideText, volumeNameOf, wasAccessible } from './plan.ts';
+import { NotYet, preflight, reach } from './preflight.ts';
+import { endingReport, endReport, fieldsOf, runningReport } from './report.ts';
+import { protectSource, releaseSource } from './source.ts';
+
+/** For what may still come: objects applied together, claims about to be bound. */
+const preflightMs = 120_000;
+const waitAgainMs = 5_000;
+const cleanAgainMs = 10_000;
+
+export class TeleportController implements Controller {
+  readonly name = 'Teleport';
+  readonly concurrency = 16;
+  readonly sources: readonly Source[];
+  readonly #c: Context;
+
+  constructor(context: Context) {
+    this.#c = context;
+    this.sources = [
+      watching(context.informers.teleports),
+      watching(context.informers.clusters, () => []),
+      context.remotes.source((change) => this.#keysOf(change)),
+    ];
+  }
+
+  async reconcile(key: string): Promise<Outcome> {
+    const teleport = this.#c.informers.teleports.get(parseKey(key));
+    if (teleport === undefined) return {};
+    const isHeld = teleport.metadata.finalizers?.includes(finalizers.teleport) === true;
+    const isDeleting = teleport.metadata.deletionTimestamp !== undefined;
+    if (endingOf(teleport) !== undefined || isDeleting) {
+      return isHeld ? this.#finish(teleport) : {};
+    }
+    const { client } = this.#c;
+    const held = isHeld
+      ? teleport
+      : await ensureFinalizer(client, teleports, teleport, finalizers.teleport);
+    return this.#run(held);
+  }
+
+  #keysOf({ cluster, object }: RemoteChange): readonly string[] {
+    const uid = object?.metadata.labels?.[labels.teleport];
+    const { teleports: known } = this.#c.informers;
+    if (object !== undefined) {
+      return uid === undefined ? [] : known.byIndex('uid', uid).map((one) => keyText(keyOf(one)));
+    }
+    return known.byIndex('cluster', cluster).map((one) => keyText(keyOf(one)));
+  }
+
+  async #run(teleport: Teleport): Promise<Outcome> {
+    const { destination: side } = sidesOf(teleport);
+    try {
+      const destination = reach(this.#c.remotes.find(side.cluster), side.cluster);
+      const arrived = arrivedAt(teleport, destination);
+      if (arrived.volume !== undefined) return await this.#follow(teleport, destination, arrived);
+      if (wasAccessible(teleport)) return await this.#missing(teleport, destination);
+      return await this.#start(teleport, destination);
+    } catch (error) {
+      return this.#trouble(teleport, asTransshipError(error));
+    }
+  }
+
+  /** Nothing is at the destination yet, or the watch does not show it yet. */
+  async #start(teleport: Teleport, destination: ClusterAccess): Promise<Outcome> {
+    const { source: side } = sidesOf(teleport);
+    const source = reach(this.#c.remotes.find(side.cluster), side.cluster);
+    const plan = await preflight(teleport, { source, destination });
+    const sourceVolume = plan.source.metadata.name ?? '';
+    const known = teleport.status;
+    const started =
+      hasStarted(teleport) && known?.sourceVolume === sourceVolume
+        ? teleport
+        : await this.#write(teleport, {
+            phase: 'Initializing',
+            startTime: known?.startTime ?? this.#now(),
+            sourceVolume,
+            volume: volumeNameOf(teleport),
+          });
+    await protectSource(started, source, plan.source);
+    const volume = await makeVolume(started, destination, plan);
+    return this.#follow(started, destination, { volume, bound: undefined, claim: undefined });
+  }
+
+  /** Some fields now, because what follows relies on them. */
+  async #write(teleport: Teleport, change: Parameters<typeof fieldsOf>[2]): Promise<Teleport> {
+    const status = fieldsOf(teleport, undefined, change);
+    const { uid } = teleport.metadata;
+    const metadata = { uid };
+    return this.#c.client.patchStatus(teleports, keyOf(teleport), { metadata, status });
+  }
+
+  async #follow(
+    teleport: Teleport,
+    destination: ClusterAccess,
+    arrived: Arrived,
+  ): Promise<Outcome> {
+    const volume = arrived.volume!;
+    if (volume.metadata.deletionTimestamp !== undefined) return this.#cancel(teleport);
+    await passOnChanges(teleport, destination, volume);
+    if (!wasAccessible(teleport) && !isTrue(volume, 'Ready'))
+      return this.#initializing(teleport, volume);
+    const since = wasAccessible(teleport) ? teleport : await this.#accessible(teleport, volume);
+    const wantsClaim = sidesOf(teleport).destination.claim !== undefined;
+    if (wantsClaim && arrived.claim === undefined) {
+      const now = await arrivedNow(teleport, destination);
+      if (now.claim === undefined && wasClaimed(teleport, now)) return this.#cancel(teleport);
+      if (now.volume === undefined) return this.#cancel(teleport);
+      await makeClaim(since, destination, { ...now, volume: now.volume });
+      return this.#tell(runningReport(this.#news(since, volume, false)), since);
+    }
+    const isBound = !wantsClaim || arrived.claim?.status?.phase === 'Bound';
+    if (isBound && isTrue(volume, 'Complete')) return this.#succeed(since, volume);
+    return this.#tell(runningReport(this.#news(since, volume, isBound)), since);
+  }
+
+  #news(teleport: Teleport, volume: Volume | undefined, isBound: boolean) {
+    return { teleport, volume, isBound, blocker: undefined, isWatched: true };
+  }
+
+  /** The destination says how it goes; what no waiting can mend is the end. */
+  async #initializing(teleport: Teleport, volume: Volume): Promise<Outcome> {
+    const ready = conditionOf(volume, 'Ready');
+    const { reason = '', message = '' } = ready ?? {};
+    const news = this.#news(teleport, volume, false);
+    if (!isReason(reason)) return this.#tell(runningReport(news), teleport);
+    if (endsIt(reason)) return this.#end(teleport, volume, reason, message);
+    const blocker = new TransshipError(reason, message);
+    return this.#tell(runningReport({ ...news, blocker }), teleport);
+  }
+
+  async #accessible(teleport: Teleport, volume: Volume): Promise<Teleport> {
+    const accessibleTime = volume.status?.teleport?.accessibleTime ?? this.#now();
+    const { startTime } = teleport.status ?? {};
+    const startMs = Date.parse(startTime ?? accessibleTime);
+    const afterMs = Math.max(0, Date.parse(accessibleTime) - startMs);
+    return this.#write(teleport, {
+      phase: 'Accessible',
+      accessibleTime,
+      accessibleAfterMilliseconds: afterMs,
+    });
+  }
+
+  /** Was there, and is not in the cache any more: asked again before it counts. */
+  async #missing(teleport: Teleport, destination: ClusterAccess): Promise<Outcome> {
+    const now = await arrivedNow(teleport, destination);
+    if (now.volume === undefined) return this.#cancel(teleport);
+    return this.#follow(teleport, destination, now);
+  }
+
+  async #cancel(teleport: Teleport): Promise<Outcome> {
+    const where = sideText(sidesOf(teleport).destination);
+    const message = `${where} was deleted at the destination`;
+    return this.#end(teleport, undefined, 'Canceled', message);
+  }
+
+  async #succeed(teleport: Teleport, volume: Volume): Promise<Outcome> {
+    const { source, destination } = sidesOf(teleport);
+    const message = `all data is at ${sideText(destination)}; ${source.cluster} is not needed`;
+    return this.#end(teleport, volume, 'Available', message);
+  }
+
+  async #end(
+    teleport: Teleport,
+    volume: Volume | undefined,
+    reason: string,
+    message: string,
+  ): Promise<Outcome> {
+    const report = endReport(teleport, volume, { reason, message, time: this.#now() });
+    const type = reason === 'Available' ? ('Normal' as const) : ('Warning' as const);
+    const action = 'Teleporting';
+    this.#c.ports.events.record({ regarding: teleport, type, reason, action, note: message });
+    // The watch brings it back here, for the cleaning up.
+    return this.#tell(report, teleport);
+  }
+
+  async #trouble(teleport: Teleport, error: TransshipError): Promise<Outcome> {
+    const { message, reason } = error;
+    const isLate = this.#ageMs(teleport) > preflightMs;
+    const isFinal = error instanceof NotYet ? isLate : endsIt(reason);
+    // A name that was taken at the last moment: nobody can have written to what has no claim.
+    if (isFinal && (!wasAccessible(teleport) || reason === 'AlreadyExists')) {
+      return this.#end(teleport, undefined, reason, message);
+    }
+    const isWatched = reason !== 'ApiUnreachable' && reason !== 'Unauthorized';
+    const news = { teleport, volume: undefined, isBound: false, blocker: error, isWatched };
+    const { againAfterMs } = await this.#tell(runningReport(news), teleport);
+    return { againAfterMs: Math.min(againAfterMs ?? waitAgainMs, waitAgainMs) };
+  }
+
+  #ageMs({ metadata }: Teleport): number {
+    return this.#c.ports.clock.wallMs() - Date.parse(metadata.creationTimestamp ?? '');
+  }
+
+  #now(): string {
+    return formatMoment(this.#c.ports.clock.wallMs());
+  }
+
+  /** Ended or deleted: what is not to stay is removed, the source is given back, the object goes. */
+  async #finish(teleport: Teleport): Promise<Outcome> {
+    const blocker = (await this.#cleanDestination(teleport)) ?? (await this.#letSourceGo(teleport));
+    if (blocker !== undefined) {
+      await this.#tell(endingReport(teleport, blocker), teleport);
+      return { againAfterMs: cleanAgainMs };
+    }
+    await removeFinalizer(this.#c.client, teleports, teleport, finalizers.teleport);
+    return {};
+  }
+
+  /** What keeps the destination from being clean. */
+  async #cleanDestination(teleport: Teleport): Promise<string | undefined> {
+    if (endingOf(teleport) === 'Available' || !hasStarted(teleport)) return undefined;
+    const { cluster, claim } = sidesOf(teleport).destination;
+    if (this.#isGone(cluster)) return undefined;
+    try {
+      const access = reach(this.#c.remotes.find(cluster), cluster);
+      const isCanceled = endingOf(teleport) !== undefined;
+      const now = await arrivedNow(teleport, access);
+      const isInUse = claim === undefined ? now.volume : now.claim;
+      if (!isCanceled && wasAccessible(teleport) && isInUse !== undefined) return undefined;
+      return await unmake(teleport, access);
+    } catch (error) {
+      return asTransshipError(error).message;
+    }
+  }
+
+  async #letSourceGo(teleport: Teleport): Promise<string | undefined> {
+    const { cluster } = sidesOf(teleport).source;
+    if (teleport.status?.sourceVolume === undefined) return undefined;
+    if (this.#isGone(cluster)) {
+      const note =
+        `cluster ${cluster} is not known any more: a finalizer of this teleport may be left ` +
+        `on its volume ${teleport.status.sourceVolume}`;
+      const what = { type: 'Warning', reason: 'NotFound', action: 'CleaningUp' } as const;
+      this.#c.ports.events.record({ regarding: teleport, ...what, note });
+      return undefined;
+    }
+    try {
+      await releaseSource(teleport, reach(this.#c.remotes.find(cluster), cluster));
+      return undefined;
+    } catch (error) {
+      return asTransshipError(error).message;
+    }
+  }
+
+  #isGone(cluster: string): boolean {
+    if (this.#c.remotes.find(cluster) !== undefined) return false;
+    return this.#c.informers.clusters.get({ namespace: '', name: cluster }) === undefined;
+  }
+
+  async #tell(report: Report, teleport: Teleport): Promise<Outcome> {
+    const heldBackMs = await this.#c.statuses.write(teleports, teleport, report);
+    return heldBackMs === undefined ? {} : { againAfterMs: heldBackMs };
+  }
+}
+
+/** Rights can be granted, tokens renewed and defects be chance: these are waited for. */
+const waitedFor: ReadonlySet<Reason> = new Set(['Unauthorized', 'Forbidden', 'Internal']);
+
+function endsIt(reason: Reason): boolean {
+  return !reasons[reason].retryable && !waitedFor.has(reason);
+}
+
+/** Somebody could have used the claim: that it is gone now was somebody's will. */
+function wasClaimed(teleport: Teleport, { bound }: Arrived): boolean {
+  if (conditionOf(teleport, 'Ready')?.status === 'True') return true;
+  const isReleased = bound?.status?.phase === 'Released' || bound?.status?.phase === 'Failed';
+  const isLetGo = bound?.metadata.deletionTimestamp !== undefined;
+  return bound?.spec?.claimRef?.uid !== undefined || isReleased || isLetGo;
+}

@@ -1,0 +1,60 @@
+/** Volumes that an agent has and no object names get one, so that `kubectl get volumes` is true. */
+import { type Volume, volumes } from '../../api/kinds/volume.ts';
+import type { VolumeObject } from '../../api/objects.ts';
+import { asTransshipError } from '../../base/errors.ts';
+import type { AgentMirror } from '../agents/mirror.ts';
+import type { Context } from '../context.ts';
+import { annotations, finalizers, labels } from '../labels.ts';
+
+/** What an agent makes for the time of an export and takes away by itself. */
+const passingPattern = /-export-[0-9a-f]{8}$/;
+
+type Spec = Volume['spec'];
+
+/** Nothing happens unless both sides, asked now, say that there is a volume and no object. */
+export async function adopt(context: Context, name: string): Promise<void> {
+  const { agents, client, informers } = context;
+  const mirror = agents.holding(name);
+  if (mirror === undefined || !mirror.usable || passingPattern.test(name)) return;
+  if (!informers.volumes.isSynced) return;
+  const view = await stillThere(mirror, name);
+  if (view === undefined) return;
+  const pool = poolObjectOf(context, mirror, view.spec.pool);
+  const { size, historyPolicy } = view.spec;
+  const blockSize = view.spec.blockSize as NonNullable<Spec['blockSize']>;
+  try {
+    await client.create<Volume>(volumes, {
+      metadata: {
+        name,
+        labels: { [labels.adopted]: 'true' },
+        annotations: { [annotations.agent]: mirror.place.name },
+        finalizers: [finalizers.volume],
+      },
+      spec: {
+        size,
+        blockSize,
+        ...(historyPolicy === 'custom' ? {} : { historyPolicy }),
+        ...(pool === undefined ? {} : { replicas: [{ pool }] }),
+      },
+    });
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
+  }
+}
+
+async function stillThere(mirror: AgentMirror, name: string): Promise<VolumeObject | undefined> {
+  try {
+    return await mirror.call('volume.show', { name });
+  } catch (error) {
+    if (asTransshipError(error).reason === 'NotFound') return undefined;
+    throw error;
+  }
+}
+
+function poolObjectOf(context: Context, mirror: AgentMirror, pool: string): string | undefined {
+  for (const { metadata } of context.informers.pools.list()) {
+    const { [labels.agent]: agent, [labels.pool]: name } = metadata.labels ?? {};
+    if (agent === mirror.place.name && name === pool) return metadata.name;
+  }
+  return undefined;
+}

@@ -1,0 +1,239 @@
+/**
+ * Volumes: what the object asks for is made true at the agent that holds it, one step at a time.
+ * Every step starts from what the agent has and can be cut anywhere: the name is fixed beforehand,
+ * the finalizer and the chosen agent are written before the first effect.
+ */
+import { volumes, type Volume } from '../../api/kinds/volume.ts';
+import { asTransshipError, type TransshipError } from '../../base/errors.ts';
+import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import type { Outcome } from '../../kube/api.ts';
+import { keyOf } from '../../kube/objects.ts';
+import { type Source, watching } from '../../kube/reconciler.ts';
+import type { AgentMirror } from '../agents/mirror.ts';
+import { type Context, type Controller, OwnSource } from '../context.ts';
+import { annotations, finalizers, labels } from '../labels.ts';
+import { Problems } from '../problems.ts';
+import { adopt } from './adopt.ts';
+import { decide, type VolumeStep } from './decide.ts';
+import { Imports } from './imports.ts';
+import type { Observation } from './observation.ts';
+import { type Placement, placeOf } from './placement.ts';
+import { reportOf } from './report.ts';
+
+/** Steps of one reconciliation; more would be a loop. */
+const stepsMax = 8;
+/** Looked at again although nothing was told: doors and leases that end at an agent. */
+const refusedAgainMs = 15_000;
+const movingAgainMs = 2_000;
+
+interface Sighting {
+  readonly seen: Observation;
+  readonly place: Placement;
+}
+
+export class VolumeController implements Controller {
+  readonly name = 'Volume';
+  readonly concurrency = 16;
+  readonly #c: Context;
+  readonly #problems: Problems;
+  readonly #imports: Imports;
+  readonly #own = new OwnSource();
+  readonly sources: readonly Source[];
+
+  constructor(context: Context) {
+    this.#c = context;
+    const { informers, agents } = context;
+    this.sources = [
+      watching(informers.volumes),
+      // Adopted volumes name their pool as its object does.
+      watching(informers.pools, () => []),
+      agents.source(({ kind, name }, mirror) => {
+        if (kind === 'Volume' || kind === 'Teleport') return [name];
+        return kind === 'Agent' ? this.#allOf(mirror) : [];
+      }),
+      this.#own,
+    ];
+    this.#problems = new Problems(context.ports.clock, context.ports.random);
+    this.#imports = new Imports((volume, problem) => {
+      if (problem !== undefined) this.#problems.note(volume, this.#generation(volume), problem);
+      this.#own.add(volume);
+    });
+  }
+
+  async reconcile(name: string): Promise<Outcome> {
+    let object = this.#c.informers.volumes.get({ namespace: '', name });
+    if (object === undefined) {
+      this.#problems.clear(name);
+      await adopt(this.#c, name);
+      return {};
+    }
+    for (let steps = 0; steps < stepsMax; steps++) {
+      const sighting = this.#see(object);
+      const step = decide(sighting.seen);
+      const isEffect = step.do !== 'nothing' && step.do !== 'wait';
+      if (!isEffect || sighting.seen.problem !== undefined) return this.#tell(sighting, step);
+      try {
+        const next: Volume | undefined = await this.#act(object, step, sighting.place);
+        if (next === undefined) return {};
+        object = next;
+        if (step.do === 'import') return this.#tell(this.#see(object), { do: 'nothing' });
+        if (step.do !== 'claim') this.#problems.clear(name);
+      } catch (error) {
+        if (isOfApi(step)) throw error;
+        this.#problems.note(name, object.metadata.generation ?? 0, asTransshipError(error));
+        return this.#tell(this.#see(object), step);
+      }
+    }
+    return { againAfterMs: movingAgainMs };
+  }
+
+  /** After a restart of the agent, or of this process. */
+  #allOf(mirror: AgentMirror): readonly string[] {
+    const named = [...this.#c.informers.volumes.list()].map(({ metadata }) => metadata.name ?? '');
+    return [...new Set([...mirror.volumes.keys(), ...named])];
+  }
+
+  #generation(name: string): number {
+    return this.#c.informers.volumes.get({ namespace: '', name })?.metadata.generation ?? 0;
+  }
+
+  #see(object: Volume): Sighting {
+    const { agents, informers } = this.#c;
+    const { name = '', generation = 0 } = object.metadata;
+    const place = placeOf(object, {
+      agents,
+      findPool: (pool) => informers.pools.get({ namespace: '', name: pool }),
+    });
+    const seen: Observation = {
+      object,
+      agent: place.mirror?.place.name,
+      blocker: place.blocker,
+      pool: place.pool,
+      view: place.mirror?.volumes.get(name),
+      teleport: place.mirror?.teleports.get(name),
+      job: this.#imports.find(name),
+      problem: this.#problems.blocking(name, generation),
+    };
+    return { seen, place };
+  }
+
+  /** The object as it then is; undefined when this reconciliation ends with it. */
+  async #act(object: Volume, step: VolumeStep, place: Placement): Promise<Volume | undefined> {
+    const { client } = this.#c;
+    const { name = '' } = object.metadata;
+    if (step.do === 'release') {
+      await removeFinalizer(client, volumes, object, finalizers.volume);
+      return undefined;
+    }
+    if (step.do === 'forget') {
+      const { uid } = object.metadata;
+      await client.delete(volumes, keyOf(object), uid === undefined ? {} : { uid });
+      return undefined;
+    }
+    if (step.do === 'claim') return this.#claim(object, place);
+    await this.#actAtAgent(name, step, place.mirror!);
+    return object;
+  }
+
+  /** Placement first: an object with our finalizer always says which agent may have it. */
+  async #claim(object: Volume, { mirror }: Placement): Promise<Volume> {
+    const { client } = this.#c;
+    const agent = mirror!.place.name;
+    const isPlaced = object.metadata.annotations?.[annotations.agent] === agent;
+    const placed = isPlaced
+      ? object
+      : await client.patch(volumes, keyOf(object), {
+          metadata: { uid: object.metadata.uid, annotations: { [annotations.agent]: agent } },
+        });
+    return ensureFinalizer(client, volumes, placed, finalizers.volume);
+  }
+
+  async #actAtAgent(name: string, step: VolumeStep, mirror: AgentMirror): Promise<void> {
+    switch (step.do) {
+      case 'create':
+        return this.#make(name, mirror, () => mirror.call('volume.create', step.request));
+      case 'clone':
+        return this.#make(name, mirror, () => mirror.call('volume.clone', step.request));
+      case 'teleport':
+        return this.#make(name, mirror, () => mirror.call('teleport.start', step.request));
+      case 'import':
+        return this.#imports.start(mirror, step.request);
+      case 'resize':
+        return void (await mirror.call('volume.resize', { name, sizeBytes: step.sizeBytes }));
+      case 'policy': {
+        const { historyPolicy } = step;
+        return void (await mirror.call('volume.set-policy', { name, historyPolicy }));
+      }
+      case 'fill': {
+        const { bytesPerSecond } = step;
+        const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond };
+        return void (await mirror.call('teleport.fill', { name, ...rate }));
+      }
+      case 'delete':
+        return this.#delete(name, step.force, mirror);
+      default:
+        return undefined;
+    }
+  }
+
+  /** That it exists already may be the work of one who could not tell any more: look again. */
+  async #make(name: string, mirror: AgentMirror, make: () => Promise<unknown>): Promise<void> {
+    try {
+      await make();
+    } catch (error) {
+      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
+    }
+    if (!mirror.volumes.has(name)) await mirror.call('volume.show', { name });
+  }
+
+  async #delete(name: string, force: boolean, mirror: AgentMirror): Promise<void> {
+    try {
+      await mirror.call('volume.delete', { name, force });
+    } catch (error) {
+      if (asTransshipError(error).reason !== 'NotFound') throw error;
+    }
+  }
+
+  async #tell(sighting: Sighting, step: VolumeStep): Promise<Outcome> {
+    const { seen, place } = sighting;
+    const { object, view } = seen;
+    const { name = '' } = object.metadata;
+    const pool = view === undefined ? undefined : this.#poolName(view.spec.pool, place);
+    const report = reportOf({ seen, step, poolName: pool });
+    this.#tellEvents(seen, step);
+    const heldBackMs = await this.#c.statuses.write(volumes, object, report);
+    const waits = [
+      heldBackMs,
+      this.#problems.againAfterMs(name),
+      step.do === 'wait' ? refusedAgainMs : undefined,
+      seen.job?.phase === 'Running' ? movingAgainMs : undefined,
+      seen.teleport?.status.phase === 'Initializing' ? movingAgainMs : undefined,
+    ].filter((ms) => ms !== undefined);
+    return waits.length === 0 ? {} : { againAfterMs: Math.min(...waits) };
+  }
+
+  /** A refused deletion is what people ask about first. */
+  #tellEvents({ object, problem }: Observation, step: VolumeStep): void {
+    if (object.metadata.deletionTimestamp === undefined) return;
+    const refusal: TransshipError | undefined = step.do === 'wait' ? step.problem : problem;
+    if (refusal === undefined) return;
+    const known = object.status?.conditions?.find(({ type }) => type === 'Deleting');
+    if (known?.reason === refusal.reason) return;
+    const { reason, message: note } = refusal;
+    const type = 'Warning';
+    this.#c.ports.events.record({ regarding: object, type, reason, action: 'Deleting', note });
+  }
+
+  #poolName(pool: string, { mirror }: Placement): string | undefined {
+    for (const { metadata } of this.#c.informers.pools.list()) {
+      const { [labels.agent]: agent, [labels.pool]: name } = metadata.labels ?? {};
+      if (agent === mirror?.place.name && name === pool) return metadata.name;
+    }
+    return undefined;
+  }
+}
+
+/** Failures of the API server are the queue's matter; those of the agent are told in the status. */
+function isOfApi(step: VolumeStep): boolean {
+  return step.do === 'claim' || step.do === 'release' || step.do === 'forget';
+}

@@ -1,0 +1,68 @@
+/** What one reconciliation of a volume sees: the object, and what its agent has under its name. */
+import type { Volume } from '../../api/kinds/volume.ts';
+import type { JobObject, TeleportObject, VolumeObject } from '../../api/objects.ts';
+import { asTransshipError, type TransshipError } from '../../base/errors.ts';
+import { parseBlockSize, parseVolumeSize } from '../../base/units.ts';
+
+export interface Observation {
+  readonly object: Volume;
+  /** The agent that has it or is to have it; undefined: none can be chosen now. */
+  readonly agent: string | undefined;
+  /** Why the agent cannot be asked, or why none can be chosen. */
+  readonly blocker: TransshipError | undefined;
+  /** The name of the pool at the agent, where the spec names one. */
+  readonly pool: string | undefined;
+  /** What the agent has under this name. */
+  readonly view: VolumeObject | undefined;
+  /** The latest teleport to this name. */
+  readonly teleport: TeleportObject | undefined;
+  /** The import that runs or failed here. */
+  readonly job: JobObject['status'] | undefined;
+  /** What went wrong last time; the step is tried again when it is undefined or due. */
+  readonly problem: TransshipError | undefined;
+}
+
+export interface WantedVolume {
+  /** Undefined: that of the source. */
+  readonly sizeBytes: number | undefined;
+  readonly blockBytes: number | undefined;
+}
+
+/** Numbers of the spec, or the reason why it cannot be made. */
+export function wantedOf(object: Volume): WantedVolume | TransshipError {
+  const { size, blockSize } = object.spec;
+  try {
+    return {
+      sizeBytes: size === undefined ? undefined : parseVolumeSize(size),
+      blockBytes: blockSize === undefined ? undefined : parseBlockSize(blockSize),
+    };
+  } catch (error) {
+    return asTransshipError(error);
+  }
+}
+
+/**
+ * Whether what the agent has under the name was made for this object. Names are the identity: once
+ * it was seen to be ours, it stays so. Before that, what nobody made for this object is told by
+ * what it is, because a controller may have died between the making and the note of it.
+ */
+export function isOurs(seen: Pick<Observation, 'object' | 'view' | 'teleport'>): boolean {
+  const { object, view, teleport } = seen;
+  if (view === undefined) return false;
+  if (object.status?.sizeBytes !== undefined) return true;
+  const wanted = wantedOf(object);
+  if (wanted instanceof Error) return false;
+  const { sizeBytes, blockBytes } = wanted;
+  const { source } = object.spec;
+  if (source?.teleport !== undefined) {
+    const from = `${source.teleport.cluster}/${source.teleport.volume}`;
+    const told = teleport?.spec.source;
+    const arriving = view.status.source === from;
+    return arriving || (told !== undefined && `${told.cluster}/${told.volume}` === from);
+  }
+  // Clones and images have the size of their source; nothing else tells where they come from.
+  if (source !== undefined) return true;
+  const isSameBlock =
+    blockBytes === undefined || parseBlockSize(view.spec.blockSize) === blockBytes;
+  return view.status.sizeBytes === sizeBytes && isSameBlock && view.status.source === undefined;
+}

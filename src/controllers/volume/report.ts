@@ -1,0 +1,202 @@
+/** The status of a volume, from what was observed. */
+import type { Volume, VolumeStatus, VolumeTeleportStatus } from '../../api/kinds/volume.ts';
+import type { TeleportObject, VolumeObject } from '../../api/objects.ts';
+import type { TransshipError } from '../../base/errors.ts';
+import { formatBytes, formatSize } from '../../base/units.ts';
+import { condition, type Report } from '../status.ts';
+import type { VolumeStep } from './decide.ts';
+import { isOurs, type Observation } from './observation.ts';
+
+type Conditions = Report['conditions'];
+type Fields = Omit<VolumeStatus, 'conditions' | 'observedGeneration'>;
+
+/** Lists of who uses a volume are cut here; one that is so popular needs no complete list. */
+const usersMax = 64;
+const reasonPattern = /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/;
+
+export interface Sight {
+  readonly seen: Observation;
+  readonly step: VolumeStep;
+  /** Of the Pool object that holds it, where known. */
+  readonly poolName: string | undefined;
+}
+
+export function reportOf({ seen, step, poolName }: Sight): Report {
+  const { object, blocker } = seen;
+  const deleting = deletingOf(seen, step);
+  const view = isOurs(seen) ? seen.view : undefined;
+  // What was known stays known; only that nobody can be asked is new.
+  if (blocker !== undefined && view === undefined) {
+    const { conditions: _conditions, observedGeneration: _seen, ...fields } = object.status ?? {};
+    return { conditions: [unknownReady(object, blocker), ...deleting], fields };
+  }
+  if (view === undefined) return pending(seen, step, deleting);
+  const trouble = blocker ?? seen.problem;
+  const ready = blocker === undefined ? readyOf(seen, view) : unknownReady(object, blocker);
+  return {
+    conditions: [
+      ready,
+      completeOf(view),
+      ...passedOn(view),
+      ...syncedOf(object, trouble),
+      ...deleting,
+    ],
+    fields: fieldsOf({ seen, view, poolName }),
+  };
+}
+
+function unknownReady(object: Volume, blocker: TransshipError): Conditions[number] {
+  const isNew = object.status?.sizeBytes === undefined;
+  return condition('Ready', isNew ? false : 'Unknown', blocker.reason, blocker.message);
+}
+
+function pending(seen: Observation, step: VolumeStep, deleting: Conditions): Report {
+  const { job, teleport } = seen;
+  const problem = step.do === 'wait' ? step.problem : seen.problem;
+  const known = seen.object.status?.sizeBytes === undefined ? {} : { phase: 'Failed' as const };
+  if (problem !== undefined && deleting.length === 0) {
+    return {
+      conditions: [condition('Ready', false, problem.reason, problem.message)],
+      fields: { phase: problem.retryable ? 'Pending' : 'Failed', ...known } satisfies Fields,
+    };
+  }
+  const message =
+    job?.phase === 'Running'
+      ? `${formatBytes(job.doneBytes)} of ${formatBytes(job.totalBytes)} are imported`
+      : 'it is being made';
+  const fields: Fields = {
+    phase: 'Initializing',
+    ...(teleport === undefined ? {} : { teleport: teleportOf(teleport) }),
+  };
+  return { conditions: [condition('Ready', false, 'Initializing', message), ...deleting], fields };
+}
+
+function deletingOf(seen: Observation, step: VolumeStep): Conditions {
+  if (seen.object.metadata.deletionTimestamp === undefined) return [];
+  const problem = step.do === 'wait' ? step.problem : seen.problem;
+  if (problem === undefined)
+    return [condition('Deleting', true, 'Deleting', 'it is being deleted')];
+  return [condition('Deleting', false, problem.reason, problem.message)];
+}
+
+function readyOf({ job }: Observation, view: VolumeObject): Conditions[number] {
+  const own = view.status.conditions.find(({ type }) => type === 'Ready');
+  if (own?.status === 'False') {
+    return condition('Ready', false, reasonOf(own.reason), own.message);
+  }
+  if (view.status.doors.includes('import')) {
+    const done =
+      job === undefined ? '' : `${formatBytes(job.doneBytes)} of ${formatBytes(job.totalBytes)}`;
+    return condition('Ready', false, 'Importing', `its content is being imported ${done}`.trim());
+  }
+  if (view.status.phase === 'Initializing') {
+    return condition('Ready', false, 'Initializing', 'it is being made');
+  }
+  return condition('Ready', true, view.status.phase, 'it can be read and written');
+}
+
+function completeOf({ status }: VolumeObject): Conditions[number] {
+  if (status.phase === 'Available') {
+    return condition('Complete', true, 'Available', 'all data is here');
+  }
+  const missing = `${formatBytes(status.missingBytes)} are still at ${status.source ?? 'the source'}`;
+  return condition('Complete', false, status.phase, missing);
+}
+
+/** What the engine says of itself: damage, the link to the source, room to write. */
+function passedOn({ status }: VolumeObject): Conditions {
+  return status.conditions
+    .filter(({ type }) => type !== 'Ready')
+    .map(({ type, status: is, reason, message }) => {
+      return condition(
+        type,
+        is === 'Unknown' ? 'Unknown' : is === 'True',
+        reasonOf(reason),
+        message,
+      );
+    });
+}
+
+function reasonOf(text: string): string {
+  return reasonPattern.test(text) ? text : 'Unknown';
+}
+
+function syncedOf(object: Volume, trouble: TransshipError | undefined): Conditions {
+  const replicas = object.spec.replicas?.length ?? 0;
+  if (trouble !== undefined) return [condition('Synced', false, trouble.reason, trouble.message)];
+  if (replicas > 1) {
+    const message = 'more than one replica comes later: only the first one is kept';
+    return [condition('Synced', false, 'Unsupported', message)];
+  }
+  return [condition('Synced', true, 'Synced', 'the agent has what the spec says')];
+}
+
+function fieldsOf(what: {
+  readonly seen: Observation;
+  readonly view: VolumeObject;
+  readonly poolName: string | undefined;
+}): Fields {
+  const { seen, view, poolName } = what;
+  const { status } = view;
+  const { sizeBytes, allocatedBytes, missingBytes, unsettledBytes } = status;
+  const here = Math.max(0, allocatedBytes - missingBytes);
+  const progress = allocatedBytes === 0 ? 100 : Math.floor((100 * here) / allocatedBytes);
+  return {
+    phase: status.phase,
+    sizeBytes,
+    size: formatSize(sizeBytes),
+    root: status.root.slice(0, 64),
+    missingBytes,
+    snapshots: status.snapshots,
+    usage: { logicalBytes: allocatedBytes, logical: formatSize(allocatedBytes), unsettledBytes },
+    doors: status.doors.slice(0, usersMax).filter((door, i, all) => all.indexOf(door) === i),
+    leasedBy: status.leasedBy.slice(0, usersMax),
+    ...(poolName === undefined ? {} : { replicas: [replicaOf(view, poolName, progress)] }),
+    ...(status.attachedTo === undefined ? {} : { attachedTo: status.attachedTo }),
+    ...(status.oldestRestorable === undefined
+      ? {}
+      : { oldestRestorableTime: status.oldestRestorable }),
+    ...(seen.teleport === undefined || seen.object.spec.source?.teleport === undefined
+      ? {}
+      : { teleport: teleportOf(seen.teleport) }),
+  };
+}
+
+function replicaOf({ status }: VolumeObject, pool: string, progress: number) {
+  const damaged = status.conditions.some(({ type, status: is }) => {
+    return type === 'DataDamaged' && is === 'True';
+  });
+  const state = damaged ? 'Degraded' : status.missingBytes > 0 ? 'Filling' : 'Online';
+  const usedBytes = Math.max(0, status.allocatedBytes - status.missingBytes);
+  return { pool, state, progress, usedBytes } as const;
+}
+
+export function teleportOf({ status }: TeleportObject): VolumeTeleportStatus {
+  const { totalBytes, presentBytes, demandBytes, backgroundBytes, missingBytes } = status.progress;
+  const { wireBytes, bytesPerSecond, etaMs } = status.progress;
+  const link = status.conditions.find(({ type }) => type === 'SourceConnected');
+  const there = Math.max(0, totalBytes - missingBytes);
+  return {
+    phase: status.phase,
+    percent: percentOf(status.phase, there, totalBytes),
+    totalBytes,
+    presentBytes,
+    fetchedBytes: demandBytes + backgroundBytes,
+    demandBytes,
+    backgroundBytes,
+    missingBytes,
+    wireBytes,
+    bytesPerSecond,
+    ...(etaMs === undefined ? {} : { etaSeconds: Math.ceil(etaMs / 1000) }),
+    ...(status.accessibleTime === undefined ? {} : { accessibleTime: status.accessibleTime }),
+    ...(status.completionTime === undefined ? {} : { completionTime: status.completionTime }),
+    ...(link === undefined ? {} : { sourceConnected: link.status === 'True' }),
+  };
+}
+
+/** 100 only when nothing is missing. */
+function percentOf(phase: string, there: number, total: number): number {
+  if (phase === 'Available') return 100;
+  if (total === 0) return 0;
+  return Math.min(99, Math.floor((100 * there) / total));
+}
