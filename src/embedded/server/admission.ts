@@ -1,8 +1,10 @@
 /** Last changes and checks of an object before it is stored, by kind. */
 import type { JsonObject } from '../schema/api.ts';
 import { admitDefinition, definitionKind } from './definitions.ts';
-import { isObject, objectAt, textAt, withKeys } from './json.ts';
+import { isObject, objectAt, sameJson, textAt, withKeys } from './json.ts';
+import { requireHeldRole, requireHeldRules } from './escalation.ts';
 import type { Call } from './kernel.ts';
+import { rbacGroup } from './rbac.ts';
 
 export interface Admission {
   readonly call: Call;
@@ -23,6 +25,10 @@ export function admit(admission: Admission): JsonObject {
 
 const rules: Readonly<Record<string, (admission: Admission) => JsonObject>> = {
   [definitionKind]: ({ call, object, live }) => admitDefinition(call, object, live),
+  [`${rbacGroup}/clusterroles`]: ({ call, object, live }) => admitRole(call, object, live),
+  [`${rbacGroup}/roles`]: ({ call, object, live }) => admitRole(call, object, live),
+  [`${rbacGroup}/clusterrolebindings`]: ({ call, object }) => admitBinding(call, object),
+  [`${rbacGroup}/rolebindings`]: ({ call, object }) => admitBinding(call, object),
   '/secrets': ({ object }) => sealedSecret(object),
 };
 
@@ -36,4 +42,18 @@ function sealedSecret(object: JsonObject): JsonObject {
   });
   const data = { ...objectAt(object, 'data'), ...Object.fromEntries(coded) };
   return withKeys(object, { stringData: undefined, data, type });
+}
+
+function admitRole(call: Call, object: JsonObject, live: JsonObject | undefined): JsonObject {
+  const isSame =
+    live !== undefined &&
+    sameJson(object['rules'], live['rules']) &&
+    sameJson(object['aggregationRule'], live['aggregationRule']);
+  if (!isSame) requireHeldRules(call, object);
+  return object;
+}
+
+function admitBinding(call: Call, object: JsonObject): JsonObject {
+  requireHeldRole(call, object);
+  return object;
 }

@@ -1,4 +1,5 @@
 /** Who may do what. The rules are in `rbac.ts`. */
+import type { JsonObject } from '../schema/api.ts';
 import type { UserInfo } from './api.ts';
 
 export interface Attributes {
@@ -19,6 +20,19 @@ export interface Decision {
   readonly reason: string;
 }
 
+/** What a rule of a role says; `rbac.ts` tells what it allows. */
+export interface Rule {
+  readonly verbs: readonly string[];
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames: readonly string[];
+  readonly nonResourceURLs: readonly string[];
+}
+
 export interface Authorizer {
   decide(attributes: Attributes): Decision;
+  /** Everything the user may do in a namespace; '': in the whole cluster. */
+  rules(user: UserInfo, namespace: string): readonly Rule[];
+  /** The rules behind a `roleRef`; undefined when there is no such role. */
+  referenced(roleRef: JsonObject, namespace: string): readonly Rule[] | undefined;
 }

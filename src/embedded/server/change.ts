@@ -255,6 +255,8 @@ function partsOf(call: Call, object: JsonObject, live: JsonObject): JsonObject {
     const metadata = served.builtIn ? metaOf(object) : metaOf(live);
     return withStatus({ ...live, metadata }, status);
   }
+  // Binding changes the specification and says so in the status.
+  if (subresource === 'binding') return object;
   if (subresource === 'finalize') return { ...live, spec: object['spec'] ?? {} };
   return served.subresources.status ? withStatus(object, live['status']) : object;
 }

@@ -29,9 +29,8 @@ export interface DeleteOptions {
   readonly resourceVersion: string;
 }
 
-export function deleteOptions(call: Call): DeleteOptions {
-  const { query } = call.info;
-  const body = bodyObject(call.info) ?? {};
+/** Of a body (meta/v1 DeleteOptions) and, where it does not say, of the query. */
+export function optionsFrom(body: JsonObject, query: URLSearchParams): DeleteOptions {
   const preconditions = objectAt(body, 'preconditions');
   const dryRuns = [...query.getAll('dryRun'), ...textsAt(body, 'dryRun')];
   const orphans = body['orphanDependents'] === true || isTrue(query.get('orphanDependents'));
@@ -62,7 +61,7 @@ function graceParameter(query: URLSearchParams): number | undefined {
 
 export function deleteObject(call: Call): KubeResponse {
   const { store } = call.kernel;
-  const options = deleteOptions(call);
+  const options = optionsFrom(bodyObject(call.info) ?? {}, call.info.query);
   const { name, namespace } = call.target;
   const entry = store.get(`${call.resource.collection}${namespace}/${name}`);
   if (entry === undefined) throw notFound(call.resource.served, name);
@@ -85,7 +84,7 @@ export function deleteObject(call: Call): KubeResponse {
 
 export async function deleteCollection(call: Call): Promise<KubeResponse> {
   const { kernel, resource } = call;
-  const options = deleteOptions(call);
+  const options = optionsFrom(bodyObject(call.info) ?? {}, call.info.query);
   const selection = selectionOf(call);
   const entries = [...kernel.store.list({ prefix: prefixOf(call) })];
   const items: JsonObject[] = [];

@@ -1,6 +1,9 @@
 /** Discovery documents: groups, versions and resources (Kubernetes, "Discovery API"). */
+import { createHash } from 'node:crypto';
 import type { ServedResource } from '../schema/api.ts';
 import type { Registry } from './registry.ts';
+import { type ReviewKind, reviewKinds } from './reviews.ts';
+import { subresourcesOf } from './subresources.ts';
 
 const allVerbs = [
   'create',
@@ -22,19 +25,19 @@ export function versions(): object {
 }
 
 export function groupList(registry: Registry): object {
-  const names = new Set(registry.all().map(({ group }) => group));
+  const names = new Set([...registry.all(), ...reviewKinds].map(({ group }) => group));
   names.delete('');
   const groups = [...names].map((name) => groupParts(registry, name));
   return { kind: 'APIGroupList', apiVersion: 'v1', groups };
 }
 
 export function groupOf(registry: Registry, name: string): object | undefined {
-  if (!registry.all().some(({ group }) => group === name)) return undefined;
+  if (![...registry.all(), ...reviewKinds].some(({ group }) => group === name)) return undefined;
   return { kind: 'APIGroup', apiVersion: 'v1', ...groupParts(registry, name) };
 }
 
 function groupParts(registry: Registry, name: string): object {
-  const resources = registry.all().filter(({ group }) => group === name);
+  const resources = [...registry.all(), ...reviewKinds].filter(({ group }) => group === name);
   const list = sortedVersions(resources).map((version) => ({
     groupVersion: `${name}/${version}`,
     version,
@@ -43,7 +46,9 @@ function groupParts(registry: Registry, name: string): object {
 }
 
 /** Stable before beta before alpha, newer before older. */
-export function sortedVersions(resources: readonly ServedResource[]): readonly string[] {
+export function sortedVersions(
+  resources: readonly { readonly version: string }[],
+): readonly string[] {
   const names = [...new Set(resources.map(({ version }) => version))];
   return names.toSorted((a, b) => rank(b) - rank(a) || (a < b ? -1 : 1));
 }
@@ -61,13 +66,15 @@ export function resourceList(
   group: string,
   version: string,
 ): object | undefined {
-  const found = registry.all().filter((one) => one.group === group && one.version === version);
-  if (found.length === 0) return undefined;
+  const isOfIt = (one: Discovered): boolean => one.group === group && one.version === version;
+  const found = registry.all().filter(isOfIt);
+  const reviews = reviewKinds.filter(isOfIt);
+  if (found.length === 0 && reviews.length === 0) return undefined;
   return {
     kind: 'APIResourceList',
     ...(group === '' ? {} : { apiVersion: 'v1' }),
     groupVersion: group === '' ? version : `${group}/${version}`,
-    resources: found.flatMap(entriesOf),
+    resources: [...found.flatMap(entriesOf), ...reviews.map(reviewEntry)],
   };
 }
 
@@ -78,11 +85,80 @@ function entriesOf(resource: ServedResource): readonly object[] {
     singularName: singular,
     namespaced,
     kind,
-    verbs: allVerbs,
+    verbs: verbsOf(resource),
     ...(shortNames.length === 0 ? {} : { shortNames }),
     ...(categories.length === 0 ? {} : { categories }),
+    storageVersionHash: storageHash(resource),
   };
-  if (!resource.subresources.status) return [main];
-  const verbs = ['get', 'patch', 'update'];
-  return [main, { name: `${plural}/status`, singularName: '', namespaced, kind, verbs }];
+  const subs = subresourcesOf(resource).map((sub) => ({
+    name: `${plural}/${sub.name}`,
+    singularName: '',
+    namespaced,
+    ...(sub.kind === undefined ? { kind } : sub.kind),
+    verbs: sub.verbs,
+  }));
+  return [main, ...subs];
+}
+
+const noCollections: ReadonlySet<string> = new Set(['/namespaces']);
+
+function verbsOf({ group, plural, builtIn }: ServedResource): readonly string[] {
+  if (!builtIn || !noCollections.has(`${group}/${plural}`)) return allVerbs;
+  return allVerbs.filter((verb) => verb !== 'deletecollection');
+}
+
+function storageHash({ group, version, kind }: ServedResource): string {
+  const text = `${group}/${version}/${kind}`;
+  return createHash('sha256').update(text).digest().subarray(0, 8).toString('base64');
+}
+
+function reviewEntry(review: ReviewKind): object {
+  const { plural: name, singular: singularName, namespaced, kind } = review;
+  return { name, singularName, namespaced, kind, verbs: ['create'] };
+}
+
+/** Everything at once (apidiscovery.k8s.io): of the core group, or of all the others. */
+export function aggregated(registry: Registry, isCore: boolean, version: string): object {
+  const all: readonly Discovered[] = [...registry.all(), ...reviewKinds];
+  const groups = Map.groupBy(all, ({ group }) => group);
+  const items = [...groups].filter(([name]) => (name === '') === isCore);
+  return {
+    kind: 'APIGroupDiscoveryList',
+    apiVersion: `apidiscovery.k8s.io/${version}`,
+    metadata: {},
+    items: items.map(([name, resources]) => ({
+      metadata: name === '' ? {} : { name, creationTimestamp: null },
+      versions: sortedVersions(resources).map((one) => ({
+        version: one,
+        resources: resources.filter((resource) => resource.version === one).map(aggregatedEntry),
+        freshness: 'Current',
+      })),
+    })),
+  };
+}
+
+type Discovered = ServedResource | ReviewKind;
+
+function aggregatedEntry(resource: Discovered): object {
+  const { group, version, kind, plural, singular, namespaced } = resource;
+  const main = {
+    resource: plural,
+    responseKind: { group, version, kind },
+    scope: namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: singular,
+  };
+  if (!('schema' in resource)) return { ...main, verbs: ['create'] };
+  const { shortNames, categories } = resource;
+  const subresources = subresourcesOf(resource).map((sub) => ({
+    subresource: sub.name,
+    responseKind: sub.kind ?? { group, version, kind },
+    verbs: sub.verbs,
+  }));
+  return {
+    ...main,
+    verbs: verbsOf(resource),
+    ...(shortNames.length === 0 ? {} : { shortNames }),
+    ...(categories.length === 0 ? {} : { categories }),
+    ...(subresources.length === 0 ? {} : { subresources }),
+  };
 }

@@ -6,6 +6,7 @@ import type { Authorizer } from './authorizer.ts';
 import type { Registry, Resource } from './registry.ts';
 import type { RequestInfo, Target } from './request.ts';
 import type { Store } from './store.ts';
+import type { TokenIdentity, TokenIssuer } from './tokens.ts';
 
 export interface Kernel {
   readonly clock: Clock;
@@ -15,6 +16,9 @@ export interface Kernel {
   readonly store: Store;
   readonly registry: Registry;
   readonly authorizer: Authorizer;
+  readonly tokens: TokenIssuer;
+  /** Whom a bearer token stands for, if anybody. */
+  readonly identify: (token: string) => TokenIdentity | undefined;
   readonly readLog: ((request: PodLogRequest) => Promise<AsyncIterable<Uint8Array>>) | undefined;
   /** Everything that streams ends when this is aborted. */
   readonly stopping: AbortSignal;

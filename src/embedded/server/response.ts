@@ -1,5 +1,7 @@
 /** Answers as the transport takes them. */
+import { createHash } from 'node:crypto';
 import type { KubeResponse } from '../../kube/transport.ts';
+import type { RequestInfo } from './request.ts';
 import type { StatusError } from './status.ts';
 
 const encoder = new TextEncoder();
@@ -66,4 +68,13 @@ export function warningHeader(warnings: readonly string[]): Readonly<Record<stri
     texts.push(`299 - "${clean}"`);
   }
   return { warning: texts.join(', ') };
+}
+
+/** With an ETag, so that a client that knows the text already does not get it again. */
+export function tagged(info: RequestInfo, text: string, type: string): KubeResponse {
+  const hash = createHash('sha512').update(text).digest('hex').toUpperCase();
+  const etag = `"${hash}"`;
+  const headers = { 'content-type': type, etag, vary: 'Accept' };
+  if (info.request.headers['if-none-match'] === etag) return { ...jsonResponse(304, ''), headers };
+  return jsonResponse(200, text, headers);
 }

@@ -3,15 +3,19 @@ import { AssertionFailure } from '../../base/errors.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { SchemaLibrary } from '../schema/api.ts';
 import type { ApiServer, ApiServerOptions, UserInfo } from './api.ts';
+import { makeIdentify, requireAllowed, userOf } from './access.ts';
+import { aggregateRoles } from './aggregation.ts';
 import { bootstrap } from './bootstrap.ts';
 import { serveDefinitions } from './definitions.ts';
 import { deleteCollection, deleteObject } from './deleting.ts';
 import { makeDiscovery } from './discovery.ts';
 import type { Call, Kernel } from './kernel.ts';
 import { getObject, listObjects } from './reading.ts';
+import { Rbac } from './rbac.ts';
 import { Registry } from './registry.ts';
 import { parseRequest, type RequestInfo, type Target } from './request.ts';
 import { statusResponse, warningHeader } from './response.ts';
+import { answerReview, findReview } from './reviews.ts';
 import {
   closing,
   internalError,
@@ -22,6 +26,8 @@ import {
   unauthorized,
 } from './status.ts';
 import { Store } from './store.ts';
+import { TokenIssuer } from './tokens.ts';
+import { answerSubresource } from './subresources.ts';
 import { watchObjects } from './watch.ts';
 import { createObject, patchObject, updateObject } from './writing.ts';
 
@@ -37,6 +43,8 @@ export function createApiServer(
   const registry = new Registry(library.builtIns());
   serveDefinitions(store, registry, library);
   const stop = new AbortController();
+  const tokens = new TokenIssuer(store, clock, random);
+  const identify = makeIdentify(tokens, options.authenticate);
   const kernel: Kernel = {
     clock,
     random,
@@ -44,13 +52,15 @@ export function createApiServer(
     library,
     store,
     registry,
-    authorizer: { decide: () => ({ allowed: true, reason: '' }) },
+    authorizer: new Rbac(store),
+    tokens,
+    identify,
     readLog: options.readLog,
     stopping: stop.signal,
   };
   bootstrap(kernel);
+  aggregateRoles(store);
   const discovery = makeDiscovery(kernel);
-  const authenticate = authenticator(options);
   let inFlight = 0;
 
   async function handle(request: KubeRequest, proven: UserInfo | undefined): Promise<KubeResponse> {
@@ -58,11 +68,12 @@ export function createApiServer(
     if (inFlight >= inFlightMax) return statusResponse(tooManyRequests());
     inFlight += 1;
     try {
-      const user = proven ?? authenticate(request);
+      const user = userOf(request, proven, identify);
       if (user === undefined) throw unauthorized();
       const info = parseRequest(request);
+      requireAllowed(kernel.authorizer, user, info);
       return info.target === undefined
-        ? await discovery(info, user)
+        ? discovery(info)
         : await serve(kernel, info, info.target, user);
     } catch (error) {
       if (error instanceof AssertionFailure) throw error;
@@ -79,14 +90,6 @@ export function createApiServer(
       await Promise.resolve();
       persistence.close();
     },
-  };
-}
-
-function authenticator(options: ApiServerOptions): (request: KubeRequest) => UserInfo | undefined {
-  return (request) => {
-    const found = /^bearer\s+(\S+)$/i.exec(request.headers['authorization'] ?? '');
-    const token = found?.[1];
-    return token === undefined ? undefined : options.authenticate?.(token);
   };
 }
 
@@ -107,7 +110,11 @@ async function serve(
   user: UserInfo,
 ): Promise<KubeResponse> {
   const resource = kernel.registry.find(target.group, target.version, target.plural);
-  if (resource === undefined) throw noSuchResource();
+  if (resource === undefined) {
+    const review = findReview(target);
+    if (review === undefined) throw noSuchResource();
+    return answerReview({ kernel, info, target, user }, review);
+  }
   const call: Call = { kernel, info, target, resource, user, warnings: [] };
   const response = await route(call);
   const warning = warningHeader(call.warnings);
@@ -120,8 +127,7 @@ function route(call: Call): KubeResponse | Promise<KubeResponse> {
   const isNamed = target.name !== '';
   if (target.namespace !== '' && !served.namespaced) throw noSuchResource();
   if (isNamed && served.namespaced && target.namespace === '') throw noSuchResource();
-  if (target.subresource === 'status' && served.subresources.status) return routeStatus(call);
-  if (target.subresource !== '') throw noSuchResource();
+  if (target.subresource !== '') return answerSubresource(call);
   switch (target.verb) {
     case 'get':
       return getObject(call);
@@ -141,18 +147,5 @@ function route(call: Call): KubeResponse | Promise<KubeResponse> {
       return deleteObject(call);
     case 'deletecollection':
       return deleteCollection(call);
-  }
-}
-
-function routeStatus(call: Call): KubeResponse {
-  switch (call.target.verb) {
-    case 'get':
-      return getObject(call);
-    case 'update':
-      return updateObject(call);
-    case 'patch':
-      return patchObject(call);
-    default:
-      throw methodNotAllowed();
   }
 }
