@@ -62,7 +62,9 @@ export class TestTime {
     const untilMs = this.nowMs + withinMs;
     for (await this.settle(); !isSo(); ) {
       if (this.nowMs >= untilMs) throw new Error(`not so within ${withinMs} ms: ${isSo}`);
-      await this.advance(50);
+      const nextMs = Math.min(...[...this.#alarms].map(({ atMs }) => atMs));
+      await this.advance(Number.isFinite(nextMs) ? Math.max(0, nextMs - this.nowMs) : 1000);
+      await this.settle();
     }
   }
 

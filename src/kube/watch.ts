@@ -64,10 +64,14 @@ export async function watchOnce<T extends KubeObject>(
     listener.opened();
     const longestMs = seconds * 1000 + silenceSlackMs;
     const reader = new EventReader(type, asked, listener);
-    for await (const piece of heeding(response.body, silence.signal)) {
-      reader.read(piece);
+    const expectMore = (): void => {
       const sendsBookmarks = request.bookmarks || reader.sawBookmark;
       silence.expectWithin(sendsBookmarks ? silenceMsWithBookmarks : longestMs);
+    };
+    expectMore();
+    for await (const piece of heeding(response.body, silence.signal)) {
+      reader.read(piece);
+      expectMore();
     }
   } catch (error) {
     throw unreachableError(asked, error);
