@@ -5,7 +5,7 @@ import {
   bounds,
   bytes,
   count,
-  exactlyOneOf,
+  atMostOneOf,
   fields,
   flag,
   keyed,
@@ -89,7 +89,7 @@ const spec = fields(
   },
   {
     rules: [
-      exactlyOneOf('local', 'kubeconfigSecretRef'),
+      atMostOneOf('local', 'kubeconfigSecretRef'),
       { rule: '!has(self.local) || self.local', message: 'local is true or not given' },
       {
         rule: 'has(self.local) == has(oldSelf.local)',

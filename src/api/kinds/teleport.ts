@@ -23,7 +23,6 @@ import {
 
 /** A claim is named with its namespace; a volume has none. */
 const sideRules: readonly Rule[] = [
-  exactlyOneOf('claim', 'volume'),
   {
     rule: '!has(self.volume) || !has(self.__namespace__)',
     message: 'a volume has no namespace; give it with a claim only',
@@ -38,7 +37,7 @@ const source = fields(
     claim: optional(objectName('The PersistentVolumeClaim to move.')),
     volume: optional(ownName('The volume to move, where there is no claim.')),
   },
-  { rules: sideRules },
+  { rules: [exactlyOneOf('claim', 'volume'), ...sideRules] },
 );
 
 const destination = fields(
@@ -48,8 +47,12 @@ const destination = fields(
     namespace: optional(
       labelName('Namespace of the new claim; that of the source when not given.'),
     ),
-    claim: optional(objectName('The PersistentVolumeClaim to make.')),
-    volume: optional(ownName('The volume to make, where the source is a volume.')),
+    claim: optional(
+      objectName('The PersistentVolumeClaim to make; named as that of the source when not given.'),
+    ),
+    volume: optional(
+      ownName('The volume to make, where the source is a volume; named as it when not given.'),
+    ),
     storageClass: optional(objectName('Storage class of the new claim.')),
     historyPolicy: optional(
       ownName('HistoryPolicy of the new volume; the default of the destination when not given.'),
@@ -57,6 +60,7 @@ const destination = fields(
   },
   {
     rules: [
+      atMostOneOf('claim', 'volume'),
       ...sideRules,
       {
         rule: '!has(self.volume) || !has(self.storageClass)',
@@ -86,7 +90,9 @@ const spec = fields(
     rules: [
       atMostOneOf('at', 'snapshot'),
       {
-        rule: 'has(self.source.claim) == has(self.destination.claim)',
+        rule:
+          'has(self.source.claim) ? !has(self.destination.volume) : ' +
+          '!has(self.destination.claim) && !has(self.destination.storageClass)',
         message: 'source and destination are both claims or both volumes',
       },
       {
