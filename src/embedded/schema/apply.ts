@@ -9,7 +9,7 @@ import type {
   TrackRequest,
 } from './api.ts';
 import { emptySet, type FieldSet, pathText } from './field-set.ts';
-import { at, equal, isArray, isObject, without } from './json.ts';
+import { at, equal, isArray, isObject, textAt, without } from './json.ts';
 import {
   type Manager,
   managerKey,
@@ -88,7 +88,11 @@ function readApplied(node: SchemaNode, hasStatus: boolean, request: ApplyRequest
   const { object, unknown } = canonicalObject(node, request.applied);
   if (unknown.length > 0) {
     const fields = unknown.map((field) => `.${field}: field not declared in schema`).join('\n');
-    fail('Invalid', `failed to create typed patch object: ${fields}`);
+    const [name = '', namespace = ''] = ['name', 'namespace'].map((key) =>
+      textAt(object, 'metadata', key),
+    );
+    const who = `${namespace}/${name}; ${request.apiVersion}, Kind=${object['kind']}`;
+    fail('Invalid', `failed to create typed patch object (${who}): ${fields}`);
   }
   const own = withoutManagedFields(object);
   if (!hasStatus) return own;

@@ -128,7 +128,7 @@ function typeCheck(node: SchemaNode): (value: Json, path: string, report: Report
       if (typeof value === 'string' || Number.isInteger(value)) return true;
       if (node.format === 'quantity' && typeof value === 'number') return true;
       const name = typeName(value);
-      const detail = `${path} in body must be of type integer or string: "${name}"`;
+      const detail = `${path} in body must be of type integer,string: "${name}"`;
       report.add(typeInvalid(path, name, detail));
       return false;
     };
@@ -187,37 +187,27 @@ function addNumbers(schema: OpenApiSchema, checks: Check[]): void {
 function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): void {
   const { minLength, maxLength } = schema as Readonly<Record<string, number | undefined>>;
   const pattern = schema['pattern'] as string | undefined;
-  const onText = (check: (text: string, path: string, report: Report) => void): void => {
-    checks.push((value, path, report) => {
-      if (typeof value === 'string') check(value, path, report);
-    });
+  const expression = pattern === undefined ? undefined : goRegExp(pattern);
+  // Servers tell the first of these only.
+  const judge = (text: string, path: string): FieldError | undefined => {
+    if (maxLength !== undefined && runes(text) > maxLength) return tooLong(path, maxLength);
+    if (minLength !== undefined && runes(text) < minLength) {
+      return invalid(path, text, `${path} in body should be at least ${minLength} chars long`);
+    }
+    if (expression === undefined || expression.test(text)) return undefined;
+    return invalid(path, text, `${path} in body should match '${pattern}'`);
   };
-  if (maxLength !== undefined) {
-    onText((text, path, report) => {
-      if (runes(text) > maxLength) report.add(tooLong(path, maxLength));
-    });
-  }
-  if (minLength !== undefined) {
-    onText((text, path, report) => {
-      if (runes(text) >= minLength) return;
-      const detail = `${path} in body should be at least ${minLength} chars long`;
-      report.add(invalid(path, text, detail));
-    });
-  }
-  if (pattern !== undefined) {
-    const expression = goRegExp(pattern);
-    onText((text, path, report) => {
-      if (expression.test(text)) return;
-      report.add(invalid(path, text, `${path} in body should match '${pattern}'`));
-    });
-  }
   const { format } = node;
-  if (format !== undefined && !node.builtIn) {
-    onText((text, path, report) => {
-      if (hasFormat(format, text)) return;
-      report.add(invalid(path, text, `${path} in body must be of type ${format}: "${text}"`));
-    });
-  }
+  const isFormatted = format !== undefined && !node.builtIn;
+  if (maxLength === undefined && minLength === undefined && !pattern && !isFormatted) return;
+  checks.push((value, path, report) => {
+    if (typeof value !== 'string') return;
+    const error = judge(value, path);
+    if (error !== undefined) report.add(error);
+    if (!isFormatted || hasFormat(format, value)) return;
+    const detail = `${path} in body must be of type ${format}: "${value}"`;
+    report.add(typeInvalid(path, value, detail));
+  });
 }
 
 /** Characters as Go counts them. */
@@ -296,15 +286,21 @@ function addLogic(schema: OpenApiSchema, checks: Check[]): void {
     check(value, path, report);
     return report.errors.length === 0;
   };
-  checks.push(...parts('allOf'));
+  const all = parts('allOf');
+  if (all.length > 0) {
+    checks.push((value, path, report) => {
+      const before = report.errors.length;
+      for (const check of all) check(value, path, report);
+      if (report.errors.length === before) return;
+      report.add(logicError(`"${path}" must validate all the schemas (allOf)`));
+    });
+  }
   const any = parts('anyOf');
   const one = parts('oneOf');
   if (any.length > 0) {
     checks.push((value, path, report) => {
       if (any.some((check) => holds(check, value, path))) return;
-      report.add(
-        invalid(path, blank(value), `"${path}" must validate at least one schema (anyOf)`),
-      );
+      report.add(logicError(`"${path}" must validate at least one schema (anyOf)`));
     });
   }
   if (one.length > 0) {
@@ -313,7 +309,7 @@ function addLogic(schema: OpenApiSchema, checks: Check[]): void {
       if (count === 1) return;
       const found = count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`;
       const words = `"${path}" must validate one and only one schema (oneOf). ${found}`;
-      report.add(invalid(path, blank(value), words));
+      report.add(logicError(words));
     });
   }
   const not = schema['not'] as OpenApiSchema | undefined;
@@ -321,13 +317,13 @@ function addLogic(schema: OpenApiSchema, checks: Check[]): void {
   const refused = logicCheck(not);
   checks.push((value, path, report) => {
     if (!holds(refused, value, path)) return;
-    report.add(invalid(path, blank(value), `"${path}" must not validate the schema (not)`));
+    report.add(logicError(`"${path}" must not validate the schema (not)`));
   });
 }
 
-/** Composite values are not shown in these messages. */
-function blank(value: Json): Json {
-  return isObject(value) || isArray(value) ? '' : value;
+/** Servers tell these about no field: the message names it. */
+function logicError(words: string): FieldError {
+  return invalid('<nil>', '', words);
 }
 
 function logicCheck(schema: OpenApiSchema): Check {
@@ -361,4 +357,17 @@ function logicType(type: string): Check {
     const name = typeName(value);
     report.add(typeInvalid(path, name, `${path} in body must be of type ${type}: "${name}"`));
   };
+}
+
+/** Errors after which a server does not run rules: values are not what rules may rely on. */
+const blocking: ReadonlySet<string> = new Set([
+  'FieldValueRequired',
+  'FieldValueTypeInvalid',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueNotSupported',
+]);
+
+export function isBlocking(error: FieldError): boolean {
+  return blocking.has(error.reason);
 }

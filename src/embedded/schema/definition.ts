@@ -108,9 +108,9 @@ function readVersion(
   source: VersionSchema,
 ): ServedResource | { readonly errors: readonly FieldError[] } {
   const node = compileRoot(source);
-  const validate = source.rules.compile(node, source.path);
-  const errors = [...(typeof validate === 'function' ? [] : validate), ...checkDefaults(node, source.path)];
-  if (typeof validate !== 'function' || errors.length > 0) return { errors };
+  const rules = source.rules.compile(node, source.path);
+  const errors = [...(typeof rules === 'object' ? rules : []), ...checkDefaults(node, source.path)];
+  if (errors.length > 0) return { errors };
   const names = at(crd, 'spec', 'names') ?? null;
   const kind = textAt(names, 'kind') ?? '';
   const scale = at(version, 'subresources', 'scale');
@@ -133,7 +133,11 @@ function readVersion(
       ...(isObject(scale) ? { scale: readScale(scale) } : {}),
     },
     columns: customColumns(listAt(version, 'additionalPrinterColumns')),
-    schema: createObjectSchema({ node, hasStatus, validate }),
+    schema: createObjectSchema({
+      node,
+      hasStatus,
+      ...(typeof rules === 'function' ? { rules } : {}),
+    }),
     openApi: source.schema,
     selectable: listAt(version, 'selectableFields').map((field) =>
       (textAt(field, 'jsonPath') ?? '').replace(/^\./, ''),

@@ -133,7 +133,10 @@ export class NodeCompiler {
 
   #fill(node: Draft, schema: OpenApiSchema): void {
     const properties = node.properties as Map<string, SchemaNode>;
-    if (node.embedded) this.#addTypeMeta(properties);
+    if (node.embedded) {
+      this.#addTypeMeta(properties);
+      node.required = [...new Set([...node.required, 'apiVersion', 'kind'])];
+    }
     for (const [key, child] of Object.entries(schema['properties'] ?? {})) {
       if (node.embedded && properties.has(key)) continue;
       properties.set(key, this.compile(child as OpenApiSchema));

@@ -1,7 +1,8 @@
 // The functions of one served version, over its compiled schema.
 import { apply, track } from './apply.ts';
 import type { FieldError, JsonObject, ObjectSchema } from './api.ts';
-import { Checker, Report } from './check.ts';
+import { Checker, isBlocking, Report } from './check.ts';
+import { invalid } from './field-errors.ts';
 import type { SchemaNode } from './node.ts';
 import { prepare } from './prepare.ts';
 import { strategicMerge } from './strategic.ts';
@@ -13,8 +14,19 @@ export interface ObjectSchemaOptions {
   /** Defaults that depend on more than one field. */
   readonly complete?: (object: JsonObject) => JsonObject;
   /** Checks beyond the schema. */
-  readonly validate?: (object: JsonObject, old: JsonObject | undefined) => readonly FieldError[];
+  readonly validate?: Validate;
+  /** CEL rules. */
+  readonly rules?: Validate;
 }
+
+type Validate = (object: JsonObject, old: JsonObject | undefined) => readonly FieldError[];
+
+const rulesSkipped = invalid(
+  '<nil>',
+  null,
+  'some validation rules were not checked because the object was invalid; ' +
+    'correct the existing errors to complete validation',
+);
 
 export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
   const { node } = options;
@@ -28,7 +40,12 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
     validate(object, old) {
       const report = new Report();
       check(object, '', report);
-      if (report.errors.length > 0) return report.errors;
+      const { errors } = report;
+      if (options.rules !== undefined) {
+        if (errors.some(isBlocking)) return [...errors, rulesSkipped];
+        return [...errors, ...options.rules(object, old)];
+      }
+      if (errors.length > 0) return errors;
       return options.validate?.(object, old) ?? [];
     },
     strategicMerge: (current, patch) => strategicMerge(node, current, patch),

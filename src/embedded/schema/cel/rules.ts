@@ -63,12 +63,12 @@ export class RuleCompiler {
     };
   }
 
-  /** A check of whole objects, or what is wrong with the rules. */
-  compile(node: SchemaNode, path: string): RuleCheck | readonly FieldError[] {
+  /** A check of whole objects, undefined where there is no rule, or what is wrong with them. */
+  compile(node: SchemaNode, path: string): RuleCheck | undefined | readonly FieldError[] {
     const reader = new RuleReader(this.#env);
     const root = reader.read(node, path);
     if (reader.errors.length > 0) return reader.errors;
-    if (root === undefined) return () => [];
+    if (root === undefined) return undefined;
     return (object, old) => {
       const run = new RuleRun(this.#by, old !== undefined);
       run.visit(root, visible(object), old === undefined ? undefined : visible(old), '');
@@ -247,7 +247,9 @@ class RuleRun {
       if (rule.evaluate(context) === true) return;
     } catch (error) {
       const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : '';
-      fails(`rule evaluation failed: ${why} evaluating rule: ${rule.message || rule.text}`);
+      const words = `${why.replace(/^No such key/, 'no such key')} evaluating rule: `;
+      const detail = `${words}${rule.message || rule.text}`;
+      this.errors.push(invalid(field, isScalar(value) ? value : typeName(value), detail));
       return;
     }
     fails(messageOf(rule, context));
@@ -270,7 +272,11 @@ function messageOf(rule: Rule, context: Parameters<Evaluate>[0]): string {
   }
 }
 
-/** Values are shown by their type: they may be long, and secret. */
+function isScalar(value: Json): boolean {
+  return typeof value !== 'object';
+}
+
+/** Objects and lists are not shown: they may be long. */
 function ruleError(reason: string, field: string, value: Json, detail: string): FieldError {
   switch (reason) {
     case 'FieldValueForbidden':
@@ -280,6 +286,7 @@ function ruleError(reason: string, field: string, value: Json, detail: string): 
     case 'FieldValueDuplicate':
       return duplicate(field, typeName(value));
     default:
-      return invalid(field, typeName(value), detail);
+      if (isScalar(value)) return invalid(field, value, detail);
+      return { reason: 'FieldValueInvalid', field, message: `Invalid value: ${detail}` };
   }
 }
