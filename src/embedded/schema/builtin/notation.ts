@@ -28,6 +28,23 @@ const fallbackKey = 'x-transship-default';
 
 type Draft = { [key: string]: unknown };
 
+const quantityName = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
+const eitherName = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
+
+/** Definitions that are no structures. */
+const scalars: Readonly<Record<string, OpenApiSchema>> = {
+  [quantityName]: {
+    description: 'A number with an optional suffix, such as 500m or 10Gi.',
+    oneOf: [{ type: 'string' }, { type: 'number' }],
+    format: 'quantity',
+  },
+  [eitherName]: {
+    description: 'A whole number, or a text such as a percentage.',
+    oneOf: [{ type: 'integer' }, { type: 'string' }],
+    format: 'int-or-string',
+  },
+};
+
 const words: Readonly<Record<string, OpenApiSchema>> = {
   string: { type: 'string' },
   bool: { type: 'boolean' },
@@ -37,8 +54,8 @@ const words: Readonly<Record<string, OpenApiSchema>> = {
   bytes: { type: 'string', format: 'byte' },
   time: { type: 'string', format: 'date-time' },
   microtime: { type: 'string', format: 'date-time', 'x-transship-time': 'micro' },
-  quantity: { oneOf: [{ type: 'string' }, { type: 'number' }], format: 'quantity' },
-  intstr: { oneOf: [{ type: 'integer' }, { type: 'string' }], format: 'int-or-string' },
+  quantity: { $ref: `#/components/schemas/${quantityName}` },
+  intstr: { $ref: `#/components/schemas/${eitherName}` },
   object: { type: 'object' },
   any: {},
 };
@@ -61,7 +78,7 @@ export class Notation {
 
   /** The OpenAPI schema of a definition, by its full name. */
   resolve(fullName: string): OpenApiSchema {
-    const known = this.#read.get(fullName);
+    const known = scalars[fullName] ?? this.#read.get(fullName);
     if (known !== undefined) return known;
     const dot = fullName.lastIndexOf('.');
     const kind = fullName.slice(dot + 1);

@@ -24,6 +24,14 @@ export class BuiltInSchemas {
     return this.notation.resolve(this.notation.fullName(name));
   }
 
+  /** The full name of the schema of a built-in kind. */
+  nameOf(group: string, version: string, kind: string): string | undefined {
+    const found = builtInKinds.find(
+      (one) => one.kind === kind && one.group === group && one.version === version,
+    );
+    return found === undefined ? undefined : this.notation.fullName(found.name);
+  }
+
   resources(): readonly ServedResource[] {
     return builtInKinds.map((kind) => this.#resource(kind));
   }
