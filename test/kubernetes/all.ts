@@ -14,6 +14,9 @@ import { restartCases } from './api/restarts.ts';
 import { ruleCases } from './api/rules.ts';
 import { watchCases } from './api/watches.ts';
 import type { Case } from './case.ts';
+import { ourKubectlCases } from './kubectl/ours.ts';
+import { readingCases } from './kubectl/reading.ts';
+import { writingCases } from './kubectl/writing.ts';
 
 /** Every case there is, api first. */
 export const allCases: readonly Case[] = [
@@ -31,5 +34,8 @@ export const allCases: readonly Case[] = [
   ...discoveryCases,
   ...controllerCases,
   ...ourCases,
+  ...readingCases,
+  ...writingCases,
+  ...ourKubectlCases,
   ...restartCases,
 ];

@@ -143,7 +143,7 @@ function kubectlOf(around: Surroundings): Pick<CaseContext, 'kubectl' | 'k'> {
     });
   };
   const k: CaseContext['k'] = async (line, options) => {
-    const words = line.match(/'[^']*'|\S+/g) ?? [];
+    const words = line.match(/(?:'[^']*'|[^\s'])+/g) ?? [];
     const result = await kubectl(
       words.map((word) => word.replaceAll("'", '')),
       options,

@@ -57,7 +57,9 @@ async function runSide(side: Side, cases: readonly Case[], scratch: string): Pro
   }
   try {
     const ready = performance.now();
-    const recording = openRecording(flags.record);
+    const recording = openRecording(
+      flags.record && flags.test === undefined ? 'all' : flags.record,
+    );
     const kubectlProgram = findKubectl();
     const ran = await runCases({ cluster, cases, scratch, recording, kubectlProgram });
     if (flags.record) recording.save();

@@ -29,17 +29,18 @@ export interface Recording {
   save(): void;
 }
 
-export function openRecording(isRecording: boolean): Recording {
+/** `all`: every case will run, so that nothing of before is kept. */
+export function openRecording(isRecording: boolean | 'all'): Recording {
   const groups = new Map<string, Recorded>();
   const groupOf = (group: string): Recorded => {
-    const known = groups.get(group) ?? read(group);
+    const known = groups.get(group) ?? (isRecording === 'all' ? {} : read(group));
     groups.set(group, known);
     return known;
   };
   return {
     of: (group, name) => (label, value) => {
       const all = groupOf(group);
-      if (isRecording) {
+      if (isRecording !== false) {
         (all[name] ??= {})[label] = value;
         return;
       }
