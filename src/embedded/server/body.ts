@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import type { Json, JsonObject } from '../schema/api.ts';
 import { isList, isObject } from './json.ts';
+import { protobufObject, protobufType } from './protobuf.ts';
 import type { RequestInfo } from './request.ts';
 import { badRequest, tooLarge, unsupportedMediaType } from './status.ts';
 
@@ -20,9 +21,7 @@ export function mediaTypeOf(info: RequestInfo): string {
 function bodyText(info: RequestInfo): string {
   const { body } = info.request;
   if (body === undefined) return '';
-  if (body.length > bodyBytesMax) {
-    throw tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
-  }
+  requireSize(body);
   try {
     return decoder.decode(body);
   } catch {
@@ -33,6 +32,7 @@ function bodyText(info: RequestInfo): string {
 /** An object, of JSON or YAML. Undefined when there is no body. */
 export function bodyObject(info: RequestInfo): JsonObject | undefined {
   const type = mediaTypeOf(info);
+  if (type === protobufType) return protobufBody(info);
   if (!['', 'application/json', 'application/yaml', '*/*'].includes(type)) {
     throw unsupportedMediaType(['application/json', 'application/yaml']);
   }
@@ -41,6 +41,18 @@ export function bodyObject(info: RequestInfo): JsonObject | undefined {
   const value = type === 'application/yaml' ? parseYaml(text) : parseJson(text);
   if (!isObject(value)) throw badRequest('the body of the request must be an object');
   return value;
+}
+
+function protobufBody(info: RequestInfo): JsonObject | undefined {
+  const { body } = info.request;
+  if (body === undefined) return undefined;
+  requireSize(body);
+  return protobufObject(body);
+}
+
+function requireSize(body: Uint8Array): void {
+  if (body.length <= bodyBytesMax) return;
+  throw tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
 }
 
 /** What a patch says: an object, or the list of a JSON patch. */
