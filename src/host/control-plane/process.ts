@@ -15,6 +15,7 @@ import {
   installationObjects,
   systemNamespace,
 } from '../../controllers/installation.ts';
+import { startControllers } from '../../controllers/manager.ts';
 import { createSchemaLibrary } from '../../embedded/schema/library.ts';
 import type { ApiServer, UserInfo } from '../../embedded/server/api.ts';
 import { createApiServer } from '../../embedded/server/server.ts';
@@ -24,6 +25,8 @@ import type { KubeObject } from '../../kube/objects.ts';
 import { agentPaths } from '../agent-paths.ts';
 import { recordProcess } from '../background.ts';
 import { createClock } from '../clock.ts';
+import { controllerIdentity, controllerManager, controllerPorts } from '../controllers.ts';
+import { createMetrics } from '../metrics.ts';
 import { writePrivate } from '../private-file.ts';
 import { createRandom } from '../random.ts';
 import { runService, type Wiring } from '../service-process.ts';
@@ -94,7 +97,12 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
     });
   await install(clientOf(machinery, 'transship-install'), home, name);
   log.log('info', 'API server ready', { port: listener.port });
-  void controller;
+  if (start.withoutController === true) return;
+  const identity = controllerIdentity();
+  const ports = controllerPorts(clientOf(controller, controllerManager), createMetrics(), identity);
+  undo.push(() => ports.close());
+  const controllers = startControllers(ports, { identity, leaderElection: true });
+  undo.push(() => controllers.stop());
 }
 
 /** What every cluster with Transship has, and the object that stands for this cluster. */

@@ -1,0 +1,50 @@
+/** The ports of controllers, and a process that is nothing but controllers. */
+import { hostname } from 'node:os';
+import { fail } from '../base/errors.ts';
+import type { ControllerPorts } from '../controllers/ports.ts';
+import type { KubeClient } from '../kube/api.ts';
+import { createEventRecorder } from '../kube/events.ts';
+import { createControlClient } from './control-client.ts';
+import { openKubeTransport } from './kube-transport.ts';
+import type { HostMetrics } from './metrics.ts';
+
+/** Whose fields in `managedFields` are the controllers'. */
+export const controllerManager = 'transship-controller';
+
+/** Unique among processes that may ever control one cluster. */
+export function controllerIdentity(): string {
+  return `${hostname()}-${process.pid}-${Date.now().toString(36)}`;
+}
+
+const unixPrefix = 'unix://';
+
+export function controllerPorts(
+  client: KubeClient,
+  metrics: HostMetrics,
+  identity: string,
+): ControllerPorts & { close(): Promise<void> } {
+  const { clock, random, log } = client.connection;
+  const events = createEventRecorder({
+    client,
+    reporter: 'transship.dev/controller',
+    instance: identity,
+  });
+  return {
+    clock,
+    random,
+    log,
+    metrics,
+    client,
+    events,
+    openCluster: async (_name, { text, context }) =>
+      openKubeTransport({ kubeconfigText: text, context }),
+    openAgent: ({ name, address }) => {
+      if (!address.startsWith(unixPrefix)) {
+        fail('Unsupported', `agent ${name}: only unix:// addresses work so far, not ${address}`);
+      }
+      return createControlClient(name, address.slice(unixPrefix.length));
+    },
+    repositories: { probe: async () => fail('Unsupported', 'repositories are not probed yet') },
+    close: () => events.stop(),
+  };
+}
