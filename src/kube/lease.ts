@@ -141,18 +141,21 @@ class LeaseElection implements LeaderElection {
       }
       await sleep(clock, retryMs * (1 + 0.2 * random.fraction()), this.#ending.signal);
     }
-    // The work may need its time; the lease is kept until it has ended.
-    const work = this.#work;
-    let isDone = work === undefined;
-    void work?.done.then(() => {
-      isDone = true;
-    });
-    while (!isDone && this.isLeader()) {
-      await this.#attempt();
-      await Promise.race([work?.done, sleep(clock, retryMs)]);
-    }
+    await this.#keepWhileEnding();
     await this.#rest();
     await this.#release();
+  }
+
+  /** The work may need its time; the lease is kept until it has ended. */
+  async #keepWhileEnding(): Promise<void> {
+    const ended = new AbortController();
+    void Promise.resolve(this.#work?.done).then(() => ended.abort());
+    const { clock } = this.#client.connection;
+    await sleep(clock, this.#times.retryMs, ended.signal);
+    while (!ended.signal.aborted && this.isLeader()) {
+      await this.#attempt();
+      await sleep(clock, this.#times.retryMs, ended.signal);
+    }
   }
 
   /** Acquires or renews. What fails is tried again by the next attempt. */

@@ -17,6 +17,8 @@ interface Alarm {
 /** One timeline. Machines share it, but not the time on their walls. */
 export class TestTime {
   nowMs = 0;
+  /** Called after each step of time: for what must hold always. */
+  check: () => void = () => undefined;
   #order = 0;
   readonly #alarms = new Set<Alarm>();
 
@@ -40,21 +42,29 @@ export class TestTime {
 
   async advance(ms: number): Promise<void> {
     const untilMs = this.nowMs + ms;
-    for (;;) {
-      await this.settle();
-      const due = [...this.#alarms].filter(({ atMs }) => atMs <= untilMs);
-      const next = due.sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
-      if (next === undefined) break;
+    await this.settle();
+    for (let next = this.#next(untilMs); next !== undefined; next = this.#next(untilMs)) {
       this.#alarms.delete(next);
       this.nowMs = Math.max(this.nowMs, next.atMs);
       next.run();
+      await this.settle();
+      this.check();
     }
     this.nowMs = untilMs;
   }
 
+  #next(untilMs: number): Alarm | undefined {
+    let next: Alarm | undefined;
+    for (const alarm of this.#alarms) {
+      if (alarm.atMs > untilMs) continue;
+      if (next === undefined || alarm.atMs < next.atMs) next = alarm;
+    }
+    return next;
+  }
+
   /** Lets promises that wait for no timer run on. */
   async settle(): Promise<void> {
-    for (let i = 0; i < 200; i++) await Promise.resolve();
+    for (let i = 0; i < 100; i++) await Promise.resolve();
   }
 
   /** Moves on until it is so. */
