@@ -68,6 +68,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
     workingDirectory: workingDirectory(),
     version: versionOf(),
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
+    runController: async (place) =>
+      (await import('./host/controller-process.ts')).runController(home, place),
     runDemo: async (options) => (await demo()).runDemo(options, process.env, mainPath),
   }).finally(() => clearInterval(alive));
 }

@@ -126,6 +126,7 @@ export function createFakeWorld(
     workingDirectory: '/work',
     version: '0.0.0',
     hostFindings: async () => [],
+    runController: async () => 0,
     runDemo: async () => 0,
   };
   return { ports, terminal, calls };

@@ -102,6 +102,8 @@ export interface CliPorts {
   readInput(path: string, bytesMax: number): Promise<string>;
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
+  /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
+  runController(place: ApiPlace): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;
 }
 

@@ -5,6 +5,7 @@ import { printable } from '../base/names.ts';
 import { exitCodes } from '../base/reasons.ts';
 import { examplesText, globalOptions, group, type Registry } from './command.ts';
 import { clusterCommands } from './commands/cluster.ts';
+import { controllerCommand } from './commands/controller.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
 import { objectCommands } from './commands/objects.ts';
 import { jobCommands, observeCommands } from './commands/observe.ts';
@@ -53,6 +54,7 @@ export function buildProgram(registry: Registry): Command {
   policyCommands(registry, group(program, 'history-policy', 'how much of the past is kept'));
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);
+  controllerCommand(registry, program);
   observeCommands(registry, program);
   shellCommands(registry, program);
   return program;

@@ -21,9 +21,13 @@ import { writePrivate } from './private-file.ts';
 import { createRandom } from './random.ts';
 
 /** Whose clients write, as `managedFields` shows it. */
-const fieldManager = 'transship';
+const commandManager = 'transship';
 
-export async function openApi(home: string, place: ApiPlace): Promise<OpenApi> {
+export async function openApi(
+  home: string,
+  place: ApiPlace,
+  fieldManager = commandManager,
+): Promise<OpenApi> {
   const file = 'cluster' in place ? ownKubeconfig(home, place.cluster) : theKubeconfig(place);
   const source = { ...file, context: 'cluster' in place ? place.cluster : place.context };
   const access = readKubeconfig(source);
@@ -33,7 +37,7 @@ export async function openApi(home: string, place: ApiPlace): Promise<OpenApi> {
     transport,
     clock: createClock(),
     random: createRandom(),
-    log: createLog({ format: 'human', level: 'warn' }),
+    log: createLog({ format: 'human', level: fieldManager === commandManager ? 'warn' : 'info' }),
     fieldManager,
   });
   const authorityPem = access.ca && materialText(access.ca);

@@ -1,0 +1,79 @@
+/** Volumes of the engine for pods of this machine, through the agent that has them. */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { ControlClient } from '../../api/control-client.ts';
+import type { AttachmentObject } from '../../api/objects.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import type { Log } from '../../base/ports.ts';
+import type { MountedVolume, VolumeMounts } from '../../embedded/runtime/ports.ts';
+
+/** Reasons of a machine that cannot attach at all: pods then have the NBD address alone. */
+const cannotAttach: ReadonlySet<string> = new Set(['ToolMissing', 'Unsupported', 'NotAllowed']);
+
+export interface VolumeMountsOptions {
+  readonly agent: ControlClient;
+  /** Where volumes are mounted, one directory each. */
+  readonly directory: string;
+  readonly log: Log;
+}
+
+export function createVolumeMounts({ agent, directory, log }: VolumeMountsOptions): VolumeMounts {
+  return {
+    mount: async (volume, options) => {
+      const { uri } = await agent.call('volume.uri', { volume });
+      const mount = join(directory, volume);
+      try {
+        const path = await attach(agent, { volume, mount, ...options });
+        return { path, nbdUri: uri };
+      } catch (error) {
+        const { reason, message } = asTransshipError(error);
+        if (!cannotAttach.has(reason)) throw error;
+        log.log('warn', 'a volume is not attached: pods have its NBD address', { volume, message });
+        return { path: undefined, nbdUri: uri } satisfies MountedVolume;
+      }
+    },
+    unmount: async (volume) => {
+      try {
+        await agent.call('volume.detach', { volume });
+      } catch (error) {
+        if (!(error instanceof TransshipError) || error.reason !== 'NotFound') throw error;
+      }
+      removeEmpty(join(directory, volume));
+    },
+  };
+}
+
+/** Not what is in it: after a detach that failed that would be the volume's content. */
+function removeEmpty(directory: string): void {
+  try {
+    fs.rmdirSync(directory);
+  } catch {
+    // It is not there, or still in use.
+  }
+}
+
+interface Wanted {
+  readonly volume: string;
+  readonly mount: string;
+  readonly readOnly: boolean;
+  readonly fsType: string;
+  readonly block: boolean;
+}
+
+/** The device or the directory; also when it is attached already. */
+async function attach(agent: ControlClient, wanted: Wanted): Promise<string> {
+  const { volume, mount, readOnly, fsType, block } = wanted;
+  if (!block) fs.mkdirSync(mount, { recursive: true, mode: 0o700 });
+  const request = {
+    volume,
+    readOnly,
+    ...(block ? {} : { mount, ...(readOnly ? {} : { format: fsType }) }),
+  };
+  const attached = await agent.call('volume.attach', request);
+  return block ? deviceOf(attached) : mount;
+}
+
+function deviceOf({ status }: AttachmentObject): string {
+  if (status.device === undefined) throw new TransshipError('Internal', 'no device was attached');
+  return status.device;
+}
