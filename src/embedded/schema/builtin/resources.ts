@@ -1,8 +1,8 @@
 // Built-in kinds as served resources.
 import type { ObjectSchema, OpenApiSchema, ServedResource } from '../api.ts';
-import { ageColumn, nameColumn } from '../columns.ts';
 import { NodeCompiler, type SchemaNode } from '../node.ts';
 import { createObjectSchema } from '../object-schema.ts';
+import { columnsOf } from './columns.ts';
 import { completionOf } from './defaults.ts';
 import data from './data.json' with { type: 'json' };
 import { type BuiltInKind, builtInKinds } from './kinds.ts';
@@ -62,7 +62,7 @@ export class BuiltInSchemas {
         status: kind.status,
         ...(kind.scale ? { scale: scalePaths } : {}),
       },
-      columns: [nameColumn, ageColumn],
+      columns: columnsOf(kind.name),
       schema: this.#schema(kind),
       openApi: this.openApi(kind.name),
       selectable: selectable[kind.name] ?? [],
