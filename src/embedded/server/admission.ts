@@ -1,10 +1,22 @@
 /** Last changes and checks of an object before it is stored, by kind. */
 import type { JsonObject } from '../schema/api.ts';
 import { admitDefinition, definitionKind } from './definitions.ts';
-import { isObject, objectAt, sameJson, textAt, withKeys } from './json.ts';
+import {
+  isObject,
+  metaOf,
+  nameOf,
+  objectAt,
+  sameJson,
+  textAt,
+  withKeys,
+  withMeta,
+} from './json.ts';
 import { requireHeldRole, requireHeldRules } from './escalation.ts';
 import type { Call } from './kernel.ts';
+import { requiredValue } from './metadata.ts';
 import { rbacGroup } from './rbac.ts';
+import { invalid } from './status.ts';
+import { defaultAudience } from './tokens.ts';
 
 export interface Admission {
   readonly call: Call;
@@ -29,7 +41,9 @@ const rules: Readonly<Record<string, (admission: Admission) => JsonObject>> = {
   [`${rbacGroup}/roles`]: ({ call, object, live }) => admitRole(call, object, live),
   [`${rbacGroup}/clusterrolebindings`]: ({ call, object }) => admitBinding(call, object),
   [`${rbacGroup}/rolebindings`]: ({ call, object }) => admitBinding(call, object),
-  '/secrets': ({ object }) => sealedSecret(object),
+  '/persistentvolumeclaims': ({ call, object, live }) =>
+    live === undefined ? classedClaim(call, object) : object,
+  '/secrets': (admission) => tokenSecret(admission, sealedSecret(admission.object)),
 };
 
 /** `stringData` is for writing only: it becomes `data`. */
@@ -56,4 +70,58 @@ function admitRole(call: Call, object: JsonObject, live: JsonObject | undefined)
 function admitBinding(call: Call, object: JsonObject): JsonObject {
   requireHeldRole(call, object);
   return object;
+}
+
+const defaultClass = 'storageclass.kubernetes.io/is-default-class';
+
+/** A claim that names no class gets the default one, the newest if there are several. */
+function classedClaim({ kernel }: Call, object: JsonObject): JsonObject {
+  const spec = objectAt(object, 'spec');
+  if ('storageClassName' in spec || textAt(spec, 'volumeName') !== '') return object;
+  const classes = [...kernel.store.list({ prefix: '/storage.k8s.io/storageclasses/' })]
+    .map((entry) => kernel.store.read(entry))
+    .filter((one) => textAt(objectAt(metaOf(one), 'annotations'), defaultClass) === 'true')
+    .toSorted((a, b) => (createdAt(a) < createdAt(b) ? 1 : -1));
+  const [chosen] = classes;
+  if (chosen === undefined) return object;
+  return { ...object, spec: { ...spec, storageClassName: nameOf(chosen) } };
+}
+
+function createdAt(object: JsonObject): string {
+  return textAt(metaOf(object), 'creationTimestamp');
+}
+
+const tokenType = 'kubernetes.io/service-account-token';
+const accountName = 'kubernetes.io/service-account.name';
+const accountUid = 'kubernetes.io/service-account.uid';
+
+/** A secret that asks for a token of its account gets one; it lasts as long as the secret. */
+function tokenSecret({ call, dryRun }: Admission, object: JsonObject): JsonObject {
+  if (textAt(object, 'type') !== tokenType) return object;
+  const meta = metaOf(object);
+  const annotations = objectAt(meta, 'annotations');
+  const account = textAt(annotations, accountName);
+  const { kernel, resource, target } = call;
+  if (account === '') {
+    const field = `metadata.annotations[${accountName}]`;
+    throw invalid(resource.served, nameOf(object), [requiredValue(field, '')]);
+  }
+  const { namespace } = target;
+  const found = kernel.store.getObject(`//serviceaccounts/${namespace}/${account}`);
+  const data = objectAt(object, 'data');
+  if (found === undefined || dryRun || 'token' in data) return object;
+  const uid = textAt(metaOf(found), 'uid');
+  const token = kernel.tokens.issue({
+    namespace,
+    account,
+    uid,
+    audiences: [defaultAudience],
+    expiresAtMs: undefined,
+    bound: { kind: 'Secret', name: nameOf(object), uid: textAt(meta, 'uid') },
+  });
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  return {
+    ...withMeta(object, { annotations: { ...annotations, [accountUid]: uid } }),
+    data: { ...data, token: base64(token), namespace: base64(namespace) },
+  };
 }

@@ -1,6 +1,7 @@
 /** From what a client gave to what is stored: the rules of new and of changed objects. */
 import type { Json, JsonObject, ManagedField } from '../schema/api.ts';
 import { admit } from './admission.ts';
+import { requireLastingDefinition } from './definitions.ts';
 import { isObject, metaOf, nameOf, objectsAt, sameJson, textAt, withMeta } from './json.ts';
 import { type Call, keyOfCall, timeText, uuid } from './kernel.ts';
 import {
@@ -83,6 +84,7 @@ export function storeNew(
   const place = { namespace: call.target.namespace, name: nameOf(object) };
   const key = storeKey(resource, place);
   if (served.namespaced) requireOpenNamespace(call, place.name);
+  if (!served.builtIn) requireLastingDefinition(call);
   if (kernel.store.get(key) !== undefined) throw alreadyExists(served, place.name);
   const errors = [...metadataErrors(object, served), ...served.schema.validate(object, undefined)];
   if (errors.length > 0) throw invalid(served, place.name, errors);

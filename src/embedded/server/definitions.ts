@@ -9,7 +9,7 @@ import type { Call } from './kernel.ts';
 import { invalidValue } from './metadata.ts';
 import type { Registry } from './registry.ts';
 import { isDeleting } from './registry.ts';
-import { invalid } from './status.ts';
+import { invalid, methodNotAllowed } from './status.ts';
 import type { Store } from './store.ts';
 
 export const definitionCollection = '/apiextensions.k8s.io/customresourcedefinitions/';
@@ -100,6 +100,14 @@ function condition(call: Call, before: JsonObject, text: ConditionText): JsonObj
   return { ...text, status: 'True', lastTransitionTime };
 }
 
+/** Throws while the objects of the definition are being deleted, or it would never be over. */
+export function requireLastingDefinition({ kernel, resource }: Call): void {
+  const { plural, group } = resource.served;
+  const crd = kernel.store.getObject(`${definitionCollection}/${plural}.${group}`);
+  if (!isDeleting(crd)) return;
+  throw methodNotAllowed('create not allowed while custom resource definition is terminating');
+}
+
 /** Keeps the registry equal to the definitions in the store, from now on. */
 export function serveDefinitions(store: Store, registry: Registry, library: SchemaLibrary): void {
   const groups = new Map<string, string>();
@@ -107,7 +115,7 @@ export function serveDefinitions(store: Store, registry: Registry, library: Sche
   let isFirst = true;
   const sync = (): void => {
     const seen = new Set<string>();
-    for (const entry of [...store.list({ prefix: definitionCollection })]) {
+    for (const entry of store.list({ prefix: definitionCollection })) {
       const crd = store.read(entry);
       const name = nameOf(crd);
       seen.add(name);

@@ -3,6 +3,7 @@ import type { KubeResponse } from '../../kube/transport.ts';
 import type { Json, JsonObject } from '../schema/api.ts';
 import { bodyObject } from './body.ts';
 import { isFinished } from './change.ts';
+import { cleanupFinalizer, definitionCollection } from './definitions.ts';
 import { metaOf, nameOf, numberAt, objectAt, textAt, textsAt, withMeta } from './json.ts';
 import { breathe, type Call, timeText } from './kernel.ts';
 import { hasGeneration } from './kinds.ts';
@@ -12,7 +13,7 @@ import { apiVersionText, isDeleting, toStorage } from './registry.ts';
 import { isTrue } from './request.ts';
 import { objectResponse } from './response.ts';
 import { badRequest, conflict, notFound } from './status.ts';
-import type { Entry } from './store.ts';
+import type { Draft, Entry } from './store.ts';
 import { isDryRun } from './write-options.ts';
 
 /** Objects deleted between two pauses of the thread. */
@@ -88,14 +89,18 @@ export async function deleteCollection(call: Call): Promise<KubeResponse> {
   const selection = selectionOf(call);
   const entries = [...kernel.store.list({ prefix: prefixOf(call) })];
   const items: JsonObject[] = [];
-  let count = 0;
-  for (const { key } of entries) {
-    // It may have changed, or gone, in a pause.
-    const entry = kernel.store.get(key);
-    if (entry === undefined || !isSelected(call, selection, entry)) continue;
-    items.push(deleteEntry(call, entry, options).object);
-    count += 1;
-    if (count % deletedPerTurn === 0) await breathe(kernel.clock);
+  for (let at = 0; at < entries.length; at += deletedPerTurn) {
+    const drafts: Draft[] = [];
+    for (const { key } of entries.slice(at, at + deletedPerTurn)) {
+      // It may have changed, or gone, in a pause.
+      const entry = kernel.store.get(key);
+      if (entry === undefined || !isSelected(call, selection, entry)) continue;
+      const { object, draft } = planDeletion(call, entry, options);
+      items.push(object);
+      if (draft !== undefined && !options.dryRun) drafts.push(draft);
+    }
+    kernel.store.commit(drafts);
+    await breathe(kernel.clock);
   }
   const { served } = resource;
   return objectResponse(200, {
@@ -106,35 +111,47 @@ export async function deleteCollection(call: Call): Promise<KubeResponse> {
   });
 }
 
+/** Where an object to be deleted is. */
+export type Place = Pick<Call, 'kernel' | 'resource'>;
+
 export interface Outcome {
   /** As it last was, or as it now waits for its end. */
   readonly object: JsonObject;
   readonly gone: boolean;
 }
 
-export function deleteEntry(call: Call, entry: Entry, options: DeleteOptions): Outcome {
-  const { kernel, resource } = call;
-  const live = objectOf(kernel.store, resource, entry);
-  requirePreconditions(call, live, options);
-  const marked = markedForDeletion(call, live, options);
-  if (isFinished(marked)) {
-    if (!options.dryRun) {
-      const [end] = kernel.store.commit([{ key: entry.key, object: undefined }]);
-      const resourceVersion = String(end?.version ?? kernel.store.version);
-      return { object: withMeta(live, { resourceVersion }), gone: true };
-    }
-    return { object: live, gone: true };
-  }
-  if (marked === live || options.dryRun) return { object: marked, gone: false };
-  const draft = { key: entry.key, object: toStorage(resource, marked) };
-  const [now] = kernel.store.commit([draft]);
-  const object = now === undefined ? marked : objectOf(kernel.store, resource, now);
-  return { object, gone: false };
+export function deleteEntry(place: Place, entry: Entry, options: DeleteOptions): Outcome {
+  const { kernel, resource } = place;
+  const planned = planDeletion(place, entry, options);
+  if (planned.draft === undefined || options.dryRun) return planned;
+  const [now] = kernel.store.commit([planned.draft]);
+  if (now === undefined) return planned;
+  const object = planned.gone
+    ? withMeta(planned.object, { resourceVersion: String(now.version) })
+    : objectOf(kernel.store, resource, now);
+  return { object, gone: planned.gone };
 }
 
-function requirePreconditions(call: Call, live: JsonObject, options: DeleteOptions): void {
+/** What a deletion would change; no draft: nothing. */
+export function planDeletion(
+  place: Place,
+  entry: Entry,
+  options: DeleteOptions,
+): Outcome & { readonly draft: Draft | undefined } {
+  const { kernel, resource } = place;
+  const live = objectOf(kernel.store, resource, entry);
+  requirePreconditions(place, live, options);
+  const marked = markedForDeletion(place, live, options);
+  const { key } = entry;
+  if (isFinished(marked)) return { object: live, gone: true, draft: { key, object: undefined } };
+  if (marked === live) return { object: live, gone: false, draft: undefined };
+  const draft = { key, object: toStorage(resource, marked) };
+  return { object: marked, gone: false, draft };
+}
+
+function requirePreconditions(place: Place, live: JsonObject, options: DeleteOptions): void {
   const meta = metaOf(live);
-  const { served } = call.resource;
+  const { served } = place.resource;
   const check = (what: string, wanted: string, is: string): void => {
     if (wanted === '' || wanted === is) return;
     const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${is}`;
@@ -145,34 +162,36 @@ function requirePreconditions(call: Call, live: JsonObject, options: DeleteOptio
 }
 
 /** The object with the marks of a deletion; itself when it has them all already. */
-function markedForDeletion(call: Call, live: JsonObject, options: DeleteOptions): JsonObject {
+function markedForDeletion(place: Place, live: JsonObject, options: DeleteOptions): JsonObject {
   const meta = metaOf(live);
-  const finalizers = finalizersFor(textsAt(meta, 'finalizers'), options.propagation);
-  const grace = graceOf(call, live, options);
+  const own = place.resource.collection === definitionCollection ? [cleanupFinalizer] : [];
   const wasDeleting = isDeleting(live);
+  const before = [...textsAt(meta, 'finalizers'), ...(wasDeleting ? [] : own)];
+  const finalizers = finalizersFor([...new Set(before)], options.propagation);
+  const grace = graceOf(place, live, options);
   const graceBefore = numberAt(meta, 'deletionGracePeriodSeconds') ?? 0;
   const isShorter = !wasDeleting || grace < graceBefore;
   const isSameList = finalizers.join() === textsAt(meta, 'finalizers').join();
   if (!isShorter && isSameList) return live;
   const generation = numberAt(meta, 'generation');
   const bumped =
-    !wasDeleting && hasGeneration(call.resource.served) && generation !== undefined
+    !wasDeleting && hasGeneration(place.resource.served) && generation !== undefined
       ? { generation: generation + 1 }
       : {};
   const times = isShorter
-    ? { deletionTimestamp: deletionTime(call, live, grace), deletionGracePeriodSeconds: grace }
+    ? { deletionTimestamp: deletionTime(place, live, grace), deletionGracePeriodSeconds: grace }
     : {};
   const list: Json | undefined = finalizers.length === 0 ? undefined : finalizers;
   const marked = withMeta(live, { ...bumped, ...times, finalizers: list });
-  if (call.resource.collection !== '//namespaces/') return marked;
+  if (place.resource.collection !== '//namespaces/') return marked;
   return { ...marked, status: { ...objectAt(live, 'status'), phase: 'Terminating' } };
 }
 
 /** When it is to be over. A period that is cut short counts from where the longer one began. */
-function deletionTime(call: Call, live: JsonObject, grace: number): string {
+function deletionTime(place: Place, live: JsonObject, grace: number): string {
   const meta = metaOf(live);
   const before = Date.parse(textAt(meta, 'deletionTimestamp'));
-  const { clock } = call.kernel;
+  const { clock } = place.kernel;
   if (Number.isNaN(before)) return timeText(clock, grace);
   const longer = numberAt(meta, 'deletionGracePeriodSeconds') ?? 0;
   return `${new Date(before - (longer - grace) * 1000).toISOString().slice(0, 19)}Z`;
@@ -186,8 +205,8 @@ function finalizersFor(before: readonly string[], propagation: string): readonly
 }
 
 /** Only pods that may run somewhere get time to stop. */
-function graceOf(call: Call, live: JsonObject, options: DeleteOptions): number {
-  if (call.resource.collection !== '//pods/') return 0;
+function graceOf(place: Place, live: JsonObject, options: DeleteOptions): number {
+  if (place.resource.collection !== '//pods/') return 0;
   const spec = objectAt(live, 'spec');
   const phase = textAt(objectAt(live, 'status'), 'phase');
   if (textAt(spec, 'nodeName') === '' || phase === 'Succeeded' || phase === 'Failed') return 0;

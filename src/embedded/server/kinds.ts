@@ -92,7 +92,13 @@ function listOf(object: JsonObject, key: string): readonly JsonObject[] {
 
 /** Other things that a server fills into a new object. */
 export function prepareNew(resource: ServedResource, object: JsonObject): JsonObject {
-  if (!resource.builtIn || nameOfKind(resource) !== '/namespaces') return object;
+  if (!resource.builtIn) return object;
+  const name = nameOfKind(resource);
+  if (name === 'batch/jobs') return selectingJob(object);
+  return name === '/namespaces' ? namedNamespace(object) : object;
+}
+
+function namedNamespace(object: JsonObject): JsonObject {
   const spec = objectAt(object, 'spec');
   const finalizers = [...new Set([...textsAt(spec, 'finalizers'), 'kubernetes'])];
   const meta = metaOf(object);
@@ -101,6 +107,25 @@ export function prepareNew(resource: ServedResource, object: JsonObject): JsonOb
     'kubernetes.io/metadata.name': textAt(meta, 'name'),
   };
   return { ...object, metadata: { ...meta, labels }, spec: { ...spec, finalizers } };
+}
+
+/** A Job finds its pods by its own uid, unless somebody chose otherwise. */
+function selectingJob(object: JsonObject): JsonObject {
+  const spec = objectAt(object, 'spec');
+  if (spec['manualSelector'] === true) return object;
+  const { uid = '', name = '' } = metaOf(object);
+  const own = {
+    'batch.kubernetes.io/controller-uid': uid,
+    'batch.kubernetes.io/job-name': name,
+    'controller-uid': uid,
+    'job-name': name,
+  };
+  const template = objectAt(spec, 'template');
+  const meta = metaOf(template);
+  const labels = { ...objectAt(meta, 'labels'), ...own };
+  const selector = { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } };
+  const changed = { ...template, metadata: { ...meta, labels } };
+  return { ...object, spec: { ...spec, selector, template: changed } };
 }
 
 /** Namespaces carry their name as a label, whatever a client does; finalizers go by `finalize`. */

@@ -6,6 +6,7 @@ import type { ApiServer, ApiServerOptions, UserInfo } from './api.ts';
 import { makeIdentify, requireAllowed, userOf } from './access.ts';
 import { aggregateRoles } from './aggregation.ts';
 import { bootstrap } from './bootstrap.ts';
+import { cleanDefinitions } from './definition-cleanup.ts';
 import { serveDefinitions } from './definitions.ts';
 import { deleteCollection, deleteObject } from './deleting.ts';
 import { makeDiscovery } from './discovery.ts';
@@ -60,6 +61,7 @@ export function createApiServer(
   };
   bootstrap(kernel);
   aggregateRoles(store);
+  cleanDefinitions(kernel);
   const discovery = makeDiscovery(kernel);
   let inFlight = 0;
 

@@ -138,7 +138,7 @@ export class Store {
     for (const { entry, object } of made) this.#install(entry, object);
     const touched = new Set(drafts.map((draft) => collectionOf(draft.key)));
     for (const collection of touched) {
-      for (const listener of [...(this.#listeners.get(collection) ?? [])]) listener();
+      for (const listener of this.#listeners.get(collection) ?? []) listener();
     }
     return made.map(({ entry }) => entry);
   }

@@ -118,8 +118,7 @@ export function startTestServer(
     server,
     clock,
     persistence,
-    ask: async (method, path, asking = {}) =>
-      await ask(server, requestOf(method, path, asking), asking),
+    ask: (method, path, asking = {}) => ask(server, requestOf(method, path, asking), asking),
     watch: (path, asking = {}) => watchLines(server, requestOf('GET', path, asking), asking),
   };
 }

@@ -85,10 +85,10 @@ function closable(
       if (signal !== undefined) signals.push(signal);
       const inner = open(AbortSignal.any(signals));
       return {
-        next: async () => await inner.next(),
-        return: async () => {
+        next: () => inner.next(),
+        return: () => {
           left.abort();
-          return await inner.return();
+          return inner.return();
         },
       };
     },

@@ -77,8 +77,8 @@ export async function listenApi(options: ApiListenerOptions): Promise<ApiListene
   return { host, port, close: () => closeListener(listener) };
 }
 
-async function listen(listener: https.Server, host: string, port: number): Promise<number> {
-  return await new Promise((resolve, reject) => {
+function listen(listener: https.Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
     listener.once('error', (error: NodeJS.ErrnoException) => {
       try {
         const why = error.code === 'EADDRINUSE' ? 'is taken' : `cannot be used: ${error.message}`;
