@@ -87,6 +87,8 @@ export interface Processes {
   forgetBefore(attempt: Attempt): void;
   /** Pods that left something here. */
   pods(): readonly string[];
+  /** Takes back what the pod has outside its directory. Its files and logs stay. */
+  settle(pod: string): void;
   /** Kills what is left of the pod and removes its directory. */
   remove(pod: string): Promise<void>;
 }

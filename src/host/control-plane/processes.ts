@@ -259,13 +259,17 @@ class ProcessHost implements HostProcesses {
     return fs.readdirSync(path.join(this.#options.root, 'pods'));
   }
 
+  settle(pod: string): void {
+    releaseTargets(path.join(this.#options.root, 'mount-points'), pod);
+  }
+
   async remove(pod: string): Promise<void> {
     for (const [container, number] of this.attempts(pod)) {
       const attempt = { pod, container, number };
       if (this.look(attempt).state === 'running') await this.#end(attempt);
       this.#watched.delete(markOf(attempt));
     }
-    releaseTargets(path.join(this.#options.root, 'mount-points'), pod);
+    this.settle(pod);
     fs.rmSync(this.#pod(pod), { recursive: true, force: true });
   }
 

@@ -1,0 +1,97 @@
+/** What runs beside the embedded API server: controllers, upkeep, scheduler, kubelet. */
+import type { Reconciler } from '../../kube/reconciler.ts';
+import type { PodLogRequest } from '../server/api.ts';
+import type { Controller } from './controller.ts';
+import { InformerPool } from './informers.ts';
+import { Kubelet } from './kubelet/kubelet.ts';
+import { readPodLog } from './kubelet/logs.ts';
+import { createEndpointsController } from './network/endpoints.ts';
+import type { RuntimePorts } from './ports.ts';
+import { type ControllerHost, runController } from './run-controller.ts';
+import { createScheduler } from './scheduler.ts';
+import { createClaimBinder } from './storage/claim-binder.ts';
+import { createClaimProtection, createVolumeProtection } from './storage/protection.ts';
+import { createVolumePhases } from './storage/volume-phases.ts';
+import { EventSweeper } from './upkeep/events.ts';
+import { GarbageCollector } from './upkeep/garbage.ts';
+import { runNamespaceEnd } from './upkeep/namespaces.ts';
+import { NodeKeeper, createPodCollector } from './upkeep/nodes.ts';
+import { createNamespaceBasics } from './upkeep/service-accounts.ts';
+import { createCronJobController } from './workload/cronjob.ts';
+import { createDaemonSetController } from './workload/daemonset.ts';
+import { createDeploymentController } from './workload/deployment.ts';
+import { createDisruptionController } from './workload/disruption.ts';
+import { createJobController } from './workload/job.ts';
+import { createReplicaSetController } from './workload/replicaset.ts';
+import { createStatefulSetController } from './workload/statefulset.ts';
+
+export interface Runtime {
+  /** Resolves when everything works: caches filled, nodes registered, old processes known. */
+  readonly started: Promise<void>;
+  /** For `ApiServerOptions.readLog`. Errors: `NotFound`, `Invalid`. */
+  readLog(request: PodLogRequest): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * With `endPods` (`transship down`) no process is left. Without, what runs goes on, and the next
+   * runtime on the same directory takes it over.
+   */
+  stop(options: { readonly endPods: boolean }): Promise<void>;
+}
+
+/** Starts at once; it needs the API server, and waits for it as long as it takes. */
+export function startRuntime(ports: RuntimePorts): Runtime {
+  const { client, events, metrics, log } = ports;
+  const informers = new InformerPool(client);
+  const host: ControllerHost = { client, informers, events, metrics, log };
+  const reconcilers: Reconciler[] = [
+    ...controllers(ports).map((controller) => runController(host, controller)),
+    runNamespaceEnd(host),
+  ];
+  const kubelet = new Kubelet(ports, informers);
+  const nodeKeeper = new NodeKeeper(host, ports.nodes);
+  const sweeper = new EventSweeper(host);
+  const garbage = new GarbageCollector(host);
+  const start = async (): Promise<void> => {
+    await nodeKeeper.start();
+    await garbage.start();
+    await Promise.all(reconcilers.map((one) => one.started));
+    await kubelet.start();
+    await sweeper.sweep();
+  };
+  const started = start();
+  // Stopped before it had started: nobody has to wait for it.
+  started.catch(() => undefined);
+  return {
+    started,
+    readLog: async (request) =>
+      readPodLog(ports.processes, kubelet.find(request.namespace, request.pod), request),
+    stop: async (options) => {
+      nodeKeeper.stop();
+      sweeper.stop();
+      await garbage.stop();
+      await Promise.all(reconcilers.map((one) => one.stop()));
+      await kubelet.stop(options);
+      await informers.stop();
+    },
+  };
+}
+
+/** Everything that decides on a view alone. */
+function controllers(ports: RuntimePorts): readonly Controller[] {
+  return [
+    createReplicaSetController(),
+    createDeploymentController(),
+    createStatefulSetController(),
+    createDaemonSetController(),
+    createJobController(),
+    createCronJobController(),
+    createDisruptionController(),
+    createEndpointsController(),
+    createClaimBinder(),
+    createVolumePhases(),
+    createClaimProtection(),
+    createVolumeProtection(),
+    createNamespaceBasics(ports.caBundle),
+    createPodCollector(),
+    createScheduler(),
+  ];
+}
