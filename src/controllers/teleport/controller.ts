@@ -237,6 +237,10 @@ export class TeleportController implements Controller {
       await this.#tell(endingReport(teleport, blocker), teleport);
       return { againAfterMs: cleanAgainMs };
     }
+    if (conditionOf(teleport, 'CleanedUp') !== undefined) {
+      const waitMs = await this.#c.statuses.write(teleports, teleport, endingReport(teleport));
+      if (waitMs !== undefined) return { againAfterMs: waitMs };
+    }
     await removeFinalizer(this.#c.client, teleports, teleport, finalizers.teleport);
     return {};
   }

@@ -139,8 +139,8 @@ export function endReport(
   };
 }
 
-/** What an ended or deleted teleport still waits for. */
-export function endingReport(teleport: Teleport, blocker: string): Report {
+/** What an ended or deleted teleport still waits for; without a blocker nothing is left to do. */
+export function endingReport(teleport: Teleport, blocker?: string): Report {
   const { conditions = [], observedGeneration: _seen, ...fields } = teleport.status ?? {};
   const kept = conditions
     .filter(({ type }) => type !== 'CleanedUp')
@@ -148,5 +148,6 @@ export function endingReport(teleport: Teleport, blocker: string): Report {
       return condition(type, status === 'Unknown' ? 'Unknown' : status === 'True', reason, message);
     });
   const ending = endingOf(teleport) ?? 'Deleting';
+  if (blocker === undefined) return { conditions: kept, fields };
   return { conditions: [...kept, condition('CleanedUp', false, ending, blocker)], fields };
 }

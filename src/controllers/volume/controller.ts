@@ -5,7 +5,7 @@
  */
 import { volumes, type Volume } from '../../api/kinds/volume.ts';
 import { asTransshipError, type TransshipError } from '../../base/errors.ts';
-import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import { removeFinalizer } from '../../kube/finalizers.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
@@ -135,17 +135,18 @@ export class VolumeController implements Controller {
     return object;
   }
 
-  /** Placement first: an object with our finalizer always says which agent may have it. */
+  /** Both at once: an object with our finalizer always says which agent may have it. */
   async #claim(object: Volume, { mirror }: Placement): Promise<Volume> {
-    const { client } = this.#c;
-    const agent = mirror!.place.name;
-    const isPlaced = object.metadata.annotations?.[annotations.agent] === agent;
-    const placed = isPlaced
-      ? object
-      : await client.patch(volumes, keyOf(object), {
-          metadata: { uid: object.metadata.uid, annotations: { [annotations.agent]: agent } },
-        });
-    return ensureFinalizer(client, volumes, placed, finalizers.volume);
+    const { uid, resourceVersion, finalizers: held = [] } = object.metadata;
+    const placed = { [annotations.agent]: mirror!.place.name };
+    return this.#c.client.patch(volumes, keyOf(object), {
+      metadata: {
+        uid,
+        resourceVersion,
+        annotations: placed,
+        finalizers: [...held.filter((one) => one !== finalizers.volume), finalizers.volume],
+      },
+    });
   }
 
   async #actAtAgent(name: string, step: VolumeStep, mirror: AgentMirror): Promise<void> {

@@ -1,0 +1,43 @@
+// What kube-controller-manager does about claims: binds them to volumes that name them, and
+// releases volumes whose claim is gone.
+import type { KubeClient } from '../../src/kube/api.ts';
+import { keyOf } from '../../src/kube/objects.ts';
+import {
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  persistentVolumeClaims,
+  persistentVolumes,
+} from '../../src/kube/resources.ts';
+
+export async function bindClaims(client: KubeClient): Promise<void> {
+  for await (const volume of client.list(persistentVolumes)) {
+    const { namespace = '', name = '', uid } = volume.spec?.claimRef ?? {};
+    if (name === '') continue;
+    const claim = await client.get(persistentVolumeClaims, { namespace, name });
+    const isOwn = claim !== undefined && (uid === undefined || uid === claim.metadata.uid);
+    if (isOwn) await bind(client, volume, claim);
+    else if (uid !== undefined && volume.status?.phase !== 'Released') {
+      await client.patchStatus(persistentVolumes, keyOf(volume), { status: { phase: 'Released' } });
+    }
+  }
+}
+
+async function bind(
+  client: KubeClient,
+  volume: PersistentVolume,
+  claim: PersistentVolumeClaim,
+): Promise<void> {
+  if (claim.status?.phase === 'Bound') return;
+  const { name = '' } = volume.metadata;
+  const wanted = claim.spec?.volumeName ?? '';
+  if (wanted !== '' && wanted !== name) return;
+  const { uid } = claim.metadata;
+  await client.patch(persistentVolumes, keyOf(volume), { spec: { claimRef: { uid } } });
+  await client.patch(persistentVolumeClaims, keyOf(claim), { spec: { volumeName: name } });
+  await client.patchStatus(persistentVolumes, keyOf(volume), { status: { phase: 'Bound' } });
+  const capacity = volume.spec?.capacity;
+  const { accessModes } = claim.spec ?? {};
+  await client.patchStatus(persistentVolumeClaims, keyOf(claim), {
+    status: { phase: 'Bound', capacity, accessModes },
+  });
+}

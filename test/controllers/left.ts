@@ -1,0 +1,48 @@
+// What is there, in words that are the same for histories that ended alike: no uids, no times.
+import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
+import { teleports } from '../../src/api/kinds/teleport.ts';
+import { volumes } from '../../src/api/kinds/volume.ts';
+import type { Reported } from '../../src/controllers/status.ts';
+import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
+import { names, type World } from './world.ts';
+
+const uidPattern = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+
+export async function leftIn(world: World): Promise<string> {
+  const lines: string[] = [];
+  for (const cluster of names) {
+    const say = (text: string) =>
+      void lines.push(`${cluster} ${text}`.replaceAll(uidPattern, 'UID'));
+    for (const one of await world.list(cluster, volumes)) say(lineOf(one));
+    for (const one of await world.list(cluster, teleports)) say(lineOf(one));
+    for (const one of await world.list(cluster, historyPolicies)) say(lineOf(one));
+    for (const { metadata, spec, status, kind } of await world.list(cluster, persistentVolumes)) {
+      const { claimRef, capacity } = spec ?? {};
+      const facts = [claimRef?.namespace, claimRef?.name, capacity?.storage, status?.phase];
+      say(`${kind} ${metadata.name} ${facts.join(' ')} ${JSON.stringify(metadata.finalizers)}`);
+    }
+    for (const one of await world.list(cluster, persistentVolumeClaims)) {
+      const { name, labels, finalizers } = one.metadata;
+      const facts = [one.spec?.volumeName, one.status?.phase, one.status?.capacity?.storage];
+      say(`claim ${name} ${facts.join(' ')} ${JSON.stringify([labels, finalizers])}`);
+    }
+    const { state } = world.cloud.find(cluster);
+    for (const { name, sizeBytes, policy, missingBytes } of state.volumes.values()) {
+      say(`agent has ${name} ${sizeBytes} ${policy} ${missingBytes}`);
+    }
+    for (const { volume, holder } of state.leases.values()) say(`agent leases ${volume} ${holder}`);
+    for (const policy of state.policies.keys()) say(`agent keeps ${policy}`);
+  }
+  return lines.toSorted().join('\n');
+}
+
+function lineOf(object: Reported & { readonly spec?: object }): string {
+  const { kind, metadata, spec, status } = object;
+  const { name, labels, finalizers } = metadata;
+  const conditions = (status?.conditions ?? [])
+    // When the link was last heard of depends on the moment of the last look.
+    .filter(({ type }) => type !== 'SourceConnected')
+    .map(({ type, status: is, reason }) => `${type}=${is}/${reason}`);
+  const more = JSON.stringify([labels, finalizers, spec]);
+  return `${kind} ${name} ${conditions.toSorted().join(' ')} ${more}`;
+}

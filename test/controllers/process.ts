@@ -1,0 +1,157 @@
+// One process with the controllers of a cluster, which can be killed at any of its effects: from
+// then on nothing of it runs, nothing of what it asked is answered.
+import type { ControlClient } from '../../src/api/control-client.ts';
+import type { Clock, Random } from '../../src/base/ports.ts';
+import { startControllers } from '../../src/controllers/manager.ts';
+import type { ControllerPorts } from '../../src/controllers/ports.ts';
+import { fail } from '../../src/base/errors.ts';
+import { createKubeClient } from '../../src/kube/client.ts';
+import type { EventDraft, KubeClient } from '../../src/kube/api.ts';
+import type { KubeTransport } from '../../src/kube/transport.ts';
+
+/** Counts the effects of all processes, and says after which of them this one dies. */
+export class Fuse {
+  effects = 0;
+  readonly log: string[] = [];
+  #blowsAt: number;
+  onBlow: () => void = () => undefined;
+
+  constructor(blowsAt = Number.POSITIVE_INFINITY) {
+    this.#blowsAt = blowsAt;
+  }
+
+  effect(what: string): void {
+    this.log.push(what);
+    this.effects++;
+    if (this.effects === this.#blowsAt) this.onBlow();
+  }
+}
+
+export interface ProcessOptions {
+  readonly cluster: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly fuse: Fuse;
+  /** To the API server of a cluster. */
+  readonly transport: (cluster: string) => KubeTransport;
+  readonly agent: ControlClient;
+  readonly onEvent: (event: EventDraft) => void;
+  readonly onLog: (message: string) => void;
+}
+
+export class Process {
+  readonly #o: ProcessOptions;
+  readonly #ending = new AbortController();
+  readonly client: KubeClient;
+  readonly ready: Promise<void>;
+  readonly #stop: () => Promise<void>;
+
+  constructor(options: ProcessOptions) {
+    this.#o = options;
+    const { cluster, random, fuse, onEvent, onLog } = options;
+    const clock = this.#clock();
+    const log = {
+      log: (level: string, message: string, fields?: unknown) => {
+        if (level !== 'debug') onLog(`${cluster}: ${message} ${JSON.stringify(fields ?? {})}`);
+      },
+    };
+    const transport = this.#transport(cluster);
+    this.client = createKubeClient({
+      cluster,
+      transport,
+      clock,
+      random,
+      log,
+      fieldManager: 'test',
+    });
+    fuse.onBlow = () => this.kill();
+    const ports: ControllerPorts = {
+      clock,
+      random,
+      log,
+      metrics: { add: () => undefined, set: () => undefined, observe: () => undefined },
+      client: this.client,
+      events: { record: (event) => onEvent(event), stop: async () => undefined },
+      openCluster: async (_name, { text }) => this.#transport(text),
+      openAgent: () => this.#agent(),
+      repositories: {
+        probe: async () => fail('Unsupported', 'there are no repositories here'),
+      },
+    };
+    const controllers = startControllers(ports, { identity: cluster, leaderElection: false });
+    this.ready = controllers.ready;
+    this.#stop = () => controllers.stop();
+  }
+
+  get isAlive(): boolean {
+    return !this.#ending.signal.aborted;
+  }
+
+  kill(): void {
+    this.#ending.abort(new Error('killed'));
+  }
+
+  async stop(): Promise<void> {
+    await this.#stop();
+  }
+
+  /** As this process hears of it: not at all once it is dead. */
+  #hear<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      answer.then(
+        (value) => void (this.isAlive && resolve(value)),
+        (error: Error) => void (this.isAlive && reject(error)),
+      );
+    });
+  }
+
+  #clock(): Clock {
+    const { clock } = this.#o;
+    return {
+      wallMs: () => clock.wallMs(),
+      monotonicMs: () => clock.monotonicMs(),
+      after: (ms, run) => clock.after(ms, () => void (this.isAlive && run())),
+    };
+  }
+
+  #transport(cluster: string): KubeTransport {
+    const send = this.#o.transport(cluster);
+    return (request) => {
+      if (!this.isAlive) return new Promise(() => undefined);
+      const signal = AbortSignal.any([
+        this.#ending.signal,
+        ...(request.signal ? [request.signal] : []),
+      ]);
+      const answer = send({ ...request, signal });
+      if (request.method === 'GET') return this.#hear(answer);
+      const what = `${request.method} ${cluster}${request.path.replace(/\?.*$/, '')}`;
+      return this.#hear(
+        answer.then((response) => {
+          if (this.isAlive) this.#o.fuse.effect(`${what} ${response.status}`);
+          return response;
+        }),
+      );
+    };
+  }
+
+  #agent(): ControlClient {
+    const { agent, cluster, fuse } = this.#o;
+    return {
+      cluster,
+      call: (name, request) => {
+        if (!this.isAlive) return new Promise(() => undefined);
+        const answer = agent.call(name, request);
+        if (/\.(list|show|status|check)$/.test(name)) return this.#hear(answer);
+        const note = () => void (this.isAlive && fuse.effect(`${name} ${cluster}`));
+        return this.#hear(answer.finally(note));
+      },
+      stream: (name, request, { onEvent, signal }) => {
+        if (!this.isAlive) return new Promise(() => undefined);
+        const both = AbortSignal.any([this.#ending.signal, ...(signal ? [signal] : [])]);
+        const heard = (event: Parameters<typeof onEvent>[0]) =>
+          void (this.isAlive && onEvent(event));
+        return this.#hear(agent.stream(name, request, { onEvent: heard, signal: both }));
+      },
+    };
+  }
+}
