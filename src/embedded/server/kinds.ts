@@ -51,6 +51,22 @@ const firstStatuses: Readonly<Record<string, JsonObject>> = {
   '/pods': { phase: 'Pending' },
   '/services': { loadBalancer: {} },
   'networking.k8s.io/ingresses': { loadBalancer: {} },
+  // Numbers that are always there, also as 0: the kinds' schemas require them.
+  '/replicationcontrollers': { replicas: 0 },
+  'apps/replicasets': { replicas: 0 },
+  'apps/statefulsets': { replicas: 0, availableReplicas: 0 },
+  'apps/daemonsets': {
+    currentNumberScheduled: 0,
+    numberMisscheduled: 0,
+    desiredNumberScheduled: 0,
+    numberReady: 0,
+  },
+  'policy/poddisruptionbudgets': {
+    disruptionsAllowed: 0,
+    currentHealthy: 0,
+    desiredHealthy: 0,
+    expectedPods: 0,
+  },
 };
 
 /** A new object's status: what clients gave is dropped where status is a sub-resource. */
