@@ -11,14 +11,17 @@ import { keyOf } from '../../kube/objects.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
 import type { AgentMirror } from '../agents/mirror.ts';
 import { type Context, type Controller, OwnSource } from '../context.ts';
-import { annotations } from '../labels.ts';
+import { annotations, labels } from '../labels.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { readSecret } from '../secret-entry.ts';
 import { type Facts, readFacts, readVersion } from './facts.ts';
 import { type Checked, localReport, remoteReport } from './report.ts';
+import type { Report } from '../status.ts';
 
 /** How often a cluster is looked at when nothing is told: reachability, Secrets, totals. */
 const lookEveryMs = 20_000;
+/** One that is not ready is looked at sooner at first, then half as often each time. */
+const unwellEveryMs = 1_000;
 /** Timers have jitter: a look that is nearly due is due. */
 const lookShare = 0.8;
 const factsEveryMs = 300_000;
@@ -30,6 +33,8 @@ const findingsShown = 10;
 interface Memory {
   generation: number | undefined;
   lookedMs: number;
+  /** Looks since it was last ready. */
+  unwell: number;
   problem: TransshipError | undefined;
   own: Cluster | undefined;
   facts: Facts;
@@ -70,11 +75,34 @@ export class ClusterController implements Controller {
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
       this.#c.remotes.close(name);
       this.#memory.delete(name);
+      if (object === undefined) await this.#adopt(name);
+      return {};
+    }
+    if (this.#isForsaken(object)) {
+      await this.#c.client.delete(clusters, keyOf(object));
       return {};
     }
     const memory = this.#remember(name, object);
     if (object.spec.local === true) return this.#local(object, memory);
     return this.#remote(object, memory);
+  }
+
+  /** Agents may join without us, by a token: what they know gets an object. */
+  async #adopt(name: string): Promise<void> {
+    if (this.#peer(name) === undefined || !this.#c.informers.clusters.isSynced) return;
+    const metadata = { name, labels: { [labels.adopted]: 'true' } };
+    await this.#c.client.create(clusters, { metadata, spec: {} }).catch((error: unknown) => {
+      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
+    });
+  }
+
+  /** One of those, when no agent knows the peer any more. */
+  #isForsaken({ metadata, spec }: Cluster): boolean {
+    const isOurs = metadata.labels?.[labels.adopted] !== undefined;
+    const agents = this.#c.agents.all;
+    const allTell = agents.length > 0 && agents.every(({ usable }) => usable);
+    const isBare = spec.local !== true && spec.kubeconfigSecretRef === undefined;
+    return isOurs && isBare && allTell && this.#peer(metadata.name ?? '') === undefined;
   }
 
   #remember(name: string, object: Cluster): Memory {
@@ -90,6 +118,7 @@ export class ClusterController implements Controller {
     const memory: Memory = {
       generation: undefined,
       lookedMs: Number.NEGATIVE_INFINITY,
+      unwell: 0,
       problem: undefined,
       own: undefined,
       facts,
@@ -107,12 +136,14 @@ export class ClusterController implements Controller {
     if (this.#isDue(object, memory)) memory.problem = await this.#look(memory, this.#c.client);
     const { problem } = memory;
     const agents = this.#c.agents.all;
-    return this.#tell(object, localReport({ object, facts: memory.facts, problem, agents }));
+    const report = localReport({ object, facts: memory.facts, problem, agents });
+    return this.#tell(object, memory, report);
   }
 
   async #remote(object: Cluster, memory: Memory): Promise<Outcome> {
     const name = object.metadata.name ?? '';
-    if (this.#isDue(object, memory)) await this.#lookAt(object, memory);
+    const isKnown = object.spec.kubeconfigSecretRef !== undefined;
+    if (this.#isDue(object, memory) && isKnown) await this.#lookAt(object, memory);
     const first = this.#c.agents.all[0];
     await this.#join(object, memory, first);
     const peer = this.#peer(name);
@@ -127,17 +158,18 @@ export class ClusterController implements Controller {
       hasAgents: first !== undefined,
       checked: memory.checked,
     });
-    return this.#tell(object, report);
+    return this.#tell(object, memory, report);
   }
 
   /** Our own writes bring us here too; the API is not asked again because of them. */
   #isDue({ metadata }: Cluster, memory: Memory): boolean {
     const { generation = 0 } = metadata;
     const nowMs = this.#c.ports.clock.monotonicMs();
-    const isFresh = nowMs - memory.lookedMs < lookEveryMs * lookShare;
+    const isFresh = nowMs - memory.lookedMs < periodOf(memory) * lookShare;
     if (memory.generation === generation && isFresh) return false;
     memory.generation = generation;
     memory.lookedMs = nowMs;
+    memory.unwell += 1;
     return true;
   }
 
@@ -247,13 +279,21 @@ export class ClusterController implements Controller {
     });
   }
 
-  async #tell(object: Cluster, report: ReturnType<typeof localReport>): Promise<Outcome> {
+  async #tell(object: Cluster, memory: Memory, report: Report): Promise<Outcome> {
     const { random } = this.#c.ports;
+    const isReady = report.conditions.some(({ type, status }) => {
+      return type === 'Ready' && status === 'True';
+    });
+    if (isReady) memory.unwell = 0;
     const heldBackMs = await this.#c.statuses.write(clusters, object, report);
     // Not all at the same moment.
-    const nextMs = lookEveryMs * (0.9 + 0.2 * random.fraction());
+    const nextMs = periodOf(memory, isReady) * (0.9 + 0.2 * random.fraction());
     return { againAfterMs: Math.min(heldBackMs ?? nextMs, nextMs) };
   }
+}
+
+function periodOf({ unwell }: Memory, isReady = unwell === 0): number {
+  return isReady ? lookEveryMs : Math.min(lookEveryMs, unwellEveryMs * 2 ** (unwell - 1));
 }
 
 /** The object with which that cluster describes itself. */

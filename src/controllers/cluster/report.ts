@@ -147,6 +147,7 @@ export interface RemoteSight {
 export function remoteReport(sight: RemoteSight): Report {
   const { object, facts, problem, own, hasAgents, checked } = sight;
   const known = fieldsBefore(object);
+  if (object.spec.kubeconfigSecretRef === undefined) return agentsOnlyReport(sight);
   const reachable =
     problem === undefined
       ? condition('Reachable', true, 'Reachable', 'its API server answers')
@@ -163,6 +164,22 @@ export function remoteReport(sight: RemoteSight): Report {
       ...(checked === undefined ? keptCheck(object) : [checkOf(checked)]),
     ],
     fields: { ...known, ...facts, ...(shown === undefined ? {} : copied(shown)) },
+  };
+}
+
+/** Its API is not known here: its volumes can teleport to this cluster, its claims cannot. */
+function agentsOnlyReport(sight: RemoteSight): Report {
+  const message = 'its API is not known here: give spec.kubeconfigSecretRef to move claims';
+  const links = [trustedOf(sight), connectedOf(sight)];
+  const { object, checked } = sight;
+  return {
+    conditions: [
+      readyOf(links),
+      condition('Reachable', 'Unknown', 'CredentialsMissing', message),
+      ...links,
+      ...(checked === undefined ? keptCheck(object) : [checkOf(checked)]),
+    ],
+    fields: fieldsBefore(object),
   };
 }
 
