@@ -6,6 +6,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Socket } from 'node:net';
+import * as tls from 'node:tls';
 import { fail, TransshipError } from '../base/errors.ts';
 import {
   type KubeRequest,
@@ -152,14 +153,17 @@ class HttpServer {
     if (this.#access.server.protocol === 'http:') return new http.Agent(pool);
     const { serverName } = this.#access;
     const ca = this.#ca?.text;
-    return new https.Agent({
-      ...pool,
+    const secureContext = tls.createSecureContext({
       minVersion: 'TLSv1.2',
-      rejectUnauthorized: true,
       ...(ca !== undefined && { ca }),
-      ...(serverName !== undefined && { servername: serverName }),
       ...(proof.certificate !== undefined && { cert: proof.certificate }),
       ...(proof.key !== undefined && { key: proof.key }),
+    });
+    return new https.Agent({
+      ...pool,
+      secureContext,
+      rejectUnauthorized: true,
+      ...(serverName !== undefined && { servername: serverName }),
     });
   }
 }
@@ -226,8 +230,9 @@ const trustTroubles: ReadonlySet<string> = new Set([
   'CERT_SIGNATURE_FAILURE',
 ]);
 
-function explained(error: Error & { readonly code?: string }): string {
-  const { code = '', message } = error;
+function explained(error: Error & { readonly code?: string; readonly reason?: string }): string {
+  const { code = '', message, reason } = error;
+  if (code.startsWith('ERR_SSL_')) return `TLS failed: ${reason ?? code}`;
   if (trustTroubles.has(code)) {
     return `its certificate is not signed by the authority of the kubeconfig (${code})`;
   }

@@ -139,33 +139,41 @@ suite('a lease', () => {
   });
 });
 
-/** Requests are lost, answers are lost, both come late, and now and then nothing passes at all. */
+/**
+ * Requests are lost, answers are lost, both come late; now and then nothing passes at all, most
+ * often after an answer that was late already, because that is worst for who counts from there.
+ */
 function faulty(time: TestTime, server: FakeServer, random: Random): KubeTransport {
   const clock = time.clock();
   let cutUntilMs = 0;
-  const delay = async (): Promise<void> => {
-    const isLong = random.fraction() < 0.05;
-    await sleep(clock, random.fraction() * (isLong ? 30_000 : 300));
+  const delay = async (): Promise<number> => {
+    const kind = random.fraction();
+    const ms = random.fraction() * (kind < 0.05 ? 30_000 : kind < 0.15 ? 5000 : 300);
+    await sleep(clock, ms);
+    return ms;
   };
   const lose = (share: number): void => {
     if (random.fraction() < share) throw new TransshipError('ApiUnreachable', 'lost');
   };
+  const cut = (share: number): void => {
+    if (random.fraction() < share) cutUntilMs = time.nowMs + random.fraction() * 40_000;
+  };
   return async (request) => {
-    if (random.fraction() < 0.03) cutUntilMs = time.nowMs + random.fraction() * 40_000;
     if (time.nowMs < cutUntilMs) lose(1);
+    cut(0.01);
     lose(0.05);
     await delay();
     // Whoever asked may have given up: the request arrives all the same.
     const response = await server.transport({ ...request, signal: new AbortController().signal });
     lose(0.05);
-    await delay();
+    if ((await delay()) > 1000 && request.method === 'PUT') cut(0.7);
     return response;
   };
 }
 
 test('never two leaders: skewed clocks, late and lost requests, many seeds', async () => {
   let handovers = 0;
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 12; seed++) {
     const time = new TestTime();
     const server = new FakeServer();
     const random = testRandom(seed);
@@ -192,5 +200,5 @@ test('never two leaders: skewed clocks, late and lost requests, many seeds', asy
     await Promise.all(candidates.map(({ election }) => time.finish(election.stop())));
     time.check();
   }
-  assert.ok(handovers > 25, `${handovers} handovers: the faults were too kind`);
+  assert.ok(handovers > 12, `${handovers} handovers: the faults were too kind`);
 });
