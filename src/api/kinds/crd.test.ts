@@ -5,7 +5,7 @@ import { limits } from '../../base/limits.ts';
 import { parseDuration } from '../../base/units.ts';
 import { kinds, kindsWithoutController, notImplemented } from './all.ts';
 import { crdOf, type StructuralSchema, structural } from './crd.ts';
-import { retentionText } from './history-policy.ts';
+import { retentionText } from './retention.ts';
 
 interface Node {
   readonly path: string;

@@ -13,7 +13,6 @@ import {
 import { count, duration, fields, flag, optional, ownName, setOf, statusBase } from './schema.ts';
 
 const seconds = 1000;
-const units = { d: 86_400 * seconds, h: 3600 * seconds, m: 60 * seconds, s: seconds } as const;
 
 /** CEL has no days in its durations, so the rule computes with the number and the unit. */
 function within(reachMs: number, what: string): Rule {
@@ -55,15 +54,6 @@ const status = fields('Who uses it.', {
     setOf('Volumes that use it, in order; the first hundred.', ownName('A volume.'), { max: 100 }),
   ),
 });
-
-/** Milliseconds as one number and one unit, the form the fields above take. Rounds up. */
-export function retentionText(durationMs: number): string {
-  if (durationMs <= 0) return '0';
-  for (const [unit, unitMs] of Object.entries(units)) {
-    if (durationMs % unitMs === 0) return `${durationMs / unitMs}${unit}`;
-  }
-  return `${Math.ceil(durationMs / seconds)}s`;
-}
 
 export const historyPolicyKind = defineKind({
   kind: 'HistoryPolicy',

@@ -2,11 +2,8 @@
  * History policies: the object is what every agent of this cluster is made to have. Those that come
  * with Transship, and those made at an agent, appear as objects by themselves.
  */
-import {
-  historyPolicies,
-  type HistoryPolicy,
-  retentionText,
-} from '../../api/kinds/history-policy.ts';
+import { historyPolicies, type HistoryPolicy } from '../../api/kinds/history-policy.ts';
+import { retentionText } from '../../api/kinds/retention.ts';
 import type { HistoryPolicyObject } from '../../api/objects.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { parseDuration } from '../../base/units.ts';
