@@ -78,6 +78,11 @@ export const reasons = {
     'Make the storage classes of both clusters alike, or name the one to use at the destination.',
   ),
   CredentialsMissing: entry('conflict', false, 'Make the Secret with the entries that it names.'),
+  RepositoryUnreachable: entry(
+    'failed',
+    true,
+    'Check the address, the certificate and the network of the repository; it is tried again.',
+  ),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
   TimedOut: entry('timedOut', true, 'It still runs; watch it, or wait longer with --timeout.'),

@@ -1,4 +1,4 @@
-/** Names that controllers write on objects: labels, annotations, finalizers. A contract with users. */
+/** Labels, annotations and finalizers that controllers write: a contract with users. */
 
 export const driver = 'transship.dev';
 

@@ -2,29 +2,18 @@
 import type { Clock } from '../base/ports.ts';
 
 /** What `work` gives, or what `late` throws when it takes longer than `ms`. */
-export function within<T>(
+export async function within<T>(
   clock: Clock,
   ms: number,
   work: Promise<T>,
   late: () => never,
 ): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const timer = clock.after(ms, () => {
-      try {
-        late();
-      } catch (error) {
-        reject(error);
-      }
-    });
-    work.then(
-      (value) => {
-        timer.cancel();
-        resolve(value);
-      },
-      (error: unknown) => {
-        timer.cancel();
-        reject(error);
-      },
-    );
-  });
+  const over = Promise.withResolvers<'late'>();
+  const timer = clock.after(ms, () => over.resolve('late'));
+  try {
+    const first = await Promise.race([work.then((value) => ({ value })), over.promise]);
+    return first === 'late' ? late() : first.value;
+  } finally {
+    timer.cancel();
+  }
 }

@@ -1,4 +1,4 @@
-/** What went wrong with which key, and when it is tried again. In memory: a restart tries at once. */
+/** What went wrong with which key, and when it is tried again; a restart tries at once. */
 import type { TransshipError } from '../base/errors.ts';
 import type { Clock, Random } from '../base/ports.ts';
 

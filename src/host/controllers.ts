@@ -7,6 +7,7 @@ import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
 import { openKubeTransport } from './kube-transport.ts';
 import type { HostMetrics } from './metrics.ts';
+import { createRepositoryProbe } from './repository-probe.ts';
 
 /** Whose fields in `managedFields` are the controllers'. */
 export const controllerManager = 'transship-controller';
@@ -44,7 +45,7 @@ export function controllerPorts(
       }
       return createControlClient(name, address.slice(unixPrefix.length));
     },
-    repositories: { probe: async () => fail('Unsupported', 'repositories are not probed yet') },
+    repositories: createRepositoryProbe(clock, random),
     close: () => events.stop(),
   };
 }

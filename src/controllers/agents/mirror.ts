@@ -329,7 +329,7 @@ class Seen<T> {
     for (const [name, item] of next) {
       if (!isNewer(name) && this.#set(name, item)) changed.push(name);
     }
-    for (const name of [...this.items.keys()]) {
+    for (const name of this.items.keys()) {
       if (next.has(name) || isNewer(name)) continue;
       this.items.delete(name);
       changed.push(name);

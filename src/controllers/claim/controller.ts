@@ -23,7 +23,7 @@ import { isTrue } from '../status.ts';
 import { handleOf, isOurVolume, persistentVolumeOf, quantityBytes, volumeModeOf } from './made.ts';
 import { specOf } from './request.ts';
 
-/** A request that cannot be met may become possible elsewhere: a source bound, a class corrected. */
+/** What cannot be met now may be soon: a source gets bound, a class corrected. */
 const refusedAgainMs = 15_000;
 
 export class ClaimController implements Controller {

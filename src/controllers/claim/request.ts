@@ -16,7 +16,7 @@ export interface ClaimView {
   findPersistentVolume(name: string): PersistentVolume | undefined;
 }
 
-/** Parameters of a storage class (I-26); an unknown one is a mistake that nobody else would tell. */
+/** Parameters of a class (I-26); an unknown one is a mistake that nobody else would tell. */
 const parametersKnown: ReadonlySet<string> = new Set(['type', 'blockSize', 'historyPolicy']);
 const typesKnown: ReadonlySet<string> = new Set(['ext4', 'xfs', 'block']);
 

@@ -230,7 +230,7 @@ export class TeleportController implements Controller {
     return formatMoment(this.#c.ports.clock.wallMs());
   }
 
-  /** Ended or deleted: what is not to stay is removed, the source is given back, the object goes. */
+  /** Ended or deleted: what is not to stay is removed, and the source given back. */
   async #finish(teleport: Teleport): Promise<Outcome> {
     const blocker = (await this.#cleanDestination(teleport)) ?? (await this.#letSourceGo(teleport));
     if (blocker !== undefined) {

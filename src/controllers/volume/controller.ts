@@ -76,7 +76,7 @@ export class VolumeController implements Controller {
         const next: Volume | undefined = await this.#act(object, step, sighting.place);
         if (next === undefined) return {};
         object = next;
-        if (step.do === 'import') return this.#tell(this.#see(object), { do: 'nothing' });
+        if (step.do === 'import') return await this.#tell(this.#see(object), { do: 'nothing' });
         if (step.do !== 'claim') this.#problems.clear(name);
       } catch (error) {
         if (isOfApi(step)) throw error;

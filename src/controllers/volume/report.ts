@@ -99,7 +99,8 @@ function completeOf({ status }: VolumeObject): Conditions[number] {
   if (status.phase === 'Available') {
     return condition('Complete', true, 'Available', 'all data is here');
   }
-  const missing = `${formatBytes(status.missingBytes)} are still at ${status.source ?? 'the source'}`;
+  const { missingBytes, source = 'the source' } = status;
+  const missing = `${formatBytes(missingBytes)} are still at ${source}`;
   return condition('Complete', false, status.phase, missing);
 }
 

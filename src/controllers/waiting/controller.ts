@@ -1,4 +1,4 @@
-/** Kinds that have a schema and no controller yet: their objects say so, so nobody waits in vain. */
+/** Kinds with a schema and no controller yet: their objects say so; nobody waits in vain. */
 import { notImplemented } from '../../api/kinds/all.ts';
 import type { KindDefinition } from '../../api/kinds/kind.ts';
 import type { Informer, Outcome } from '../../kube/api.ts';
