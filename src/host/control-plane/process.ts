@@ -17,7 +17,8 @@ import {
 } from '../../controllers/installation.ts';
 import { startControllers } from '../../controllers/manager.ts';
 import { createSchemaLibrary } from '../../embedded/schema/library.ts';
-import type { ApiServer, UserInfo } from '../../embedded/server/api.ts';
+import type { Runtime } from '../../embedded/runtime/runtime.ts';
+import type { ApiServer, PodLogRequest, UserInfo } from '../../embedded/server/api.ts';
 import { createApiServer } from '../../embedded/server/server.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { createKubeClient } from '../../kube/client.ts';
@@ -31,8 +32,9 @@ import { writePrivate } from '../private-file.ts';
 import { createRandom } from '../random.ts';
 import { runService, type Wiring } from '../service-process.ts';
 import { type ApiListener, listenApi } from './api-listener.ts';
-import { openPki } from './authority.ts';
+import { openPki, type Pki } from './authority.ts';
 import { kubeconfigText } from './kubeconfig.ts';
+import { startMachinery } from './machinery.ts';
 import { type PlanePaths, planePaths } from './paths.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -81,9 +83,15 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
   const clock = createClock();
   const random = createRandom();
   const library = createSchemaLibrary();
-  const server = createApiServer({ clock, random, log, persistence, library });
+  const late: { runtime?: Runtime } = {};
+  const readLog = async (request: PodLogRequest) => {
+    if (late.runtime === undefined) fail('Stopping', 'pods are not looked after yet');
+    return late.runtime.readLog(request);
+  };
+  const server = createApiServer({ clock, random, log, persistence, library, readLog });
   undo.push(() => server.close());
-  const listener = await listen(paths, start, { server, log, undo });
+  const pki = openPki(paths.pki, name, names);
+  const listener = await listen(paths, start, { server, pki, log, undo });
   recordProcess(paths.pid);
   undo.push(() => fs.rmSync(paths.pid, { force: true }));
   const clientOf = (user: UserInfo, fieldManager: string): KubeClient =>
@@ -97,9 +105,14 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
     });
   await install(clientOf(machinery, 'transship-install'), home, name);
   log.log('info', 'API server ready', { port: listener.port });
+  const metrics = createMetrics();
+  const apiServer = { host, port: listener.port, authority: pki.authority };
+  const client = clientOf(machinery, 'transship-embedded');
+  late.runtime = startMachinery({ home, start, paths, client, metrics, apiServer, undo });
+  await late.runtime.started;
   if (start.withoutController === true) return;
   const identity = controllerIdentity();
-  const ports = controllerPorts(clientOf(controller, controllerManager), createMetrics(), identity);
+  const ports = controllerPorts(clientOf(controller, controllerManager), metrics, identity);
   undo.push(() => ports.close());
   const controllers = startControllers(ports, { identity, leaderElection: true });
   undo.push(() => controllers.stop());
@@ -124,9 +137,9 @@ interface Saved {
 async function listen(
   paths: PlanePaths,
   start: StartPlane,
-  { server, log, undo }: Pick<Wiring, 'log' | 'undo'> & { readonly server: ApiServer },
+  parts: Pick<Wiring, 'log' | 'undo'> & { readonly server: ApiServer; readonly pki: Pki },
 ): Promise<ApiListener> {
-  const pki = openPki(paths.pki, start.name, names);
+  const { server, pki, log, undo } = parts;
   const listenAt = async (port: number) =>
     listenApi({ server, log, host, port, ...pki.server, authority: pki.authority });
   const remembered = readSaved(paths).apiPort;

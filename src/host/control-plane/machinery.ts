@@ -1,0 +1,81 @@
+/** What runs beside the API server of an embedded cluster: its ports are made here. */
+import * as os from 'node:os';
+import { join } from 'node:path';
+import type { StartPlane } from '../../cli/ports.ts';
+import { type Runtime, startRuntime } from '../../embedded/runtime/runtime.ts';
+import type { NodeFacts } from '../../embedded/runtime/upkeep/nodes.ts';
+import { versionInfo } from '../../embedded/server/version.ts';
+import type { KubeClient } from '../../kube/api.ts';
+import { createEventRecorder } from '../../kube/events.ts';
+import { agentPaths } from '../agent-paths.ts';
+import { createControlClient } from '../control-client.ts';
+import type { HostMetrics } from '../metrics.ts';
+import type { Undo } from '../service-process.ts';
+import type { PlanePaths } from './paths.ts';
+import { createProbes } from './processes-probes.ts';
+import { createProcesses } from './processes.ts';
+import { createVolumeMounts } from './volume-mounts.ts';
+
+export interface MachineryOptions {
+  readonly home: string;
+  readonly start: StartPlane;
+  readonly paths: PlanePaths;
+  readonly client: KubeClient;
+  readonly metrics: HostMetrics;
+  readonly apiServer: { readonly host: string; readonly port: number; readonly authority: string };
+  readonly undo: Undo[];
+}
+
+/** Starts it; a clean stop ends every pod, after a crash the next start takes them over. */
+export function startMachinery(options: MachineryOptions): Runtime {
+  const { home, start, paths, client, metrics, apiServer, undo } = options;
+  const { log } = client.connection;
+  const { name } = start;
+  const mounts = join(paths.directory, 'volumes');
+  const processes = createProcesses({ root: paths.pods, foreignMounts: [mounts] });
+  undo.push(() => processes.close());
+  const events = createEventRecorder({
+    client,
+    reporter: 'transship.dev/embedded',
+    instance: name,
+  });
+  undo.push(() => events.stop());
+  const agent = createControlClient(name, agentPaths(home, name).controlSocket);
+  const runtime = startRuntime({
+    client,
+    events,
+    log,
+    metrics,
+    processes,
+    files: processes.files,
+    probes: createProbes(),
+    volumes: createVolumeMounts({ agent, directory: mounts, log }),
+    nodes: [nodeFacts(name)],
+    caBundle: apiServer.authority,
+    apiServer: { host: apiServer.host, port: apiServer.port },
+    baseEnv: baseEnvironment(),
+  });
+  undo.push(() => runtime.stop({ endPods: true }));
+  return runtime;
+}
+
+/** The one node of a cluster is named as the cluster. */
+function nodeFacts(name: string): NodeFacts {
+  return {
+    name,
+    labels: { 'kubernetes.io/hostname': name },
+    cpus: os.availableParallelism(),
+    memoryBytes: os.totalmem(),
+    operatingSystem: os.platform(),
+    architecture: os.arch() === 'x64' ? 'amd64' : os.arch(),
+    kernelVersion: os.release(),
+    machineId: os.hostname(),
+    version: versionInfo.gitVersion,
+  };
+}
+
+/** Nothing of the person's environment but what programs need to run at all. */
+function baseEnvironment(): Readonly<Record<string, string>> {
+  const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8' } = process.env;
+  return { PATH, HOME, LANG };
+}
