@@ -16,6 +16,7 @@ import { hasFormat } from './formats.ts';
 import { canonical, isArray, isObject, own, put } from './json.ts';
 import type { MutableObject } from './json.ts';
 import type { SchemaNode } from './node.ts';
+import { parseQuantity } from './quantity.ts';
 
 /** Errors of one object that are told; more help nobody. */
 const errorsMax = 100;
@@ -120,13 +121,20 @@ function isOfType(type: string, value: Json): boolean {
   }
 }
 
+const quantityWords =
+  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 /** A check that says whether others have anything to look at. */
 function typeCheck(node: SchemaNode): (value: Json, path: string, report: Report) => boolean {
   const { type } = node;
   if (node.intOrString || node.format === 'quantity') {
     return (value, path, report) => {
+      if (node.format === 'quantity' && (typeof value === 'string' || typeof value === 'number')) {
+        if (parseQuantity(String(value)) !== undefined) return true;
+        report.add(typeInvalid(path, value, quantityWords));
+        return false;
+      }
       if (typeof value === 'string' || Number.isInteger(value)) return true;
-      if (node.format === 'quantity' && typeof value === 'number') return true;
       const name = typeName(value);
       const detail = `${path} in body must be of type integer,string: "${name}"`;
       report.add(typeInvalid(path, name, detail));
@@ -149,7 +157,9 @@ function valueChecks(schema: OpenApiSchema, node: SchemaNode): readonly Check[] 
   addNumbers(schema, checks);
   addTexts(schema, node, checks);
   addSizes(schema, checks);
-  if (node.type === 'array' && node.list !== 'atomic') checks.push(uniqueCheck(node));
+  const isUnique = node.type === 'array' && node.list !== 'atomic';
+  // Validation of built-in kinds says it in its own words.
+  if (isUnique && !node.builtIn) checks.push(uniqueCheck(node));
   if (!node.builtIn) addLogic(schema, checks);
   return checks;
 }
@@ -198,7 +208,16 @@ function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): voi
     return invalid(path, text, `${path} in body should match '${pattern}'`);
   };
   const { format } = node;
-  const isFormatted = format !== undefined && !node.builtIn;
+  if (node.builtIn && format !== undefined) {
+    const why = builtInFormats[format];
+    if (why === undefined) return;
+    checks.push((value, path, report) => {
+      if (typeof value !== 'string' || hasFormat(format, value)) return;
+      report.add(typeInvalid(path, value, why));
+    });
+    return;
+  }
+  const isFormatted = format !== undefined;
   if (maxLength === undefined && minLength === undefined && !pattern && !isFormatted) return;
   checks.push((value, path, report) => {
     if (typeof value !== 'string') return;
@@ -209,6 +228,12 @@ function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): voi
     report.add(typeInvalid(path, value, detail));
   });
 }
+
+/** What Go cannot decode, and in which words it says so. */
+const builtInFormats: Readonly<Record<string, string>> = {
+  byte: 'illegal base64 data',
+  'date-time': 'cannot parse as an RFC 3339 time',
+};
 
 /** Characters as Go counts them. */
 export function runes(text: string): number {

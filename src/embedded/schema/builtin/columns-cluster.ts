@@ -280,7 +280,7 @@ export const clusterColumns: Readonly<Record<string, readonly PrinterColumn[]>> 
     }),
     column('Targets', targets),
     column('MinPods', text('spec', 'minReplicas')),
-    column('MaxPods', text('spec', 'maxReplicas')),
+    column('MaxPods', (object) => numberAt(object, 'spec', 'maxReplicas')),
     column('Replicas', (object) => numberAt(object, 'status', 'currentReplicas')),
     age,
   ],

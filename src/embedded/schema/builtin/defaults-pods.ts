@@ -29,6 +29,10 @@ export function completePodSpec(spec: JsonObject): JsonObject {
   for (const list of containerLists) {
     out = editEach(out, list, (container) => completeContainer(container, spec['hostNetwork']));
   }
+  out = editEach(out, 'volumes', (volume) => {
+    const isBare = Object.keys(volume).every((key) => key === 'name');
+    return isBare ? { ...volume, emptyDir: {} } : volume;
+  });
   // The older name of the same field is always there too.
   const account = textAt(out, 'serviceAccountName') ?? textAt(out, 'serviceAccount');
   if (account === undefined || account === '') return out;

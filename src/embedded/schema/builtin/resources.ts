@@ -7,6 +7,7 @@ import { completionOf } from './defaults.ts';
 import data from './data.json' with { type: 'json' };
 import { type BuiltInKind, builtInKinds } from './kinds.ts';
 import { Notation } from './notation.ts';
+import { validationOf } from './validate.ts';
 
 /** Schemas of built-in kinds, compiled when they are asked for. */
 export class BuiltInSchemas {
@@ -38,10 +39,12 @@ export class BuiltInSchemas {
 
   #schema({ name, status }: BuiltInKind): ObjectSchema {
     const complete = completionOf(name);
+    const validate = validationOf(name);
     return createObjectSchema({
       node: this.node(name),
       hasStatus: status,
       ...(complete === undefined ? {} : { complete }),
+      ...(validate === undefined ? {} : { validate }),
     });
   }
 
