@@ -26,12 +26,8 @@ const authority = {
 };
 const stranger = createAuthority('another authority', nowMs);
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const ends: (() => void)[] = [];
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'transship-kube-'));
-after(() => {
-  for (const end of ends) end();
-  fs.rmSync(directory, { recursive: true });
-});
+after(() => fs.rmSync(directory, { recursive: true }));
 
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
@@ -51,7 +47,7 @@ async function listen(handler: Handler, options: https.ServerOptions = {}): Prom
   );
   server.listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
-  ends.push(() => {
+  after(() => {
     server.closeAllConnections();
     server.close();
   });

@@ -128,7 +128,7 @@ export interface Outcome {
   readonly againAfterMs?: number;
 }
 
-/** Keyed, without doubles; a key is never worked on twice at once; bounded by the keys there are. */
+/** Keyed, without doubles; no key is worked on twice at once; bounded by the keys there are. */
 export interface WorkQueue {
   add(key: string): void;
   addAfter(key: string, ms: number): void;

@@ -199,8 +199,8 @@ suite('what servers refuse', () => {
         'needs the right to get things.test.dev named a in namespace ns (cluster east, user eve)',
       ],
       [
-        'nodes is forbidden: User "system:serviceaccount:a:b" cannot list resource "nodes" in API ' +
-          'group "" at the cluster scope: RBAC: role "x" not found',
+        'nodes is forbidden: User "system:serviceaccount:a:b" cannot list resource "nodes" in ' +
+          'API group "" at the cluster scope: RBAC: role "x" not found',
         {},
         'needs the right to list nodes (cluster east, user system:serviceaccount:a:b)',
       ],
@@ -211,10 +211,11 @@ suite('what servers refuse', () => {
         'needs the right to get pods/log named p in namespace ns (cluster east, user eve)',
       ],
       [
-        'deployments.apps "p" is forbidden: User "eve" cannot patch resource "deployments/scale" in' +
-          ' API group "apps" in the namespace "ns"',
+        'deployments.apps "p" is forbidden: User "eve" cannot patch resource ' +
+          '"deployments/scale" in API group "apps" in the namespace "ns"',
         {},
-        'needs the right to patch deployments.apps/scale named p in namespace ns (cluster east, user eve)',
+        'needs the right to patch deployments.apps/scale named p in namespace ns ' +
+          '(cluster east, user eve)',
       ],
       [
         'forbidden: User "eve" cannot get path "/metrics"',
@@ -295,7 +296,7 @@ suite('repeats', () => {
   }
 
   for (const trouble of [busy, leaving, refused]) {
-    test(`a write is sent again after ${trouble.name}: it was not carried out`, async () => {
+    test(`a write is sent again after ${trouble.name}: it was not done`, async () => {
       const time = new TestTime();
       const transport = scripted(trouble, ok);
       await time.finish(testClient(time, transport).create(things, thing('a')));
@@ -305,7 +306,7 @@ suite('repeats', () => {
 
   const silent503 = (): KubeResponse => jsonResponse(503, statusObject(503, 'ServiceUnavailable'));
   for (const trouble of [failing, cut, lost, half, silent503]) {
-    test(`a write is never sent again after ${trouble.name}: it may have been carried out`, async () => {
+    test(`no write is sent again after ${trouble.name}: it may have been done`, async () => {
       const transport = scripted(trouble, ok);
       const error = await failureOf(transport, 'create');
       assert.ok(error.retryable);

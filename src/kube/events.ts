@@ -1,6 +1,6 @@
 /**
  * Kubernetes events (events.k8s.io/v1): told beside the work, never in its way. What is told again
- * becomes a series of the first event; what cannot be told is dropped and counted.
+ * becomes a series of the first event; what cannot be told is dropped.
  */
 import { asTransshipError } from '../base/errors.ts';
 import type { EventDraft, EventRecorder, KubeClient } from './api.ts';
@@ -57,7 +57,6 @@ class QueuedRecorder implements EventRecorder {
   readonly #waiting: Series[] = [];
   #sending: Promise<void> | undefined;
   #isStopped = false;
-  #dropped = 0;
   #said = '';
 
   constructor(options: EventRecorderOptions) {
@@ -117,8 +116,7 @@ class QueuedRecorder implements EventRecorder {
 
   #enqueue(series: Series): void {
     if (this.#waiting.length >= waitingMax) {
-      this.#dropped++;
-      this.#say(`${this.#dropped} events were dropped: the server takes them too slowly`);
+      this.#say('events are dropped: the server takes them too slowly', 'LimitExceeded');
       return;
     }
     series.isWaiting = true;
@@ -133,7 +131,8 @@ class QueuedRecorder implements EventRecorder {
         await this.#send(series);
         this.#said = '';
       } catch (error) {
-        this.#say(`an event was not told: ${asTransshipError(error).message}`);
+        const { reason, message } = asTransshipError(error);
+        this.#say(`an event was not told: ${message}`, reason);
       }
     }
     this.#sending = undefined;
@@ -189,11 +188,12 @@ class QueuedRecorder implements EventRecorder {
     };
   }
 
-  #say(message: string): void {
-    if (this.#said === message) return;
-    this.#said = message;
+  /** Once, until it goes well again or goes wrong in another way. */
+  #say(message: string, reason: string): void {
+    if (this.#said === reason) return;
+    this.#said = reason;
     const { log, cluster } = this.#options.client.connection;
-    log.log('warn', message, { cluster });
+    log.log('warn', message, { cluster, reason });
   }
 }
 

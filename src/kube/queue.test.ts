@@ -64,7 +64,7 @@ suite('a work queue', () => {
     await queue.stop();
   });
 
-  test('works on a key once more when it was added while at work, behind those that wait', async () => {
+  test('works once more on a key that was added while at work, behind those that wait', async () => {
     const { time, queue, ran, open } = startQueue();
     queue.add('a');
     await time.settle();
@@ -93,7 +93,7 @@ suite('a work queue', () => {
     await queue.stop();
   });
 
-  test('brings a failing key back later and later, up to a limit, and at once after success', async () => {
+  test('brings a failing key back later and later, up to a limit', async () => {
     const backoff = { minMs: 100, maxMs: 3000 };
     const { time, queue, open, retries } = startQueue({ backoff });
     queue.add('a');

@@ -1,6 +1,6 @@
 /**
- * The kinds of Kubernetes that we read or write: where they are, and the fields we use. What servers
- * may leave out is optional. Workloads are in `workloads.ts`, rights in `rights.ts`.
+ * The kinds of Kubernetes that we read or write: where they are, and the fields we use. What
+ * servers may leave out is optional. Workloads are in `workloads.ts`, rights in `rights.ts`.
  */
 import type { Condition, KubeObject, ResourceType } from './objects.ts';
 

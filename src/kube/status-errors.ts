@@ -94,8 +94,10 @@ function retryAfterOf(
   return typeof seconds === 'number' && seconds >= 0 ? seconds * 1000 : undefined;
 }
 
-const rightPattern =
-  /User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?/;
+const rightPattern = new RegExp(
+  'User "([^"]*)" cannot (\\S+) resource "([^"]*)" in API group "([^"]*)"' +
+    '(?: in the namespace "([^"]*)")?',
+);
 const pathPattern = /User "([^"]*)" cannot (\S+) path "([^"]*)"/;
 const namePattern = /^\S+ "([^"]*)" is forbidden/;
 
@@ -107,12 +109,14 @@ function missingRight(
 ): string | undefined {
   const path = pathPattern.exec(message);
   if (path !== null) {
-    return `needs the right to ${path[2]} path ${path[3]} (cluster ${asked.cluster}, user ${path[1]})`;
+    const [, user, verb, place] = path;
+    return `needs the right to ${verb} path ${place} (cluster ${asked.cluster}, user ${user})`;
   }
   const [, user, verb, resource, group, namespace] = rightPattern.exec(message) ?? [];
   if (resource === undefined) return undefined;
   const [plural, subresource] = resource.split('/', 2);
-  const what = `${plural}${group === '' ? '' : `.${group}`}${subresource === undefined ? '' : `/${subresource}`}`;
+  const ofGroup = group === '' ? plural : `${plural}.${group}`;
+  const what = subresource === undefined ? ofGroup : `${ofGroup}/${subresource}`;
   const name = status?.details?.name ?? namePattern.exec(message)?.[1];
   return [
     `needs the right to ${verb} ${what}`,

@@ -22,17 +22,12 @@ export function mergePatchOf(before: unknown, now: unknown): Fields | undefined 
   }
   for (const [name, value] of Object.entries(wanted)) {
     if (value === undefined || isDeepStrictEqual(old[name], value)) continue;
-    if (!isFields(value)) patch[name] = value;
-    else if (isFields(old[name])) {
+    if (isFields(value) && isFields(old[name])) {
       const inner = mergePatchOf(old[name], value);
       if (inner !== undefined) patch[name] = inner;
-    } else patch[name] = withoutUndefined(value);
+    } else patch[name] = value;
   }
   return Object.keys(patch).length === 0 ? undefined : patch;
-}
-
-function withoutUndefined(value: Fields): Fields {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
 }
 
 /**

@@ -32,7 +32,7 @@ export class FakeServer {
   };
 
   /** Writes as somebody else would. */
-  put(path: string, object: KubeObject): KubeObject {
+  put<T extends KubeObject>(path: string, object: T): T {
     const before = this.objects.get(path);
     const uid = before?.metadata.uid ?? `uid-${++this.#uid}`;
     const stored = withMeta(object, { uid, resourceVersion: String(++this.version) });
@@ -175,7 +175,7 @@ function failure(code: number, reason: string): KubeResponse {
   return jsonResponse(code, statusObject(code, reason, { message: `${reason} it is` }));
 }
 
-function withMeta(object: KubeObject, more: object): KubeObject {
+function withMeta<T extends KubeObject>(object: T, more: object): T {
   return { ...object, metadata: { ...object.metadata, ...more } };
 }
 
