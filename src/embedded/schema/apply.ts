@@ -175,9 +175,15 @@ function tracked(
   return hasStatus && subresource === undefined ? without(bare, 'status') : bare;
 }
 
+export interface TrackRules {
+  readonly hasStatus: boolean;
+  /** Fields that the server sets when an object is made: nobody's. */
+  readonly unowned: FieldSet;
+}
+
 export function track(
   node: SchemaNode,
-  hasStatus: boolean,
+  { hasStatus, unowned: ofServer }: TrackRules,
   request: TrackRequest,
 ): readonly ManagedField[] {
   const { before } = request;
@@ -192,7 +198,8 @@ export function track(
   const key = managerKey(identity);
   const mine = managers.get(key);
   const after = new Map(giveUp(managers, comparison));
-  const taken = comparison.modified.union(comparison.added).difference(unowned);
+  const changed = comparison.modified.union(comparison.added).difference(unowned);
+  const taken = before === undefined ? changed.difference(ofServer) : changed;
   if (!taken.isEmpty) {
     const set = taken.union((mine?.set ?? emptySet).difference(comparison.removed));
     after.set(key, { ...identity, set, time: request.time });

@@ -3,6 +3,7 @@ import { apply, track } from './apply.ts';
 import type { FieldError, JsonObject, ObjectSchema } from './api.ts';
 import { Checker, isBlocking, Report } from './check.ts';
 import { invalid } from './field-errors.ts';
+import { setOfPaths } from './field-set.ts';
 import type { SchemaNode } from './node.ts';
 import { prepare } from './prepare.ts';
 import { strategicMerge } from './strategic.ts';
@@ -11,6 +12,8 @@ export interface ObjectSchemaOptions {
   readonly node: SchemaNode;
   /** Is status a sub-resource, so that apply of the object leaves it alone? */
   readonly hasStatus: boolean;
+  /** Paths of fields that the server sets when an object is made: managedFields leave them out. */
+  readonly unowned?: readonly (readonly string[])[];
   /** Defaults that depend on more than one field. */
   readonly complete?: (object: JsonObject) => JsonObject;
   /** Checks beyond the schema. */
@@ -30,6 +33,7 @@ const rulesSkipped = invalid(
 
 export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
   const { node } = options;
+  const rules = { hasStatus: options.hasStatus, unowned: setOfPaths(options.unowned ?? []) };
   const check = new Checker().check(node);
   return {
     prepare(object) {
@@ -50,6 +54,6 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
     },
     strategicMerge: (current, patch) => strategicMerge(node, current, patch),
     apply: (request) => apply(node, options.hasStatus, request),
-    track: (request) => track(node, options.hasStatus, request),
+    track: (request) => track(node, rules, request),
   };
 }

@@ -63,7 +63,11 @@ export function completePod(pod: JsonObject): JsonObject {
     }
     return out;
   });
-  return edit(spec, ['status'], (status) => withDefaults(status, { qosClass: qosClass(spec) }));
+  return edit(spec, ['status'], (status) => {
+    const ip = textAt(status, 'podIP') ?? '';
+    const podIPs = ip === '' ? undefined : [{ ip }];
+    return withDefaults(status, { qosClass: qosClass(spec), podIPs });
+  });
 }
 
 /** What is limited and not requested is requested as it is limited. */

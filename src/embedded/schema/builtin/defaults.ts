@@ -128,6 +128,7 @@ function completeJob(object: JsonObject): JsonObject {
     return withDefaults(spec, {
       completions: isOne ? 1 : undefined,
       parallelism: 1,
+      manualSelector: false,
       backoffLimit: backoffLimit(spec),
       completionMode: 'NonIndexed',
       suspend: false,

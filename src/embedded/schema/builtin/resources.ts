@@ -43,6 +43,7 @@ export class BuiltInSchemas {
     return createObjectSchema({
       node: this.node(name),
       hasStatus: status,
+      ...(name === 'core.Namespace' ? { unowned: [['spec', 'finalizers']] } : {}),
       ...(complete === undefined ? {} : { complete }),
       ...(validate === undefined ? {} : { validate }),
     });
