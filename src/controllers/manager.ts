@@ -11,7 +11,7 @@ import { volumes } from '../api/kinds/volume.ts';
 import { kindsWithoutController } from '../api/kinds/all.ts';
 import type { Informer } from '../kube/api.ts';
 import { createInformer } from '../kube/informer.ts';
-import { createLeaderElection } from '../kube/lease.ts';
+import { createLeaderElection, type LeaderElection } from '../kube/lease.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { createReconciler, type Reconciler } from '../kube/reconciler.ts';
 import { persistentVolumeClaims, persistentVolumes, storageClasses } from '../kube/resources.ts';
@@ -20,6 +20,7 @@ import { ClaimController } from './claim/controller.ts';
 import { PersistentVolumeController } from './claim/persistent-volume.ts';
 import { ClusterController } from './cluster/controller.ts';
 import type { Context, Controller, LocalInformers } from './context.ts';
+import { fenced } from './fence.ts';
 import { HistoryPolicyController } from './history-policy/controller.ts';
 import { annotations, labels } from './labels.ts';
 import { PoolController } from './pool/controller.ts';
@@ -52,8 +53,11 @@ export interface Controllers {
 export function startControllers(ports: ControllerPorts, options: ControllersOptions): Controllers {
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => undefined);
+  const late: { election?: LeaderElection } = {};
+  const isLeader = () => late.election?.isLeader() === true;
+  const leading = options.leaderElection ? fenced(ports, isLeader) : ports;
   const work = async (signal: AbortSignal): Promise<void> => {
-    const running = run(ports);
+    const running = run(leading);
     void running.started.then(ready.resolve, () => undefined);
     await aborted(signal);
     await running.stop();
@@ -77,9 +81,10 @@ export function startControllers(ports: ControllerPorts, options: ControllersOpt
     identity: options.identity,
     onStarted: work,
   });
+  late.election = election;
   return {
     ready: ready.promise,
-    isLeader: () => election.isLeader(),
+    isLeader,
     stop: () => election.stop(),
   };
 }

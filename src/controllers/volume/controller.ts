@@ -71,7 +71,11 @@ export class VolumeController implements Controller {
       const sighting = this.#see(object);
       const step = decide(sighting.seen);
       const isEffect = step.do !== 'nothing' && step.do !== 'wait';
-      if (!isEffect || sighting.seen.problem !== undefined) return this.#tell(sighting, step);
+      if (!isEffect || sighting.seen.problem !== undefined) {
+        // What was due needs no new try: nothing is left to be done.
+        if (sighting.seen.problem === undefined) this.#problems.clear(name);
+        return this.#tell(sighting, step);
+      }
       try {
         const next: Volume | undefined = await this.#act(object, step, sighting.place);
         if (next === undefined) return {};
