@@ -54,10 +54,11 @@ export class Checker {
     const children = new Map(fields);
     const additional = node.additional === undefined ? undefined : this.check(node.additional);
     const items = node.items === undefined ? undefined : this.check(node.items);
-    // Go reads an absent list as an empty one; where that is wrong, the kind's own checks say so.
+    // Go reads an absent list as an empty one, and other fields as their zero value; where that is
+    // wrong, the kind's own checks say so.
     const needed = node.required.filter((key) => {
       const child = node.properties.get(key);
-      return child?.builtIn !== true || child.type !== 'array';
+      return child?.builtIn !== true || (child.type !== 'array' && child.zero === undefined);
     });
     return (value, path, report) => {
       if (value === null && (node.nullable || node.builtIn)) return;

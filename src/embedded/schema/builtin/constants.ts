@@ -42,7 +42,6 @@ export const constantDefaults: Readonly<Record<string, Defaults>> = {
     volumeMode: 'Filesystem',
   },
   'core.PersistentVolumeStatus': { phase: 'Pending' },
-  'core.NamespaceSpec': { finalizers: ['kubernetes'] },
   'core.NamespaceStatus': { phase: 'Active' },
   'core.Secret': { type: 'Opaque' },
   'core.PodStatus': { phase: 'Pending' },

@@ -11,6 +11,8 @@ const int32Max = 2_147_483_647;
 
 /** Where a pod's spec is, and what its kind allows. */
 export interface PodRules {
+  /** Volumes that come of a StatefulSet's claim templates. */
+  readonly claims?: readonly string[];
   readonly path: string;
   /** Restart policies; undefined: all. */
   readonly restart?: readonly string[];
@@ -18,7 +20,8 @@ export interface PodRules {
 
 export function checkPodSpec(spec: Json | undefined, rules: PodRules): readonly FieldError[] {
   const { path } = rules;
-  const volumes = new Set(listAt(spec, 'volumes').map((volume) => textAt(volume, 'name') ?? ''));
+  const named = listAt(spec, 'volumes').map((volume) => textAt(volume, 'name') ?? '');
+  const volumes = new Set([...named, ...(rules.claims ?? [])]);
   const errors = [...checkVolumes(spec, path)];
   if (listAt(spec, 'containers').length === 0) errors.push(required(`${path}.containers`));
   const seen = new Set<string>();

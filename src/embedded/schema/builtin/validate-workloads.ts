@@ -1,7 +1,7 @@
 // Kinds that run pods: selectors, templates, and what may not change.
 import type { FieldError, Json, JsonObject } from '../api.ts';
 import { forbidden, invalid, required } from '../field-errors.ts';
-import { at, equal, isObject, textAt } from '../json.ts';
+import { at, equal, isObject, listAt, textAt } from '../json.ts';
 import {
   checkCounts,
   checkFixed,
@@ -42,7 +42,10 @@ function checkTemplate(object: JsonObject, rules: TemplateRules): readonly Field
     ...checkCounts(spec, 'spec', ['replicas', 'minReadySeconds', 'revisionHistoryLimit']),
   );
   const place = { path: 'spec.template.spec', restart: rules.restart };
-  return [...errors, ...checkPodSpec(at(spec, 'template', 'spec'), place)];
+  const claims = listAt(spec, 'volumeClaimTemplates').map(
+    (claim) => textAt(claim, 'metadata', 'name') ?? '',
+  );
+  return [...errors, ...checkPodSpec(at(spec, 'template', 'spec'), { ...place, claims })];
 }
 
 /** An absolute number or a percentage; 0 of both is no way to roll anything out. */
