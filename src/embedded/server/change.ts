@@ -242,7 +242,9 @@ function changed(replacement: Replacement, live: JsonObject): JsonObject {
   reportUnknown(call, options, unknown);
   const parts = partsOf(call, pruned, live);
   const metadata = keptMetadata(metaOf(parts), metaOf(live));
-  const object = prepareChanged(served, { ...parts, metadata }, live);
+  const whole = { ...parts, metadata };
+  const isFinalize = call.target.subresource === 'finalize';
+  const object = isFinalize ? whole : prepareChanged(served, whole, live);
   const isSpec = hasGeneration(served) && changesSpec(served, object, live);
   const generation = Number(metaOf(live)['generation'] ?? 0) + 1;
   const counted = isSpec ? withMeta(object, { generation }) : object;

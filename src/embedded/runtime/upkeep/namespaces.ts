@@ -40,7 +40,8 @@ async function endNamespace(client: KubeClient, name: string): Promise<Outcome> 
     return { againAfterMs: lookAgainMs };
   }
   await finalize(client, namespace);
-  return {};
+  // Until it is gone.
+  return { againAfterMs: lookAgainMs };
 }
 
 /** Asks for the end of everything inside; says what was still there, by resource. */
