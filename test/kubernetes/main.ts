@@ -3,6 +3,7 @@
 //   npm run kubernetes -- --embedded        only this one; --real only the other
 //   npm run kubernetes -- -t 'finalizer'    cases whose group or name has this in it
 //   npm run kubernetes -- --record          writes golden/ again, from the real one
+//   npm run kubernetes -- --keep            leaves state and logs of the servers, and says where
 //   npm run kubernetes -- --kubeconfig F    against a server that runs already, as a real one
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
     embedded: { type: 'boolean', default: false },
     real: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
     kubeconfig: { type: 'string' },
     test: { type: 'string', short: 't' },
   },
@@ -96,7 +98,8 @@ async function main(): Promise<void> {
       results.set(side.name, await runSide(side, cases, join(scratch, side.name)));
     }
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    if (flags.keep) console.log(`kept: ${scratch}`);
+    else rmSync(scratch, { recursive: true, force: true });
   }
   printTable(results, cases);
   const sum = (key: keyof Ran): number =>

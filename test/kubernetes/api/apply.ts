@@ -9,7 +9,13 @@ function applied(t: CaseContext, path: string, query: string, body: unknown): Pr
   return t.rest.send('PATCH', `${path}?${query}`, body, { type: patchTypes.apply });
 }
 
-const managed = (doc: Doc): unknown => at(doc, 'metadata.managedFields');
+/** Without those of controllers, which write when they like, in order of their managers. */
+const managed = (doc: Doc): unknown =>
+  listAt(doc, 'metadata.managedFields')
+    .filter((one) => one['manager'] !== 'kube-controller-manager')
+    .toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)));
+
+const nameOf = (entry: Doc): string => `${entry['manager']} ${entry['subresource'] ?? ''}`;
 
 export const applyCases = cases('apply', {
   'apply creates with 201, and again with 200': async (t) => {

@@ -233,7 +233,9 @@ export const deletionCases = cases('deletion', {
       metadata: { name: 'c', ownerReferences },
     });
     refused(answer, 422, 'Invalid');
-    t.recorded('refusal', answer.body);
+    has(answer.body, { 'details.causes.0.field': 'metadata.ownerReferences' });
+    const words = /Only one reference can have Controller set to true/;
+    assert.match(textAt(answer.body, 'message'), words);
   },
   'deleting a Deployment without a word deletes its ReplicaSets': async (t) => {
     await t.rest.post(t.path('apps/v1/deployments'), deployment('a'));

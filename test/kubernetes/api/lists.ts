@@ -117,8 +117,7 @@ export const listCases = cases('lists', {
   'a label selector that is none is BadRequest': async (t) => {
     const query = `labelSelector=${encodeURIComponent('a in (b')}`;
     const answer = await t.rest.send('GET', `${t.path('configmaps')}?${query}`);
-    refused(answer, 400, 'BadRequest');
-    t.recorded('refusal', answer.body);
+    refused(answer, 400, 'BadRequest', /^unable to parse requirement: /);
   },
   'field selectors: name and namespace of every kind': async (t) => {
     await many(t, ['a', 'b']);

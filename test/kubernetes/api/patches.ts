@@ -85,8 +85,7 @@ export const patchCases = cases('patches', {
     ];
     const type = patchTypes.json;
     const answer = await t.rest.send('PATCH', t.path('configmaps/a'), patch, { type });
-    refused(answer, 422, 'Invalid');
-    t.recorded('refusal', answer.body);
+    refused(answer, 422, 'Invalid', /^the server rejected our request due to an error in our re/);
     assert.deepEqual(await t.rest.get(t.path('configmaps/a')), made);
   },
   'a json patch that removes what is not there is Invalid': async (t) => {
@@ -94,8 +93,7 @@ export const patchCases = cases('patches', {
     const type = patchTypes.json;
     const patch = [{ op: 'remove', path: '/data/none' }];
     const answer = await t.rest.send('PATCH', t.path('configmaps/a'), patch, { type });
-    refused(answer, 422, 'Invalid');
-    t.recorded('refusal', answer.body);
+    refused(answer, 422, 'Invalid', /^the server rejected our request due to an error in our re/);
   },
   'a json patch that is no list is BadRequest': async (t) => {
     await t.rest.post(t.path('configmaps'), configMap('a'));
