@@ -194,9 +194,10 @@ class ListWatchInformer<T extends KubeObject> implements Informer<T> {
       log.log('debug', 'list again', { cluster, type: this.type.plural, message });
       if (!isWatching) this.#pageItems = Math.min(this.#pageItems * 2, pageItemsMax);
     }
-    // A cut or outdated watch is ordinary; it is trouble when what follows fails too.
-    const isOrdinary = isExpired(error) || reason === 'ApiUnreachable';
-    if (!isWatching || this.#failures > 0 || !isOrdinary) this.#setTrouble({ reason, message });
+    // An outdated watch is ordinary, a cut one too; it is trouble when what follows fails as well.
+    const isCut = reason === 'ApiUnreachable' && this.#failures === 0;
+    const isOrdinary = isWatching && (isExpired(error) || isCut);
+    if (!isOrdinary) this.#setTrouble({ reason, message });
     const pauseMs = backoffMs(backoff, this.#failures++, random);
     return Math.max(pauseMs, error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0);
   }

@@ -64,7 +64,7 @@ suite('a work queue', () => {
     await queue.stop();
   });
 
-  test('works once more on a key that was added while at work, behind those that wait', async () => {
+  test('works once more on a key that was added while at work, behind the others', async () => {
     const { time, queue, ran, open } = startQueue();
     queue.add('a');
     await time.settle();

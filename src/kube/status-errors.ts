@@ -139,7 +139,8 @@ function withCauses(message: string, status: StatusObject | undefined): string {
 
 export function askedText({ verb, resource, name, namespace }: Asked): string {
   const key = namespace === '' ? name : `${namespace}/${name}`;
-  return key === '' || key === '/' ? `${verb} ${resource}` : `${verb} ${resource} ${key}`;
+  if (name !== '') return `${verb} ${resource} ${key}`;
+  return namespace === '' ? `${verb} ${resource}` : `${verb} ${resource} in ${namespace}`;
 }
 
 /** The error for an answer with an error status, whatever its body is. */

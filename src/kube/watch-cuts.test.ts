@@ -76,7 +76,7 @@ async function* cutBody(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<U
 }
 
 suite('a watch', () => {
-  test('cut after any byte ends in the same cache, by the same changes, with no new list', async () => {
+  test('cut after any byte ends in the same cache, by the same changes, listed once', async () => {
     const whole = await run(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
     assert.ok(whole.streamBytes > 1000 && whole.told.length === 8, whole.told.join('; '));
     for (let cutAt = 0; cutAt <= whole.streamBytes; cutAt++) {
