@@ -129,13 +129,17 @@ export class FleetContext {
   async makeClaim(
     at: Member,
     name: string,
-    extra: { readonly annotations?: Readonly<Record<string, string>>; readonly size?: string } = {},
+    extra: {
+      readonly annotations?: Readonly<Record<string, string>>;
+      readonly size?: string;
+      readonly storageClass?: string;
+    } = {},
   ): Promise<void> {
-    const { annotations = {}, size = '16Mi' } = extra;
+    const { annotations = {}, size = '16Mi', storageClass = 'transship' } = extra;
     await at.client.create<PersistentVolumeClaim>(persistentVolumeClaims, {
       metadata: { name, namespace: this.namespace, annotations },
       spec: {
-        storageClassName: 'transship',
+        storageClassName: storageClass,
         accessModes: ['ReadWriteOnce'],
         resources: { requests: { storage: size } },
       },
@@ -166,7 +170,8 @@ export class FleetContext {
 
   async digest(at: Member, volume: string): Promise<string> {
     using client = await at.agent.connect(volume);
-    return digestOf(client);
+    const digest = await digestOf(client);
+    return digest;
   }
 
   async teleport(wish: TeleportWish, hub: Member = this.east): Promise<void> {

@@ -68,19 +68,26 @@ export const teleportCases = fleetCases({
     await t.gone(east, resources.teleports, 'data');
   },
 
-  'a storage class that differs fails; another one may be named': async (t) => {
+  'a storage class of other parameters fails; another one may be named (I-9)': async (t) => {
     const { east, west } = t;
-    await t.filledClaim(east, 'data', MiB);
-    const other = `${t.namespace}-small-blocks`;
-    await west.client.create(storageClasses, {
-      metadata: { name: other },
-      provisioner: 'transship.dev',
-      parameters: { type: 'ext4', blockSize: '4Ki' },
-      allowVolumeExpansion: true,
-    } as never);
-    await t.teleport({ name: 'one', claim: 'data', destination: { storageClass: 'no-such' } });
-    const failed = await t.failed('one', 'ClassMismatch').catch(() => t.failed('one', 'NotFound'));
-    assert.ok(failed.status !== undefined);
+    const name = `${t.namespace}-class`;
+    for (const [member, blockSize] of [
+      [east, '16Ki'],
+      [west, '4Ki'],
+    ] as const) {
+      await member.client.create(storageClasses, {
+        metadata: { name },
+        provisioner: 'transship.dev',
+        parameters: { type: 'ext4', blockSize },
+      } as never);
+    }
+    await t.makeClaim(east, 'data', { storageClass: name });
+    await t.bound(east, 'data');
+    await t.teleport({ name: 'refused', claim: 'data' });
+    await t.failed('refused', 'ClassMismatch');
+    const destination = { storageClass: 'transship' };
+    await t.teleport({ name: 'named', claim: 'data', destination });
+    await t.succeeded('named');
   },
 
   'a claim that does not exist is waited for, and named': async (t) => {
