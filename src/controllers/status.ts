@@ -3,6 +3,7 @@
  * once, numbers that keep changing only every few seconds.
  */
 import type { Clock } from '../base/ports.ts';
+import { compareVersions } from '../kube/cache.ts';
 import type { ConditionDraft, KubeClient } from '../kube/api.ts';
 import { type Condition, type KubeObject, keyOf, type ResourceType } from '../kube/objects.ts';
 import { mergePatchOf, withConditions } from '../kube/status.ts';
@@ -11,6 +12,8 @@ export interface Report {
   readonly conditions: readonly Omit<ConditionDraft, 'observedGeneration'>[];
   /** The rest of the status. Fields that are not given are removed. */
   readonly fields: object;
+  /** Numbers that nobody waits for: written this seldom. `slowMsDefault` when absent. */
+  readonly slowMs?: number;
 }
 
 export interface Reported extends KubeObject {
@@ -18,7 +21,7 @@ export interface Reported extends KubeObject {
 }
 
 /** Between two writes that only bring new numbers. */
-const slowMs = 3_000;
+const slowMsDefault = 3_000;
 /** The cache shows a write only after a while; until then it is not repeated. */
 const repeatMs = 2_000;
 const rememberedMax = 4_096;
@@ -46,6 +49,8 @@ export function isTrue(object: Reported | undefined, type: string): boolean {
 interface Written {
   readonly atMs: number;
   readonly status: string;
+  /** The object as the server then had it: the cache may show an older one for a while. */
+  readonly object: Reported;
 }
 
 export class StatusWriter {
@@ -64,24 +69,29 @@ export class StatusWriter {
     object: T,
     report: Report,
   ): Promise<number | undefined> {
-    const wanted = this.#statusOf(object, report);
-    const patch = mergePatchOf(object.status, wanted);
-    if (patch === undefined) return undefined;
     const { uid = '' } = object.metadata;
+    const newest = newerOf(object, this.#written.get(uid)?.object);
+    const wanted = this.#statusOf(object.metadata.generation ?? 0, newest, report);
+    const patch = mergePatchOf(newest.status, wanted);
+    if (patch === undefined) return undefined;
     const text = JSON.stringify([report, wanted.observedGeneration]);
     const nowMs = this.#clock.monotonicMs();
     const last = this.#written.get(uid);
     const sinceMs = last === undefined ? Number.POSITIVE_INFINITY : nowMs - last.atMs;
     if (sinceMs < repeatMs && last?.status === text) return repeatMs - sinceMs;
-    if (sinceMs < slowMs && factsOf(object.status) === factsOf(wanted)) return slowMs - sinceMs;
-    await this.#client.patchStatus(type, keyOf(object), { metadata: { uid }, status: patch });
-    this.#remember(uid, { atMs: nowMs, status: text });
+    const { slowMs = slowMsDefault } = report;
+    if (sinceMs < slowMs && factsOf(newest.status) === factsOf(wanted)) return slowMs - sinceMs;
+    // Times of conditions follow from what was there, so it must still be there: else `Conflict`.
+    const { resourceVersion } = newest.metadata;
+    const metadata = { uid, resourceVersion };
+    const answer = await this.#client.patchStatus(type, keyOf(object), { metadata, status: patch });
+    this.#remember(uid, { atMs: nowMs, status: text, object: answer });
     return undefined;
   }
 
-  #statusOf(object: Reported, { conditions: drafts, fields }: Report) {
-    const observedGeneration = object.metadata.generation ?? 0;
-    const before = object.status?.conditions ?? [];
+  #statusOf(observedGeneration: number, newest: Reported, report: Report) {
+    const { conditions: drafts, fields } = report;
+    const before = newest.status?.conditions ?? [];
     const all = drafts.map((draft) => ({ ...draft, observedGeneration }));
     const kept = before.filter(({ type }) => drafts.some((draft) => draft.type === type));
     const conditions = withConditions(kept, all, this.#clock.wallMs());
@@ -96,6 +106,12 @@ export class StatusWriter {
       this.#written.delete(oldest);
     }
   }
+}
+
+function newerOf(cached: Reported, answered: Reported | undefined): Reported {
+  const { resourceVersion } = cached.metadata;
+  const order = compareVersions(answered?.metadata.resourceVersion, resourceVersion);
+  return answered !== undefined && (order ?? 0) > 0 ? answered : cached;
 }
 
 /** What others wait for or look at first, as opposed to numbers that keep changing. */

@@ -1,5 +1,4 @@
 // Two clusters with API servers in memory, agents without bytes, and their controllers.
-import { createHash } from 'node:crypto';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { kinds } from '../../src/api/kinds/all.ts';
 import { crdOf } from '../../src/api/kinds/crd.ts';
@@ -16,7 +15,7 @@ import {
   secrets,
   storageClasses,
 } from '../../src/kube/resources.ts';
-import type { KubeTransport } from '../../src/kube/transport.ts';
+import type { KubeRequest, KubeResponse, KubeTransport } from '../../src/kube/transport.ts';
 import { bindClaims } from './binder.ts';
 import { TestClock } from './clock.ts';
 import { FakeCloud } from './fake-agents.ts';
@@ -47,6 +46,10 @@ export class World {
   readonly messages: string[] = [];
   readonly processes = new Map<Name, Process>();
   readonly #sides = new Map<Name, ClusterSide>();
+  /** Of controllers, watches aside. */
+  requests = 0;
+  /** HTTP statuses with which a cluster answers the other one's controllers. */
+  readonly refusals = new Map<Name, number>();
   /** Bytes that arrive in a step of the clock. */
   fetchBytes = 0;
   /** Seen at the end of every step. */
@@ -146,13 +149,28 @@ export class World {
       clock: this.clock,
       random: countingRandom(),
       fuse,
-      transport: (other) => (request) => this.#sides.get(other as Name)!.transport(request),
+      transport: (other) => (request) => this.#ask(name, other as Name, request),
       agent: this.cloud.find(name).client,
       onEvent: (event) => void this.events.push(event),
       onLog: (message) => void this.messages.push(message),
     });
     this.processes.set(name, process);
     return process;
+  }
+
+  #ask(from: Name, to: Name, request: KubeRequest): Promise<KubeResponse> {
+    if (!request.path.includes('watch=true')) this.requests++;
+    const code = from === to ? undefined : this.refusals.get(to);
+    if (code === undefined) return this.#sides.get(to)!.transport(request);
+    const status = {
+      kind: 'Status',
+      apiVersion: 'v1',
+      status: 'Failure',
+      code,
+      message: 'refused',
+    };
+    const body = new Response(JSON.stringify(status)).body! as AsyncIterable<Uint8Array>;
+    return Promise.resolve({ status: code, headers: { 'content-type': 'application/json' }, body });
   }
 
   startAll(): void {
@@ -187,9 +205,4 @@ export class World {
   async stop(): Promise<void> {
     for (const process of this.processes.values()) if (process.isAlive) process.kill();
   }
-}
-
-/** The same for the same content: for comparing what is left after different histories. */
-export function digest(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 12);
 }

@@ -16,6 +16,8 @@ type Fields = Omit<PoolStatus, 'conditions' | 'observedGeneration'>;
 const highRatio = 0.8;
 const veryHighRatio = 0.9;
 
+const usageEveryMs = 10_000;
+
 interface Place {
   readonly mirror: AgentMirror;
   readonly pool: string;
@@ -130,7 +132,7 @@ export function reportOf(
     return offline('AgentUnreachable', mirror.trouble.message, known);
   }
   if (view === undefined) return offline('NotFound', 'the agent has no such pool', known);
-  return { conditions: conditionsOf(view), fields: fieldsOf(view) };
+  return { conditions: conditionsOf(view), fields: fieldsOf(view), slowMs: usageEveryMs };
 }
 
 function offline(reason: string, message: string, known: Fields): Report {

@@ -12,7 +12,7 @@
  */
 import { type Teleport, teleports } from '../../api/kinds/teleport.ts';
 import type { Volume } from '../../api/kinds/volume.ts';
-import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import { isReason, type Reason, reasons } from '../../base/reasons.ts';
 import { formatMoment } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
@@ -34,23 +34,31 @@ import {
   unmake,
 } from './destination.ts';
 import { endingOf, hasStarted, sidesOf, sideText, volumeNameOf, wasAccessible } from './plan.ts';
-import { NotYet, preflight, reach } from './preflight.ts';
+import { NotYet, preflight, reach, Unsettled } from './preflight.ts';
 import { endingReport, endReport, fieldsOf, runningReport } from './report.ts';
-import { protectSource, releaseSource } from './source.ts';
+import { SourceGuard } from './source.ts';
 
 /** For what may still come: objects applied together, claims about to be bound. */
 const preflightMs = 120_000;
 const waitAgainMs = 5_000;
+/** What was applied together comes within moments: asked for often at first. */
+const waitFirstMs = 250;
 const cleanAgainMs = 10_000;
+/** After a start other clusters are not open yet, which is not worth a word. */
+const settleMs = 15_000;
+const settleAgainMs = 1_000;
 
 export class TeleportController implements Controller {
   readonly name = 'Teleport';
   readonly concurrency = 16;
   readonly sources: readonly Source[];
   readonly #c: Context;
+  readonly #startedMs: number;
+  readonly #guard = new SourceGuard();
 
   constructor(context: Context) {
     this.#c = context;
+    this.#startedMs = context.ports.clock.monotonicMs();
     this.sources = [
       watching(context.informers.teleports),
       watching(context.informers.clusters, () => []),
@@ -111,7 +119,7 @@ export class TeleportController implements Controller {
             sourceVolume,
             volume: volumeNameOf(teleport),
           });
-    await protectSource(started, source, plan.source);
+    await this.#guard.protect(started, source, plan.source);
     const volume = await makeVolume(started, destination, plan);
     return this.#follow(started, destination, { volume, bound: undefined, claim: undefined });
   }
@@ -210,6 +218,9 @@ export class TeleportController implements Controller {
 
   async #trouble(teleport: Teleport, error: TransshipError): Promise<Outcome> {
     const { message, reason } = error;
+    if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
+    // Somebody was quicker, or nobody may write here any more: nothing to tell anybody.
+    if (reason === 'Conflict' || reason === 'Stopping') throw error;
     const isLate = this.#ageMs(teleport) > preflightMs;
     const isFinal = error instanceof NotYet ? isLate : endsIt(reason);
     // A name that was taken at the last moment: nobody can have written to what has no claim.
@@ -219,7 +230,14 @@ export class TeleportController implements Controller {
     const isWatched = reason !== 'ApiUnreachable' && reason !== 'Unauthorized';
     const news = { teleport, volume: undefined, isBound: false, blocker: error, isWatched };
     const { againAfterMs } = await this.#tell(runningReport(news), teleport);
-    return { againAfterMs: Math.min(againAfterMs ?? waitAgainMs, waitAgainMs) };
+    const youngMs = Math.max(waitFirstMs, this.#ageMs(teleport) / 4);
+    const waitMs = error instanceof NotYet ? Math.min(youngMs, waitAgainMs) : waitAgainMs;
+    return { againAfterMs: Math.min(againAfterMs ?? waitMs, waitMs) };
+  }
+
+  #isSettling(error: unknown): boolean {
+    const upMs = this.#c.ports.clock.monotonicMs() - this.#startedMs;
+    return error instanceof Unsettled && upMs < settleMs;
   }
 
   #ageMs({ metadata }: Teleport): number {
@@ -232,9 +250,13 @@ export class TeleportController implements Controller {
 
   /** Ended or deleted: what is not to stay is removed, and the source given back. */
   async #finish(teleport: Teleport): Promise<Outcome> {
-    const blocker = (await this.#cleanDestination(teleport)) ?? (await this.#letSourceGo(teleport));
-    if (blocker !== undefined) {
-      await this.#tell(endingReport(teleport, blocker), teleport);
+    try {
+      await this.#cleanDestination(teleport);
+      await this.#letSourceGo(teleport);
+    } catch (error) {
+      if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
+      const { message } = asTransshipError(error);
+      await this.#tell(endingReport(teleport, message), teleport);
       return { againAfterMs: cleanAgainMs };
     }
     if (conditionOf(teleport, 'CleanedUp') !== undefined) {
@@ -245,40 +267,33 @@ export class TeleportController implements Controller {
     return {};
   }
 
-  /** What keeps the destination from being clean. */
-  async #cleanDestination(teleport: Teleport): Promise<string | undefined> {
-    if (endingOf(teleport) === 'Available' || !hasStarted(teleport)) return undefined;
+  /** Throws what keeps the destination from being clean. */
+  async #cleanDestination(teleport: Teleport): Promise<void> {
+    if (endingOf(teleport) === 'Available' || !hasStarted(teleport)) return;
     const { cluster, claim } = sidesOf(teleport).destination;
-    if (this.#isGone(cluster)) return undefined;
-    try {
-      const access = reach(this.#c.remotes.find(cluster), cluster);
-      const isCanceled = endingOf(teleport) !== undefined;
-      const now = await arrivedNow(teleport, access);
-      const isInUse = claim === undefined ? now.volume : now.claim;
-      if (!isCanceled && wasAccessible(teleport) && isInUse !== undefined) return undefined;
-      return await unmake(teleport, access);
-    } catch (error) {
-      return asTransshipError(error).message;
-    }
+    if (this.#isGone(cluster)) return;
+    const access = reach(this.#c.remotes.find(cluster), cluster);
+    const isOver = endingOf(teleport) !== undefined;
+    const now = await arrivedNow(teleport, access);
+    const isInUse = (claim === undefined ? now.volume : now.claim) !== undefined;
+    // Deleted, not cancelled: what can be used goes on without being told about.
+    if (!isOver && wasAccessible(teleport) && isInUse) return;
+    const left = await unmake(teleport, access);
+    if (left !== undefined) fail('InUse', left);
   }
 
-  async #letSourceGo(teleport: Teleport): Promise<string | undefined> {
+  async #letSourceGo(teleport: Teleport): Promise<void> {
     const { cluster } = sidesOf(teleport).source;
-    if (teleport.status?.sourceVolume === undefined) return undefined;
-    if (this.#isGone(cluster)) {
-      const note =
-        `cluster ${cluster} is not known any more: a finalizer of this teleport may be left ` +
-        `on its volume ${teleport.status.sourceVolume}`;
-      const what = { type: 'Warning', reason: 'NotFound', action: 'CleaningUp' } as const;
-      this.#c.ports.events.record({ regarding: teleport, ...what, note });
-      return undefined;
+    const { sourceVolume } = teleport.status ?? {};
+    if (sourceVolume === undefined) return;
+    if (!this.#isGone(cluster)) {
+      return this.#guard.release(teleport, reach(this.#c.remotes.find(cluster), cluster));
     }
-    try {
-      await releaseSource(teleport, reach(this.#c.remotes.find(cluster), cluster));
-      return undefined;
-    } catch (error) {
-      return asTransshipError(error).message;
-    }
+    const note =
+      `cluster ${cluster} is not known any more: a finalizer of this teleport may be left ` +
+      `on its volume ${sourceVolume}`;
+    const what = { type: 'Warning', reason: 'NotFound', action: 'CleaningUp' } as const;
+    this.#c.ports.events.record({ regarding: teleport, ...what, note });
   }
 
   #isGone(cluster: string): boolean {

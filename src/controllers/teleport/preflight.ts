@@ -37,14 +37,18 @@ function notYet(message: string): never {
   throw new NotYet('NotFound', message);
 }
 
+/** Nothing is known of a cluster yet: right after a start that says nothing. */
+export class Unsettled extends TransshipError {}
+
 /** The API of a cluster that answers, or `ApiUnreachable` naming it. */
 export function reach(access: ClusterAccess | undefined, cluster: string): ClusterAccess {
-  if (access === undefined) {
-    throw new TransshipError('ApiUnreachable', `cluster ${cluster} cannot be reached now`);
-  }
+  const what = `cluster ${cluster} cannot be reached`;
+  if (access === undefined) throw new Unsettled('ApiUnreachable', `${what} now`);
+  const trouble = troubleOf(access);
+  // What was seen before the trouble is as good as it was; the first request will tell.
   if (isSynced(access)) return access;
-  const why = troubleOf(access)?.message ?? 'it has not answered yet';
-  throw new TransshipError('ApiUnreachable', `cluster ${cluster} cannot be reached: ${why}`);
+  if (trouble !== undefined) fail('ApiUnreachable', `${what}: ${trouble.message}`);
+  throw new Unsettled('ApiUnreachable', `${what}: it has not answered yet`);
 }
 
 /** `NotYet` for what may come; any other error is final, unless it is retryable. */

@@ -8,21 +8,34 @@ import type { Teleport } from '../../api/kinds/teleport.ts';
 import { type Volume, volumes } from '../../api/kinds/volume.ts';
 import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
 import { sourceFinalizer } from '../labels.ts';
+import { Lanes } from '../lanes.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 
-export async function protectSource(
-  teleport: Teleport,
-  { client }: ClusterAccess,
-  volume: Volume,
-): Promise<void> {
-  await ensureFinalizer(client, volumes, volume, sourceFinalizer(teleport.metadata.uid ?? ''));
-}
+export class SourceGuard {
+  /** Many teleports of one volume change one list of finalizers. */
+  readonly #lanes = new Lanes();
 
-/** Also when the volume is gone, or was never protected. */
-export async function releaseSource(teleport: Teleport, { client }: ClusterAccess): Promise<void> {
-  const name = teleport.status?.sourceVolume;
-  if (name === undefined) return;
-  const volume = await client.get(volumes, { namespace: '', name });
-  if (volume === undefined) return;
-  await removeFinalizer(client, volumes, volume, sourceFinalizer(teleport.metadata.uid ?? ''));
+  async protect(teleport: Teleport, access: ClusterAccess, volume: Volume): Promise<void> {
+    const { name = '', finalizers = [] } = volume.metadata;
+    const finalizer = sourceFinalizer(teleport.metadata.uid ?? '');
+    if (finalizers.includes(finalizer)) return;
+    await this.#lanes.run(`${access.name}/${name}`, async () => {
+      const { client } = access;
+      // Others may have been here while this one waited: what was read before is old.
+      const newest = (await client.get(volumes, { namespace: '', name })) ?? volume;
+      await ensureFinalizer(client, volumes, newest, finalizer);
+    });
+  }
+
+  /** Also when the volume is gone, or was never protected. */
+  async release(teleport: Teleport, access: ClusterAccess): Promise<void> {
+    const name = teleport.status?.sourceVolume;
+    if (name === undefined) return;
+    await this.#lanes.run(`${access.name}/${name}`, async () => {
+      const { client } = access;
+      const volume = await client.get(volumes, { namespace: '', name });
+      if (volume === undefined) return;
+      await removeFinalizer(client, volumes, volume, sourceFinalizer(teleport.metadata.uid ?? ''));
+    });
+  }
 }

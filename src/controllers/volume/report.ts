@@ -12,6 +12,8 @@ type Fields = Omit<VolumeStatus, 'conditions' | 'observedGeneration'>;
 
 /** Lists of who uses a volume are cut here; one that is so popular needs no complete list. */
 const usersMax = 64;
+/** How full a volume is changes with every write to it; how far a teleport is, people watch. */
+const usageEveryMs = 15_000;
 const reasonPattern = /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/;
 
 export interface Sight {
@@ -42,6 +44,7 @@ export function reportOf({ seen, step, poolName }: Sight): Report {
       ...deleting,
     ],
     fields: fieldsOf({ seen, view, poolName }),
+    ...(view.status.missingBytes > 0 ? {} : { slowMs: usageEveryMs }),
   };
 }
 
