@@ -186,8 +186,13 @@ suite('what servers refuse', () => {
     );
     assert.equal(await absent.get(things, key), undefined);
     assert.equal(await absent.delete(things, key), false);
-    const error = await failureOf(scripted(() => textResponse(404, '404 page not found\n')));
-    assert.equal(error.reason, 'NotFound');
+    const message = 'the server could not find the requested resource';
+    for (const answer of [
+      () => textResponse(404, '404 page not found\n'),
+      () => jsonResponse(404, statusObject(404, 'NotFound', { message, details: {} })),
+    ]) {
+      assert.equal((await failureOf(scripted(answer))).reason, 'NotFound');
+    }
   });
 
   test('a missing right is named as a person would grant it', async () => {

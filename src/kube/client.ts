@@ -238,7 +238,11 @@ class HttpKubeClient implements KubeClient {
   }
 }
 
-/** The object is not there. When the whole kind is not, servers answer without naming an object. */
+/** What servers say when the path is unknown, not the object: nobody serves the kind. */
+const unknownPath = 'the server could not find the requested resource';
+
+/** The object is not there, although its kind is. */
 function isAbsent(error: unknown): boolean {
-  return error instanceof ApiError && error.httpStatus === 404 && error.status !== undefined;
+  if (!(error instanceof ApiError) || error.httpStatus !== 404) return false;
+  return error.status !== undefined && error.status.message !== unknownPath;
 }
