@@ -40,6 +40,8 @@ function runScript(script: string, folder: string): Promise<Ended> {
       PATH: `${join(root, 'bin')}:${process.env.PATH}`,
       HOME: home,
       TRANSSHIP_HOME: join(home, '.transship'),
+      // Files that guides refer to, as a reader has them in the clone.
+      GUIDES: guides,
       DOCUMENT_LINE_FILE: join(folder, '.line'),
       NO_COLOR: '1',
     },
