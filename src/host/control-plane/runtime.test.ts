@@ -147,8 +147,10 @@ suite('an embedded cluster', { timeout }, () => {
     assert.equal(second.length, 2);
     const before = new Set(first.map((pod) => pod.metadata.uid));
     assert.ok(second.every((pod) => !before.has(pod.metadata.uid)));
-    const found = await cluster.get(endpoints, 'web');
-    assert.equal(JSON.stringify(found?.subsets).match(/127\.0\.0\.1/g)?.length, 2);
+    await eventually(async () => {
+      const found = await cluster.get(endpoints, 'web');
+      return JSON.stringify(found?.subsets).match(/"ip"/g)?.length === 2;
+    });
     await cluster.client.delete(deployments, key, { propagation: 'Background' });
     await eventually(async () => (await podsOf('web')).length === 0);
     assert.equal((await cluster.list(replicaSets)).length, 0);

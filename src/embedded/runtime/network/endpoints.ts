@@ -98,7 +98,9 @@ function targetOf({ metadata }: Pod): object {
 
 function endpointsOf(view: View, service: Service, mine: readonly Pod[]): readonly Action[] {
   const groups = new Map<string, { ports: readonly Port[]; ready: object[]; other: object[] }>();
-  for (const pod of mine) {
+  // Whoever is on its way out is only in the slices, which can say so.
+  const isKept = (pod: Pod) => !isDeleted(pod) || serves(service, pod);
+  for (const pod of mine.filter(isKept)) {
     const ports = portsOf(service, pod);
     const key = JSON.stringify(ports);
     const group = groups.get(key) ?? { ports, ready: [], other: [] };

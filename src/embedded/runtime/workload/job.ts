@@ -108,7 +108,8 @@ function run(job: Job, mine: readonly Pod[], nowMs: number): Decision {
   const isStopping = verdict !== undefined || isSuspended;
   const missing = isStopping ? undefined : missingPods(job, counts, mine, nowMs);
   const stops = isStopping ? active : (missing?.spare ?? []);
-  const left = active.length + terminating.length;
+  // The last condition comes after the last count: nobody looks at the numbers again.
+  const left = active.length + terminating.length + counts.counted.length;
   const status = {
     active: active.length,
     ready: active.filter(isReady).length,
