@@ -16,6 +16,7 @@ import { watchCases } from './api/watches.ts';
 import type { Case } from './case.ts';
 import { ourKubectlCases } from './kubectl/ours.ts';
 import { readingCases } from './kubectl/reading.ts';
+import { workloadCases } from './kubectl/workloads.ts';
 import { writingCases } from './kubectl/writing.ts';
 
 /** Every case there is, api first. */
@@ -37,5 +38,6 @@ export const allCases: readonly Case[] = [
   ...readingCases,
   ...writingCases,
   ...ourKubectlCases,
+  ...workloadCases,
   ...restartCases,
 ];

@@ -83,6 +83,8 @@ export interface Case {
   readonly name: string;
   /** Needs the server for itself. */
   readonly alone: boolean;
+  /** Needs a node that runs pods. */
+  readonly onNode: boolean;
   /** Why it does not hold there. */
   readonly skip: { readonly embedded?: string; readonly real?: string };
   readonly run: (t: CaseContext) => Promise<void>;
@@ -90,11 +92,11 @@ export interface Case {
 
 type Written =
   | ((t: CaseContext) => Promise<void>)
-  | (Partial<Pick<Case, 'alone' | 'skip'>> & Pick<Case, 'run'>);
+  | (Partial<Pick<Case, 'alone' | 'skip' | 'onNode'>> & Pick<Case, 'run'>);
 
 export function cases(group: string, table: Readonly<Record<string, Written>>): readonly Case[] {
   return Object.entries(table).map(([name, written]) => {
     const given = typeof written === 'function' ? { run: written } : written;
-    return { group, name, alone: false, skip: {}, ...given };
+    return { group, name, alone: false, onNode: false, skip: {}, ...given };
   });
 }

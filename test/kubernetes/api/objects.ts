@@ -189,8 +189,7 @@ export const objectCases = cases('objects', {
     await t.rest.post(t.path('configmaps'), configMap('a'));
     const body = configMap('a', {}, { uid: '7d2f6a9e-0000-4000-8000-000000000000' });
     const answer = await t.rest.send('PUT', t.path('configmaps/a'), body);
-    const words =
-      /Precondition failed: UID in precondition: 7d2f6a9e-0000-4000-8000-0{12}, UID in object meta: /;
+    const words = /Precondition failed: UID in precondition: 7d2f6a9e-.*, UID in object meta: /;
     refused(answer, 409, 'Conflict', words);
   },
   'create with a resourceVersion is refused': async (t) => {
