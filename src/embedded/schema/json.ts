@@ -51,7 +51,8 @@ export function canonical(value: Json): string {
   if (isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (!isObject(value)) return JSON.stringify(value);
   const keys = Object.keys(value).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key] ?? null)}`).join(',')}}`;
+  const pairs = keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key] ?? null)}`);
+  return `{${pairs.join(',')}}`;
 }
 
 /** The object without one key; itself when it has none. */

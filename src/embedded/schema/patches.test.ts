@@ -118,7 +118,7 @@ describe('strategic merge patch', () => {
     );
   });
 
-  test('maps: null takes a field away, replace takes the place of all, retainKeys keeps some', () => {
+  test('maps: null takes a field away, replace takes all, retainKeys keeps some', () => {
     const volumes = [{ name: 'v', hostPath: { path: '/' } }];
     const retained = merge(
       pod(ab, { volumes }),

@@ -1,5 +1,5 @@
 /**
- * Values as server-side apply sees them ("Server-Side Apply" in the Kubernetes documentation, "Merge
+ * Values as server-side apply sees them (Kubernetes documentation, "Server-Side Apply", "Merge
  * strategy"): maps are merged by field, lists with keys and sets by item, all else is one value.
  */
 import type { Json, JsonObject } from './api.ts';

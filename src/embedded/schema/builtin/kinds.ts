@@ -15,8 +15,8 @@ export interface BuiltInKind {
 }
 
 /**
- * Package of data.json, group and version; then a line per kind: plural, kind, `n` namespaced or `c`
- * cluster-wide, short names, and `+` words: `status`, `scale`, `all` (category).
+ * Package of data.json, group and version; then a line per kind: plural, kind, `n` namespaced or
+ * `c` cluster-wide, short names, and `+` words: `status`, `scale`, `all` (category).
  */
 const table: readonly (readonly [string, string, string, string])[] = [
   [

@@ -209,9 +209,9 @@ function checkProbe(probe: Json | undefined, path: string): readonly FieldError[
 
 const updateWords =
   'pod updates may not change fields other than `spec.containers[*].image`,' +
-  '`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions ' +
-  'to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it ' +
-  'was previously negative)';
+  '`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only ' +
+  'additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set ' +
+  'to 1 if it was previously negative)';
 
 export function checkPod(pod: JsonObject, old: JsonObject | undefined): readonly FieldError[] {
   const errors = checkPodSpec(pod['spec'], { path: 'spec' });

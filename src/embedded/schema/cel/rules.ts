@@ -1,7 +1,7 @@
 /**
- * `x-kubernetes-validations`: CEL rules of CRDs, compiled when the definition is read, run after the
- * schema's own checks found nothing. Rules about `oldSelf` run on updates, where the old value of
- * the same field, map key or list-map item is known.
+ * `x-kubernetes-validations`: CEL rules of CRDs, compiled when the definition is read, run after
+ * the schema's own checks found nothing that blocks them. Rules about `oldSelf` run on updates,
+ * where the old value of the same field, map key or list-map item is known.
  */
 import { Environment, Optional } from '@marcbachmann/cel-js';
 import type { FieldError, Json, JsonObject, OpenApiSchema } from '../api.ts';

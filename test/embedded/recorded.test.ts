@@ -5,9 +5,14 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { Json, JsonObject, ManagedField, ServedResource } from './api.ts';
-import { canonical, isArray } from './json.ts';
-import { createSchemaLibrary } from './library.ts';
+import type {
+  Json,
+  JsonObject,
+  ManagedField,
+  ServedResource,
+} from '../../src/embedded/schema/api.ts';
+import { canonical, isArray } from '../../src/embedded/schema/json.ts';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 
 interface Step {
   readonly op: 'create' | 'merge' | 'json' | 'strategic' | 'apply';
@@ -24,7 +29,7 @@ interface Scenario {
   readonly ops: readonly Step[];
 }
 
-const directory = join(import.meta.dirname, '../../../test/golden/schema');
+const directory = join(import.meta.dirname, '../golden/schema');
 const read = (name: string): unknown =>
   JSON.parse(readFileSync(join(directory, `${name}.json`), 'utf8'));
 
