@@ -1,5 +1,5 @@
 /** From what a client gave to what is stored: the rules of new and of changed objects. */
-import type { Json, JsonObject, ManagedField } from '../schema/api.ts';
+import type { FieldError, Json, JsonObject, ManagedField, ServedResource } from '../schema/api.ts';
 import { admit } from './admission.ts';
 import { requireLastingDefinition } from './definitions.ts';
 import { isObject, metaOf, nameOf, objectsAt, sameJson, textAt, withMeta } from './json.ts';
@@ -17,6 +17,7 @@ import {
   cleanMetadata,
   generatedName,
   invalidValue,
+  fixedMetadata,
   keptMetadata,
   lateFinalizers,
   metadataErrors,
@@ -24,7 +25,14 @@ import {
 import { requireOpenNamespace } from './namespaces.ts';
 import { inVersion, objectOf } from './present.ts';
 import { apiVersionText, storeKey, toStorage } from './registry.ts';
-import { alreadyExists, badRequest, conflict, invalid } from './status.ts';
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  invalid,
+  plainFailure,
+  unparsable,
+} from './status.ts';
 import type { Entry } from './store.ts';
 import { reportUnknown, type WriteOptions } from './write-options.ts';
 
@@ -40,18 +48,37 @@ export function typed(call: Call, given: JsonObject): JsonObject {
   if (!served.builtIn && kind === '') {
     throw badRequest(`Object 'Kind' is missing in '${JSON.stringify(given)}'`);
   }
-  if (says !== '' && says !== apiVersion) {
-    throw badRequest(
-      `the API version in the data (${says}) does not match the expected API version (${apiVersion})`,
-    );
-  }
-  if (kind !== '' && kind !== served.kind) {
-    throw badRequest(
-      `the kind in the data (${kind}) does not match the expected kind (${served.kind})`,
-    );
-  }
+  if (says !== '' && says !== apiVersion) throw otherVersion(served, says, kind);
+  if (kind !== '' && kind !== served.kind) throw otherKind(served, kind);
   const { apiVersion: _a, kind: _k, ...rest } = given;
   return { apiVersion, kind: served.kind, ...rest };
+}
+
+function otherVersion(served: ServedResource, says: string, kind: string): Error {
+  const expected = apiVersionText(served);
+  if (!served.builtIn) {
+    return badRequest(
+      `the API version in the data (${says}) does not match the expected API version (${expected})`,
+    );
+  }
+  const version = says.slice(says.indexOf('/') + 1);
+  const as = `${kind} in version "${version}" cannot be handled as a ${served.kind}`;
+  return badRequest(`${as}: no kind "${kind}" is registered for version "${says}" in scheme`);
+}
+
+function otherKind(
+  { builtIn, group, version, kind: expected }: ServedResource,
+  kind: string,
+): Error {
+  if (!builtIn) {
+    return badRequest(
+      `the kind in the data (${kind}) does not match the expected kind (${expected})`,
+    );
+  }
+  const [name] = group === '' ? ['core'] : group.split('.');
+  const types = `converting (${version}.${kind}) to (${name}.${expected}): unknown conversion`;
+  const as = `${kind} in version "${version}" cannot be handled as a ${expected}`;
+  return badRequest(`${as}: ${types}`);
 }
 
 /** In the namespace of the path. */
@@ -86,11 +113,31 @@ export function storeNew(
   if (served.namespaced) requireOpenNamespace(call, place.name);
   if (!served.builtIn) requireLastingDefinition(call);
   if (kernel.store.get(key) !== undefined) throw alreadyExists(served, place.name);
-  const errors = [...metadataErrors(object, served), ...served.schema.validate(object, undefined)];
-  if (errors.length > 0) throw invalid(served, place.name, errors);
+  requireValid(call, place.name, [
+    ...metadataErrors(object, served),
+    ...served.schema.validate(object, undefined),
+  ]);
   const admitted = admit({ call, object, live: undefined, dryRun: options.dryRun });
   if (options.dryRun) return admitted;
   return committed(call, [{ key, object: toStorage(resource, admitted) }], admitted);
+}
+
+/**
+ * Throws 422 with all errors. A built-in field of the wrong type is a 400, though: a real server
+ * finds it when it decodes.
+ */
+function requireValid({ resource }: Call, name: string, errors: readonly FieldError[]): void {
+  if (errors.length === 0) return;
+  const { served } = resource;
+  const mistyped = errors.find((error) => error.reason === 'FieldValueTypeInvalid');
+  if (!served.builtIn || mistyped === undefined) throw invalid(served, name, errors);
+  const found = /^Invalid value: "(\w+)".* must be of type (\w+)/.exec(mistyped.message);
+  const [, is = 'value', wanted = 'another type'] = found ?? [];
+  const where = `${served.kind}.${mistyped.field}`;
+  throw badRequest(
+    `${served.kind} in version "${served.version}" cannot be handled as a ${served.kind}: json: ` +
+      `cannot unmarshal ${is} into Go struct field ${where} of type ${wanted}`,
+  );
 }
 
 function madeNew(
@@ -103,7 +150,7 @@ function madeNew(
   const { served } = call.resource;
   const located = placed(call, typed(call, given));
   if (textAt(metaOf(located), 'resourceVersion') !== '') {
-    throw badRequest('resourceVersion should not be set on objects to be created');
+    throw plainFailure('resourceVersion should not be set on objects to be created');
   }
   const { object: pruned, unknown } = served.schema.prepare(located);
   reportUnknown(call, options, unknown);
@@ -135,8 +182,7 @@ interface Tracking {
 function withManaged(call: Call, { before, now, options, managed }: Tracking): JsonObject {
   const { resource, target, kernel } = call;
   const { schema } = resource.served;
-  const isReset = before !== undefined && asksForReset(now);
-  const kept = isReset ? undefined : metaOf(before)['managedFields'];
+  const kept = before === undefined ? undefined : ownersBefore(before, now);
   const entries =
     managed ??
     schema.track({
@@ -151,11 +197,17 @@ function withManaged(call: Call, { before, now, options, managed }: Tracking): J
   return withMeta(now, { managedFields: list.length === 0 ? undefined : list });
 }
 
-/** A list with one empty entry, or none, is how clients ask to forget all owners. */
-function asksForReset(object: JsonObject): boolean {
-  const given = metaOf(object)['managedFields'];
-  if (!Array.isArray(given)) return false;
-  return objectsAt(metaOf(object), 'managedFields').every((entry) => !('manager' in entry));
+/**
+ * Who owned what: as the client says, which may have moved fields from one owner to another; as it
+ * was, where it says nothing; nobody, when it says that with one empty entry.
+ */
+function ownersBefore(before: JsonObject, now: JsonObject): Json | undefined {
+  const given = objectsAt(metaOf(now), 'managedFields');
+  const [first] = given;
+  if (given.length === 1 && first !== undefined && Object.keys(first).length === 0)
+    return undefined;
+  const isComplete = given.length > 0 && given.every((entry) => isObject(entry['fieldsV1']));
+  return isComplete ? given : metaOf(before)['managedFields'];
 }
 
 /** A change of an object that exists. */
@@ -177,13 +229,13 @@ export function storeChanged(replacement: Replacement): JsonObject {
   const name = nameOf(live);
   requireSame(replacement, live);
   const object = changed(replacement, live);
-  const errors = [
+  requireValid(call, name, [
     ...metadataErrors(object, served),
+    ...fixedMetadata(metaOf(replacement.given), metaOf(live)),
     ...lateFinalizers(metaOf(object), metaOf(live)),
     ...immutabilityErrors(served, object, live),
     ...served.schema.validate(object, live),
-  ];
-  if (errors.length > 0) throw invalid(served, name, errors);
+  ]);
   const admitted = admit({ call, object, live, dryRun: options.dryRun });
   const isSame = sameJson(admitted, live) && entry.version > resource.reshapedAt;
   if (isSame || options.dryRun) return admitted;
@@ -222,14 +274,18 @@ function requireSame({ call, entry, given }: Replacement, live: JsonObject): voi
     const why = 'must be specified for an update';
     throw invalid(served, name, [invalidValue('metadata.resourceVersion', 0, why)]);
   }
+  if (!/^\d*$/.test(version)) throw plainFailure(unparsable(version));
   if (version !== '' && version !== '0' && version !== String(entry.version)) {
     throw conflict(served, name);
   }
   const uid = textAt(meta, 'uid');
   const liveUid = textAt(metaOf(live), 'uid');
-  if (uid !== '' && uid !== liveUid) {
-    const why = `UID in precondition: ${uid}, UID in object meta: ${liveUid}`;
-    throw conflict(served, name, `Precondition failed: ${why}`);
+  if (uid !== '' && uid !== liveUid && call.target.verb === 'update') {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${liveUid}`;
+    const place = served.namespaced ? `${call.target.namespace}/${name}` : name;
+    const key = `/registry/${served.plural}/${place}`;
+    const error = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0`;
+    throw conflict(served, name, `${error}, AdditionalErrorMsg: ${why}`);
   }
 }
 

@@ -12,7 +12,7 @@ import { isSelected, prefixOf, selectionOf } from './reading.ts';
 import { apiVersionText, isDeleting, toStorage } from './registry.ts';
 import { isTrue } from './request.ts';
 import { objectResponse } from './response.ts';
-import { badRequest, conflict, notFound } from './status.ts';
+import { badRequest, conflict, forbidden, invalidOptions, notFound } from './status.ts';
 import type { Draft, Entry } from './store.ts';
 import { isDryRun } from './write-options.ts';
 
@@ -37,14 +37,15 @@ export function optionsFrom(body: JsonObject, query: URLSearchParams): DeleteOpt
   const orphans = body['orphanDependents'] === true || isTrue(query.get('orphanDependents'));
   const says = textAt(body, 'propagationPolicy') || (query.get('propagationPolicy') ?? '');
   if (!['', 'Background', 'Foreground', 'Orphan'].includes(says)) {
-    throw badRequest(
-      `propagationPolicy: Unsupported value: "${says}": supported values: ` +
-        '"Background", "Foreground", "Orphan"',
-    );
+    const message =
+      `Unsupported value: "${says}": supported values: ` +
+      '"Foreground", "Background", "Orphan", "nil"';
+    const reason = 'FieldValueNotSupported';
+    throw invalidOptions('DeleteOptions', [{ reason, field: 'propagationPolicy', message }]);
   }
   const grace = numberAt(body, 'gracePeriodSeconds') ?? graceParameter(query);
   return {
-    dryRun: isDryRun(dryRuns),
+    dryRun: isDryRun(dryRuns, 'DeleteOptions'),
     // A negative period asks for the shortest one there is.
     graceSeconds: grace !== undefined && grace < 0 ? 1 : grace,
     propagation: says === '' && orphans ? 'Orphan' : says,
@@ -64,9 +65,10 @@ export function deleteObject(call: Call): KubeResponse {
   const { store } = call.kernel;
   const options = optionsFrom(bodyObject(call.info) ?? {}, call.info.query);
   const { name, namespace } = call.target;
+  requireMortal(call);
   const entry = store.get(`${call.resource.collection}${namespace}/${name}`);
   if (entry === undefined) throw notFound(call.resource.served, name);
-  const outcome = deleteEntry(call, entry, options);
+  const outcome = deleteEntry(call, entry, withDefaultPropagation(call, options));
   if (!outcome.gone) return objectResponse(200, outcome.object);
   const { served } = call.resource;
   return objectResponse(200, {
@@ -81,6 +83,25 @@ export function deleteObject(call: Call): KubeResponse {
       uid: textAt(metaOf(outcome.object), 'uid'),
     },
   });
+}
+
+const immortal: ReadonlySet<string> = new Set(['default', 'kube-public', 'kube-system']);
+
+/** Throws 403 for the namespaces that every cluster needs. */
+function requireMortal({ resource, target }: Call): void {
+  if (resource.collection !== '//namespaces/' || !immortal.has(target.name)) return;
+  throw forbidden(resource.served, target.name, 'this namespace may not be deleted');
+}
+
+/** The API of Jobs is older than the collector, and leaves their pods alone when not told. */
+function withDefaultPropagation(call: Call, options: DeleteOptions): DeleteOptions {
+  if (options.propagation !== '' || call.resource.collection !== '/batch/jobs/') return options;
+  call.warnings.push(
+    'child pods are preserved by default when jobs are deleted; set ' +
+      'propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress ' +
+      'this warning',
+  );
+  return { ...options, propagation: 'Orphan' };
 }
 
 export async function deleteCollection(call: Call): Promise<KubeResponse> {
@@ -152,13 +173,17 @@ export function planDeletion(
 function requirePreconditions(place: Place, live: JsonObject, options: DeleteOptions): void {
   const meta = metaOf(live);
   const { served } = place.resource;
-  const check = (what: string, wanted: string, is: string): void => {
+  const check = (what: string, wanted: string, is: string, then: string): void => {
     if (wanted === '' || wanted === is) return;
-    const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${is}`;
-    throw conflict(served, nameOf(live), why);
+    const why =
+      `the ${what} in the precondition (${wanted}) does not match the ${what} in record ` +
+      `(${is}). The object might have been ${then}`;
+    const name = nameOf(live);
+    throw conflict(served, name, why, served.kind);
   };
-  check('UID', options.uid, textAt(meta, 'uid'));
-  check('ResourceVersion', options.resourceVersion, textAt(meta, 'resourceVersion'));
+  check('UID', options.uid, textAt(meta, 'uid'), 'deleted and then recreated');
+  const version = textAt(meta, 'resourceVersion');
+  check('ResourceVersion', options.resourceVersion, version, 'modified');
 }
 
 /** The object with the marks of a deletion; itself when it has them all already. */

@@ -102,8 +102,21 @@ function entriesOf(resource: ServedResource): readonly object[] {
 
 const noCollections: ReadonlySet<string> = new Set(['/namespaces']);
 
+/** In the order in which a real server says them of defined kinds. */
+const definedVerbs = [
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'create',
+  'update',
+  'watch',
+];
+
 function verbsOf({ group, plural, builtIn }: ServedResource): readonly string[] {
-  if (!builtIn || !noCollections.has(`${group}/${plural}`)) return allVerbs;
+  if (!builtIn) return definedVerbs;
+  if (!noCollections.has(`${group}/${plural}`)) return allVerbs;
   return allVerbs.filter((verb) => verb !== 'deletecollection');
 }
 
@@ -141,9 +154,12 @@ type Discovered = ServedResource | ReviewKind;
 
 function aggregatedEntry(resource: Discovered): object {
   const { group, version, kind, plural, singular, namespaced } = resource;
+  // Of what is built in, only the kind is said.
+  const isDefined = 'builtIn' in resource && !resource.builtIn;
+  const responseKind = isDefined ? { group, version, kind } : { group: '', version: '', kind };
   const main = {
     resource: plural,
-    responseKind: { group, version, kind },
+    responseKind,
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
   };
@@ -151,7 +167,7 @@ function aggregatedEntry(resource: Discovered): object {
   const { shortNames, categories } = resource;
   const subresources = subresourcesOf(resource).map((sub) => ({
     subresource: sub.name,
-    responseKind: sub.kind ?? { group, version, kind },
+    responseKind: sub.kind ?? responseKind,
     verbs: sub.verbs,
   }));
   return {

@@ -31,7 +31,7 @@ export function makeDiscovery(kernel: Kernel): (info: RequestInfo) => KubeRespon
     const path = info.path.replace(/\/+$/, '');
     if (path === '') return objectResponse(200, { paths: rootPaths });
     if (path === '/version') return objectResponse(200, versionInfo);
-    if (healthPaths.has(path)) return textResponse(200, 'ok');
+    if (healthPaths.has(path)) return textResponse(200, healthText(path, info.query));
     if (path.startsWith('/openapi/')) return openApi(info, path);
     if (path === '/api' || path === '/apis') return topLevel(kernel, info, path === '/api');
     const parts = path.split('/').slice(1);
@@ -39,6 +39,12 @@ export function makeDiscovery(kernel: Kernel): (info: RequestInfo) => KubeRespon
     if (found === undefined) throw noSuchResource();
     return objectResponse(200, found);
   };
+}
+
+/** Whoever gets an answer at all finds everything in order: state is loaded before. */
+function healthText(path: string, query: URLSearchParams): string {
+  if (!query.has('verbose')) return 'ok';
+  return `[+]ping ok\n[+]log ok\n[+]store ok\n${path.slice(1)} check passed\n`;
 }
 
 function listOf(kernel: Kernel, [root, first = '', second]: readonly string[]): object | undefined {

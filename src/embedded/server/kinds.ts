@@ -141,7 +141,12 @@ function selectingJob(object: JsonObject): JsonObject {
   const labels = { ...objectAt(meta, 'labels'), ...own };
   const selector = { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } };
   const changed = { ...template, metadata: { ...meta, labels } };
-  return { ...object, spec: { ...spec, selector, template: changed } };
+  const ofJob = metaOf(object);
+  return {
+    ...object,
+    metadata: { ...ofJob, labels: ofJob['labels'] ?? labels },
+    spec: { ...spec, manualSelector: false, selector, template: changed },
+  };
 }
 
 /** Namespaces carry their name as a label, whatever a client does; finalizers go by `finalize`. */
@@ -226,7 +231,9 @@ function specialImmutability(name: string, object: JsonObject, live: JsonObject)
   if (name === 'apps/statefulsets') return statefulSetErrors(object, live);
   if (name.startsWith('rbac.') && name.endsWith('bindings')) {
     if (sameJson(object['roleRef'], live['roleRef'])) return [];
-    return [invalidValue('roleRef', object['roleRef'] ?? null, 'cannot change roleRef')];
+    const { apiGroup = '', kind = '', name: role = '' } = objectAt(object, 'roleRef');
+    const shown = { APIGroup: apiGroup, Kind: kind, Name: role };
+    return [invalidValue('roleRef', shown, 'cannot change roleRef')];
   }
   return [];
 }

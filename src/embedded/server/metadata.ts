@@ -110,8 +110,8 @@ const plainFinalizers: ReadonlySet<string> = new Set([
 ]);
 
 function finalizerErrors(meta: JsonObject): FieldError[] {
-  return textsAt(meta, 'finalizers').flatMap((name): FieldError[] => {
-    const field = 'metadata.finalizers';
+  return textsAt(meta, 'finalizers').flatMap((name, i): FieldError[] => {
+    const field = `metadata.finalizers[${i}]`;
     if (!isLabelKey(name)) return [invalidValue(field, name, keyText)];
     if (name.includes('/') || plainFinalizers.has(name) || name.includes('.')) return [];
     const why = 'name is neither a standard finalizer name nor is it fully qualified';
@@ -130,17 +130,26 @@ function ownerErrors(meta: JsonObject): FieldError[] {
       }),
   );
   const controllers = owners.filter((owner) => owner['controller'] === true);
-  if (controllers.length < 2) return errors;
+  const [first, second] = controllers.map(
+    (owner) => `${textAt(owner, 'kind')}/${textAt(owner, 'name')}`,
+  );
+  if (second === undefined) return errors;
   const field = 'metadata.ownerReferences';
-  const why = 'Only one reference can have Controller set to true';
-  return [
-    ...errors,
-    invalidValue(
-      field,
-      controllers.map((owner) => owner['name'] ?? ''),
-      why,
-    ),
-  ];
+  const why =
+    'Only one reference can have Controller set to true. Found "true" in references for ' +
+    `${first} and ${second}`;
+  return [...errors, invalidValue(field, owners.map(ordered), why)];
+}
+
+/** In the order that Go's encoder gives the fields of an owner reference. */
+function ordered(owner: JsonObject): JsonObject {
+  const keys = ['apiVersion', 'kind', 'name', 'uid', 'controller', 'blockOwnerDeletion'];
+  return Object.fromEntries(
+    keys.flatMap((key) => {
+      const value = owner[key];
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
 }
 
 /** What a client may not set; taken from the live object, or left out. */
@@ -157,6 +166,17 @@ const serverSet: readonly string[] = [
 /** The metadata of a new object, with only what a client decides about. */
 export function cleanMetadata(meta: JsonObject): JsonObject {
   return withKeys(meta, Object.fromEntries(serverSet.map((key) => [key, undefined])));
+}
+
+const fixed = ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds'];
+
+/** What a client gave another value than it has for good. */
+export function fixedMetadata(given: JsonObject, live: JsonObject): FieldError[] {
+  return fixed.flatMap((key): FieldError[] => {
+    const value = given[key];
+    if (value === undefined || value === null || value === '' || value === live[key]) return [];
+    return [invalidValue(`metadata.${key}`, value, 'field is immutable')];
+  });
 }
 
 /** The metadata of a changed object: what the server set stays as it is. */
@@ -177,5 +197,7 @@ export function lateFinalizers(meta: JsonObject, live: JsonObject): FieldError[]
   const why =
     'no new finalizers can be added if the object is being deleted, found new finalizers ' +
     `[]string{${list}}`;
-  return [forbiddenValue('metadata.finalizers', why)];
+  // Said twice: by the rules of metadata, and by those of deletion.
+  const error = forbiddenValue('metadata.finalizers', why);
+  return [error, error];
 }

@@ -6,12 +6,21 @@ import { fieldSelectorOf, type ObjectSelector } from './fields.ts';
 import { isObject, parseObject } from './json.ts';
 import { breathe, type Call, keyOfCall } from './kernel.ts';
 import { type Negotiated, negotiate } from './negotiation.ts';
+import { forbiddenValue } from './metadata.ts';
 import { objectOf, textOf } from './present.ts';
 import { apiVersionText } from './registry.ts';
 import { countParameter } from './request.ts';
 import { encode, jsonResponse, streamResponse } from './response.ts';
 import { type LabelSelector, parseLabelSelector } from './selector.ts';
-import { badRequest, failure, notFound, tooLargeVersion } from './status.ts';
+import {
+  badRequest,
+  failure,
+  invalidOptions,
+  notFound,
+  plainFailure,
+  tooLargeVersion,
+  unparsable,
+} from './status.ts';
 import type { Entry } from './store.ts';
 import { type IncludeObject, makeTable, partial } from './table.ts';
 
@@ -23,6 +32,8 @@ const parsedPerTurn = 500;
 export function getObject(call: Call): KubeResponse {
   const { kernel, resource, target, info } = call;
   const form = negotiate(info.request.headers['accept'], ['object', 'table', 'partial']);
+  const asked = versionParameter(info.query.get('resourceVersion') ?? '');
+  if (asked > kernel.store.version) throw tooLargeVersion(asked, kernel.store.version);
   const entry = kernel.store.get(keyOfCall(call));
   if (entry === undefined) throw notFound(resource.served, target.name);
   if (form.form === 'object' && !form.yaml) {
@@ -36,7 +47,7 @@ export function presented(call: Call, object: JsonObject, form: Negotiated): Kub
   const text = JSON.stringify(shaped(call, object, form));
   if (!form.yaml) return jsonResponse(200, text);
   const headers = { 'content-type': 'application/yaml' };
-  return jsonResponse(200, stringify(parseObject(text)), headers);
+  return jsonResponse(200, yamlText(text), headers);
 }
 
 function shaped(call: Call, object: JsonObject, form: Negotiated): JsonObject {
@@ -102,8 +113,13 @@ export async function listObjects(call: Call): Promise<KubeResponse> {
   if (!form.yaml) return streamResponse(body);
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
-  const object = parseObject(Buffer.concat(parts).toString('utf8'));
-  return jsonResponse(200, stringify(object), { 'content-type': 'application/yaml' });
+  const text = yamlText(Buffer.concat(parts).toString('utf8'));
+  return jsonResponse(200, text, { 'content-type': 'application/yaml' });
+}
+
+/** Of JSON, with keys in order and lists not indented, as Kubernetes writes it. */
+function yamlText(json: string): string {
+  return stringify(parseObject(json), { sortMapEntries: true, indentSeq: false, lineWidth: 0 });
 }
 
 async function readPage(call: Call): Promise<Page> {
@@ -154,16 +170,13 @@ function placeOf(call: Call, limit: number): { readonly version: number; readonl
     return continuedPlace(call, token);
   }
   if (match !== '' && asked === '') {
-    throw badRequest(
-      'resourceVersionMatch is forbidden: resourceVersionMatch is forbidden unless ' +
-        'resourceVersion is provided',
-    );
+    const why = 'resourceVersionMatch is forbidden unless resourceVersion is provided';
+    throw invalidOptions('ListOptions', [forbiddenValue('resourceVersionMatch', why)]);
   }
   if (!['', 'Exact', 'NotOlderThan'].includes(match)) {
-    throw badRequest(
-      `resourceVersionMatch: Unsupported value: "${match}": supported values: ` +
-        '"Exact", "NotOlderThan", ""',
-    );
+    const reason = 'FieldValueNotSupported';
+    const message = `Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`;
+    throw invalidOptions('ListOptions', [{ reason, field: 'resourceVersionMatch', message }]);
   }
   const version = versionParameter(asked);
   if (version > store.version) throw tooLargeVersion(version, store.version);
@@ -176,7 +189,7 @@ function placeOf(call: Call, limit: number): { readonly version: number; readonl
 export function versionParameter(text: string): number {
   if (text === '') return 0;
   if (!/^\d{1,15}$/.test(text)) {
-    throw badRequest(`resourceVersion: Invalid value: "${text}": must be a whole number`);
+    throw plainFailure(`resourceVersion: Invalid value: "${text}": ${unparsable(text)}`);
   }
   return Number(text);
 }
@@ -287,8 +300,14 @@ function listWriter(call: Call, page: Page, form: Negotiated): ListWriter {
     };
   }
   const { served } = resource;
+  const typeMeta = `"apiVersion":"${apiVersionText(served)}","kind":"${served.kind}",`;
   return {
     head: head({ kind: served.listKind, apiVersion: apiVersionText(served) }, 'items'),
-    item: (entry) => textOf(kernel.store, resource, entry),
+    item: (entry) => {
+      const text = textOf(kernel.store, resource, entry);
+      // Items of built-in lists do not say what they are.
+      const isTyped = served.builtIn && text.startsWith(typeMeta, 1);
+      return isTyped ? `{${text.slice(1 + typeMeta.length)}` : text;
+    },
   };
 }

@@ -48,11 +48,16 @@ function targetOf(request: KubeRequest, path: string, query: URLSearchParams): T
   if (!isCore && parts[0] !== 'apis') return undefined;
   const group = isCore ? '' : (parts[1] ?? '');
   const version = parts[isCore ? 1 : 2];
-  const rest = parts.slice(isCore ? 2 : 3);
+  const all = parts.slice(isCore ? 2 : 3);
+  // The older path of watches: `/api/v1/watch/namespaces/…`.
+  const isWatch = all[0] === 'watch' && all.length > 1;
+  const rest = isWatch ? all.slice(1) : all;
   if (version === undefined || rest.length === 0) return undefined;
   const place = placeOf(rest);
   if (place === undefined) return undefined;
-  return { verb: verbOf(request, place, query), group, version, ...place };
+  const verb = verbOf(request, place, query);
+  const isRead = verb === 'get' || verb === 'list';
+  return { verb: isWatch && isRead ? 'watch' : verb, group, version, ...place };
 }
 
 type Place = Omit<Target, 'verb' | 'group' | 'version'>;

@@ -92,7 +92,7 @@ function tokenStatus(kernel: Kernel, spec: JsonObject): JsonObject {
   const known = kernel.identify(textAt(spec, 'token'));
   const shared = known?.audiences.filter((one) => audiences.includes(one)) ?? [];
   if (known === undefined || shared.length === 0) {
-    return { authenticated: false, user: {}, error: 'invalid bearer token' };
+    return { user: {}, error: 'invalid bearer token' };
   }
   return { authenticated: true, user: userObject(authenticated(known.user)), audiences: shared };
 }

@@ -57,6 +57,9 @@ function splitOutside(text: string): readonly string[] {
 
 function parseRequirement(part: string, whole: string): Requirement {
   const trimmed = part.trim();
+  if (/\s(in|notin)\s*\([^()]*$/.test(trimmed)) {
+    throw badRequest("unable to parse requirement: found '', expected: ',' or ')'");
+  }
   const set = /^(\S+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(trimmed);
   if (set !== null) {
     const values = (set[3] ?? '').split(',').map((value) => value.trim());

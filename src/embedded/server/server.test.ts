@@ -44,8 +44,9 @@ test('a namespace that is not there, or going, takes nothing in', async () => {
   const body = { metadata: { name: 'a' } };
   const nowhere = await ask('POST', '/api/v1/namespaces/nowhere/configmaps', { body });
   assert.equal(textAt(nowhere.object, 'message'), 'namespaces "nowhere" not found');
-  await ask('DELETE', '/api/v1/namespaces/default');
-  const going = await ask('POST', configMaps, { body });
+  await ask('POST', '/api/v1/namespaces', { body: { metadata: { name: 'other' } } });
+  await ask('DELETE', '/api/v1/namespaces/other');
+  const going = await ask('POST', '/api/v1/namespaces/other/configmaps', { body });
   assert.equal(going.status, 403);
   assert.match(textAt(going.object, 'message'), /because it is being terminated$/);
 });

@@ -3,14 +3,14 @@ import { AssertionFailure } from '../../base/errors.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { SchemaLibrary } from '../schema/api.ts';
 import type { ApiServer, ApiServerOptions, UserInfo } from './api.ts';
-import { makeIdentify, requireAllowed, userOf } from './access.ts';
+import { impersonated, makeIdentify, requireAllowed, userOf } from './access.ts';
 import { aggregateRoles } from './aggregation.ts';
 import { bootstrap } from './bootstrap.ts';
 import { cleanDefinitions } from './definition-cleanup.ts';
 import { serveDefinitions } from './definitions.ts';
 import { deleteCollection, deleteObject } from './deleting.ts';
 import { makeDiscovery } from './discovery.ts';
-import type { Call, Kernel } from './kernel.ts';
+import { type Call, type Kernel, uuid } from './kernel.ts';
 import { getObject, listObjects } from './reading.ts';
 import { Rbac } from './rbac.ts';
 import { Registry } from './registry.ts';
@@ -66,6 +66,12 @@ export function createApiServer(
   let inFlight = 0;
 
   async function handle(request: KubeRequest, proven: UserInfo | undefined): Promise<KubeResponse> {
+    const response = await answer(request, proven);
+    // So that a line in a client's log and one in ours can be told to be of the same request.
+    return { ...response, headers: { ...response.headers, 'audit-id': uuid(random) } };
+  }
+
+  async function answer(request: KubeRequest, proven: UserInfo | undefined): Promise<KubeResponse> {
     if (stop.signal.aborted) return statusResponse(closing());
     if (inFlight >= inFlightMax) return statusResponse(tooManyRequests());
     inFlight += 1;
@@ -73,10 +79,11 @@ export function createApiServer(
       const user = userOf(request, proven, identify);
       if (user === undefined) throw unauthorized();
       const info = parseRequest(request);
-      requireAllowed(kernel.authorizer, user, info);
+      const acting = impersonated(kernel.authorizer, user, info);
+      requireAllowed(kernel.authorizer, acting, info);
       return info.target === undefined
         ? discovery(info)
-        : await serve(kernel, info, info.target, user);
+        : await serve(kernel, info, info.target, acting);
     } catch (error) {
       if (error instanceof AssertionFailure) throw error;
       return failed(kernel, request, error);
@@ -142,8 +149,10 @@ function route(call: Call): KubeResponse | Promise<KubeResponse> {
       if (served.namespaced && target.namespace === '') throw methodNotAllowed();
       return createObject(call);
     case 'update':
+      if (!isNamed) throw methodNotAllowed();
       return updateObject(call);
     case 'patch':
+      if (!isNamed) throw methodNotAllowed();
       return patchObject(call);
     case 'delete':
       return deleteObject(call);

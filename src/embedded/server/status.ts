@@ -100,7 +100,8 @@ export function alreadyExists(subject: Subject, name: string): StatusError {
   });
 }
 
-export function conflict(subject: Subject, name: string, why?: string): StatusError {
+/** `kind`: what details say it is about, where that is not the resource. */
+export function conflict(subject: Subject, name: string, why?: string, kind?: string): StatusError {
   const text =
     why ??
     'the object has been modified; please apply your changes to the latest version and try again';
@@ -108,7 +109,7 @@ export function conflict(subject: Subject, name: string, why?: string): StatusEr
     code: 409,
     reason: 'Conflict',
     message: `Operation cannot be fulfilled on ${called(subject, name)}: ${text}`,
-    details: detailsOf(subject, name),
+    details: { ...detailsOf(subject, name), ...(kind === undefined ? {} : { kind }) },
   });
 }
 
@@ -131,6 +132,21 @@ export function invalid(
       causes: errors.map(({ reason, message, field }) => ({ reason, message, field })),
     },
   });
+}
+
+/** Parameters that cannot be, as the options object of the verb they belong to. */
+export function invalidOptions(kind: string, errors: readonly FieldError[]): StatusError {
+  return invalid({ group: 'meta.k8s.io', plural: '', kind }, '', errors);
+}
+
+/** What Kubernetes reports as a failure of its own, though it is one of the request. */
+export function plainFailure(message: string): StatusError {
+  return failure({ code: 500, message });
+}
+
+/** A number that cannot be read, in the words of Go's parser. */
+export function unparsable(text: string): string {
+  return `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
 }
 
 export function forbidden(
@@ -194,11 +210,21 @@ export function unsupportedMediaType(accepted: readonly string[]): StatusError {
   });
 }
 
+/** A patch of a type that nobody knows. */
+export function unknownPatchType(): StatusError {
+  return failure({
+    code: 415,
+    reason: 'UnsupportedMediaType',
+    message: '415: Unsupported Media Type',
+    details: {},
+  });
+}
+
 export function notAcceptable(accepted: readonly string[]): StatusError {
   return failure({
     code: 406,
     reason: 'NotAcceptable',
-    message: `only the following media types are accepted: ${accepted.join(', ')}`,
+    message: `406: Not Acceptable\n\nAvailable representations: ${accepted.join(', ')}`,
   });
 }
 

@@ -93,6 +93,11 @@ export class Store {
     return Math.max(this.#loaded, this.#forgotten.get(collectionOf(prefix)) ?? 0);
   }
 
+  /** Nobody may resume in a collection from before now. */
+  forgetBefore(collection: string): void {
+    this.#forgotten.set(collection, this.#version);
+  }
+
   get(key: string): Entry | undefined {
     const entry = this.#entries.get(key)?.at(-1);
     return entry?.text === undefined ? undefined : entry;

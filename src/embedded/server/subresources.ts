@@ -34,7 +34,7 @@ const special: Readonly<Record<string, readonly Subresource[]>> = {
     {
       name: 'binding',
       verbs: ['create'],
-      kind: { group: '', version: 'v1', kind: 'Binding' },
+      kind: { group: '', version: '', kind: 'Binding' },
       answer: bindPod,
     },
     {
@@ -55,12 +55,13 @@ const special: Readonly<Record<string, readonly Subresource[]>> = {
   ],
 };
 
-/** In the order of their names, as discovery shows them. */
+/** In the order in which discovery shows them. */
 export function subresourcesOf(resource: ServedResource): readonly Subresource[] {
   const { status, scale } = resource.subresources;
   const own = resource.builtIn ? (special[`${resource.group}/${resource.plural}`] ?? []) : [];
-  const all = [...own, ...(scale ? [scaleResource] : []), ...(status ? [statusResource] : [])];
-  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const parts = [...(status ? [statusResource] : []), ...(scale ? [scaleResource] : [])];
+  if (!resource.builtIn) return parts;
+  return [...own, ...parts].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 export function answerSubresource(call: Call): KubeResponse | Promise<KubeResponse> {

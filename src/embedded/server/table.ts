@@ -42,7 +42,7 @@ export function makeTable(
       const values = cells.map((read) => read(object, nowMs));
       return {
         cells: hasName ? values : [nameOf(object), ...values],
-        ...(include === 'None' ? {} : { object: include === 'Object' ? object : partial(object) }),
+        object: include === 'None' ? null : include === 'Object' ? object : partial(object),
       };
     },
   };

@@ -31,7 +31,7 @@ export function createToken(call: Call): KubeResponse {
   const audiences = wanted.length === 0 ? [defaultAudience] : wanted;
   const bound = boundTo(call, objectAt(spec, 'boundObjectRef'));
   const expiresAtMs = kernel.clock.wallMs() + seconds * 1000;
-  const token = isDryRun(call.info.query.getAll('dryRun'))
+  const token = isDryRun(call.info.query.getAll('dryRun'), 'CreateOptions')
     ? ''
     : kernel.tokens.issue({
         namespace: target.namespace,

@@ -8,10 +8,13 @@ import { type Negotiated, negotiate } from './negotiation.ts';
 import { isSelected, prefixOf, type Selection, selectionOf, versionParameter } from './reading.ts';
 import { countParameter, isTrue } from './request.ts';
 import { encode, streamResponse } from './response.ts';
-import { badRequest, StatusError, tooLargeVersion } from './status.ts';
+import { forbiddenValue } from './metadata.ts';
+import { invalidOptions, StatusError, tooLargeVersion } from './status.ts';
 import { errorLine, type LineWriter, makeLineWriter } from './watch-lines.ts';
 
 const bookmarkEveryMs = 60_000;
+/** The last bookmark comes this long before the end. */
+const lastBookmarkMs = 2_000;
 /** Without `timeoutSeconds`; up to twice as long, so that watches do not all end at once. */
 const timeoutMsMin = 30 * 60_000;
 /** Characters sent at once; a few milliseconds of work. */
@@ -43,21 +46,21 @@ function startOf(call: Call): Start {
   const wantsInitial = query.get('sendInitialEvents');
   const match = query.get('resourceVersionMatch') ?? '';
   if (wantsInitial === null && match !== '') {
-    throw badRequest(
-      'resourceVersionMatch is forbidden: resourceVersionMatch is forbidden for watch unless ' +
-        'sendInitialEvents is provided',
+    throw forbiddenMatch(
+      'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
     );
   }
   if (wantsInitial !== null && match !== 'NotOlderThan') {
-    throw badRequest(
-      'resourceVersionMatch is forbidden: sendInitialEvents requires setting ' +
-        'resourceVersionMatch to NotOlderThan',
-    );
+    throw forbiddenMatch('sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
   }
   if (asked > store.version) throw tooLargeVersion(asked, store.version);
   if (isTrue(wantsInitial)) return { version: store.version, initial: 'marked' };
   if (asked > 0) return { version: asked, initial: 'none' };
   return { version: store.version, initial: wantsInitial === null ? 'plain' : 'none' };
+}
+
+function forbiddenMatch(why: string): Error {
+  return invalidOptions('ListOptions', [forbiddenValue('resourceVersionMatch', why)]);
 }
 
 interface Watch {
@@ -195,7 +198,9 @@ class Alarm {
         this.ring();
       }),
     );
-    if (isTrue(query.get('allowWatchBookmarks'))) this.#armBookmark();
+    // One comes before the end, so that whoever watches again begins there.
+    const untilMs = Math.min(bookmarkEveryMs, Math.max(timeoutMs / 2, timeoutMs - lastBookmarkMs));
+    if (isTrue(query.get('allowWatchBookmarks'))) this.#armBookmark(untilMs);
   }
 
   get isOver(): boolean {
@@ -219,7 +224,7 @@ class Alarm {
   takeBookmark(): boolean {
     if (!this.#bookmarkDue) return false;
     this.#bookmarkDue = false;
-    this.#armBookmark();
+    this.#armBookmark(bookmarkEveryMs);
     return true;
   }
 
@@ -228,8 +233,8 @@ class Alarm {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  #armBookmark(): void {
-    this.#timers[1] = this.#call.kernel.clock.after(bookmarkEveryMs, () => {
+  #armBookmark(afterMs: number): void {
+    this.#timers[1] = this.#call.kernel.clock.after(afterMs, () => {
       this.#bookmarkDue = true;
       this.ring();
     });

@@ -1,7 +1,7 @@
 /** The parameters that all writes share (Kubernetes API, CreateOptions, UpdateOptions, PatchOptions). */
 import type { Call } from './kernel.ts';
 import { isTrue } from './request.ts';
-import { badRequest } from './status.ts';
+import { badRequest, invalidOptions } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -28,17 +28,25 @@ export function writeOptions(call: Call): WriteOptions {
   const [program = ''] = agent.split('/');
   const manager = given !== '' ? given : program.slice(0, managerCharsMax);
   return {
-    dryRun: isDryRun(query.getAll('dryRun')),
+    dryRun: isDryRun(query.getAll('dryRun'), optionsKind(call)),
     manager: manager === '' ? 'unknown' : manager,
     force: isTrue(query.get('force')),
     fieldValidation: fieldValidationOf(query.get('fieldValidation') ?? ''),
   };
 }
 
-export function isDryRun(values: readonly string[]): boolean {
-  const bad = values.find((value) => value !== 'All' && value !== '');
-  if (bad !== undefined) {
-    throw badRequest(`dryRun: Unsupported value: "${bad}": supported values: "All"`);
+/** `PatchOptions` for a patch, and so on. */
+function optionsKind({ target }: Call): string {
+  const names = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' };
+  const { verb } = target;
+  return verb === 'update' || verb === 'patch' ? names[verb] : names.create;
+}
+
+export function isDryRun(values: readonly string[], kind: string): boolean {
+  const given = values.filter((value) => value !== '');
+  if (given.some((value) => value !== 'All')) {
+    const message = `Unsupported value: ${JSON.stringify(given)}: supported values: "All"`;
+    throw invalidOptions(kind, [{ reason: 'FieldValueNotSupported', field: 'dryRun', message }]);
   }
   return values.includes('All');
 }
@@ -54,9 +62,16 @@ function fieldValidationOf(text: string): FieldValidation {
 /** What to do about fields that the schema does not know. */
 export function reportUnknown(call: Call, options: WriteOptions, unknown: readonly string[]): void {
   if (unknown.length === 0 || options.fieldValidation === 'Ignore') return;
-  const texts = unknown.map((path) => `unknown field "${path}"`);
+  const { served } = call.resource;
+  const texts = (served.builtIn ? unknown : unknown.toSorted()).map(
+    (path) => `unknown field "${path}"`,
+  );
   if (options.fieldValidation === 'Strict') {
-    throw badRequest(`strict decoding error: ${texts.join(', ')}`);
+    const { kind, version } = served;
+    throw badRequest(
+      `${kind} in version "${version}" cannot be handled as a ${kind}: strict decoding error: ` +
+        texts.join(', '),
+    );
   }
   call.warnings.push(...texts);
 }

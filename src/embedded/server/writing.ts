@@ -1,7 +1,7 @@
 /** create, update and patch. */
 import { TransshipError } from '../../base/errors.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
-import type { JsonObject } from '../schema/api.ts';
+import type { ApplyRequest, ApplyResult, JsonObject } from '../schema/api.ts';
 import { bodyObject, bodyPatch, mediaTypeOf } from './body.ts';
 import { type Managed, storeChanged, storeNew, typed } from './change.ts';
 import { isList, isObject, metaOf, textAt, withMeta } from './json.ts';
@@ -11,7 +11,15 @@ import { objectOf } from './present.ts';
 import { presented } from './reading.ts';
 import { apiVersionText } from './registry.ts';
 import { objectResponse } from './response.ts';
-import { badRequest, failure, notFound, unsupportedMediaType } from './status.ts';
+import {
+  badRequest,
+  conflict,
+  failure,
+  notFound,
+  plainFailure,
+  unknownPatchType,
+  unsupportedMediaType,
+} from './status.ts';
 import { type WriteOptions, writeOptions } from './write-options.ts';
 import type { Entry } from './store.ts';
 
@@ -61,7 +69,10 @@ export function patchObject(call: Call): KubeResponse {
   const accepted: readonly string[] = builtIn
     ? [json, merge, strategic, apply]
     : [json, merge, apply];
-  if (!accepted.includes(type)) throw unsupportedMediaType(accepted);
+  if (!accepted.includes(type)) {
+    const isKnown = Object.values<string>(patchTypes).includes(type);
+    throw isKnown ? unsupportedMediaType(accepted) : unknownPatchType();
+  }
   const options = writeOptions(call);
   if (type === apply) return applyObject(call, options);
   const entry = requireEntry(call);
@@ -87,7 +98,7 @@ export function patched(call: Call, live: JsonObject, type: string): JsonObject 
     throw failure({
       code: 422,
       reason: 'Invalid',
-      message: `the server rejected our request due to an error in our request: ${error.message}`,
+      message: 'the server rejected our request due to an error in our request',
       details: {},
     });
   }
@@ -121,6 +132,7 @@ function applyObject(call: Call, options: WriteOptions): KubeResponse {
   const entry = store.get(keyOfCall(call));
   if (entry === undefined) {
     if (call.target.subresource !== '') throw notFound(call.resource.served, call.target.name);
+    requireNoUid(call, applied);
     const { object, managed } = merged(call, options, undefined, applied);
     return answer(call, 201, storeNew(call, options, object, managed));
   }
@@ -131,8 +143,23 @@ function applyObject(call: Call, options: WriteOptions): KubeResponse {
   return answer(call, 200, storeChanged({ call, options, entry, given, managed }));
 }
 
+/** Whoever names a uid means an object that was there. */
+function requireNoUid({ resource, target }: Call, applied: JsonObject): void {
+  const uid = textAt(metaOf(applied), 'uid');
+  if (uid === '') return;
+  const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+  throw conflict(resource.served, target.name, why);
+}
+
 function appliedObject(call: Call, body: JsonObject): JsonObject {
   const { name } = call.target;
+  const kind = textAt(body, 'kind');
+  const apiVersion = textAt(body, 'apiVersion');
+  if (kind === '' || apiVersion === '') {
+    const at = apiVersion.indexOf('/');
+    const [group, version] = [apiVersion.slice(0, Math.max(0, at)), apiVersion.slice(at + 1)];
+    throw badRequest(`invalid object type: ${group}/${version}, Kind=${kind}`);
+  }
   const says = textAt(metaOf(body), 'name');
   if (says !== '' && says !== name) {
     throw badRequest(
@@ -153,7 +180,7 @@ function merged(
 ): { readonly object: JsonObject; readonly managed: Managed } {
   const { served } = call.resource;
   const { subresource } = call.target;
-  const result = served.schema.apply({
+  const result = typedApply(call, {
     live,
     applied,
     manager: options.manager,
@@ -173,27 +200,41 @@ type Conflicts = readonly {
   readonly subresource: string | undefined;
 }[];
 
+function typedApply(call: Call, request: ApplyRequest): ApplyResult {
+  const { served } = call.resource;
+  try {
+    return served.schema.apply(request);
+  } catch (error) {
+    if (!(error instanceof TransshipError)) throw error;
+    // The core group has no name, but its place before the version.
+    throw plainFailure(error.message.replace(`; ${served.version},`, `; /${served.version},`));
+  }
+}
+
 function applyConflict(conflicts: Conflicts): Error {
-  const owners = Map.groupBy(conflicts, ({ manager, subresource, apiVersion }) => {
-    const of = subresource === undefined ? '' : ` with subresource "${subresource}"`;
-    return `conflicts with "${manager}"${of} using ${apiVersion}`;
-  });
+  const owners = Map.groupBy(conflicts, (one) => ownerText(one));
+  const isOne = conflicts.length === 1;
   const texts = [...owners].map(([owner, fields]) => {
-    if (fields.length === 1) return `${owner}: ${fields[0]?.field}`;
-    return `${owner}:\n${fields.map(({ field }) => `- ${field}`).join('\n')}`;
+    if (isOne) return `conflict with ${owner}: ${fields[0]?.field}`;
+    return `conflicts with ${owner}:\n${fields.map(({ field }) => `- ${field}`).join('\n')}`;
   });
-  const count = conflicts.length;
-  const body = owners.size === 1 ? texts[0] : `\n${texts.join('\n')}`;
+  const count = `${conflicts.length} conflict${isOne ? '' : 's'}`;
   return failure({
     code: 409,
     reason: 'Conflict',
-    message: `Apply failed with ${count} conflict${count === 1 ? '' : 's'}: ${body}`,
+    message: `Apply failed with ${count}: ${texts.join('\n')}`,
     details: {
-      causes: conflicts.map(({ manager, field, apiVersion }) => ({
+      causes: conflicts.map((one) => ({
         reason: 'FieldManagerConflict',
-        message: `conflict with "${manager}" using ${apiVersion}`,
-        field,
+        message: `conflict with ${ownerText(one)}`,
+        field: one.field,
       })),
     },
   });
+}
+
+/** Managers that apply are known by their name alone, others also by what they wrote. */
+function ownerText({ manager, subresource, apiVersion }: Conflicts[number]): string {
+  const part = subresource === undefined ? '' : ` with subresource "${subresource}"`;
+  return `"${manager}"${part}${apiVersion === '' ? '' : ` using ${apiVersion}`}`;
 }
