@@ -52,7 +52,9 @@ export class PersistentVolumeController implements Controller {
     if (name === '') return false;
     const claim = await this.#c.client.get(persistentVolumeClaims, { namespace, name });
     if (claim === undefined) return false;
-    return uid === undefined || claim.metadata.uid === uid;
+    // Reserved by name only: somebody else's claim of that name counts once it took this volume.
+    if (uid === undefined) return claim.spec?.volumeName === bound.metadata.name;
+    return claim.metadata.uid === uid;
   }
 
   async #delete(bound: PersistentVolume): Promise<Outcome> {
