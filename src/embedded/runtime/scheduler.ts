@@ -110,7 +110,9 @@ function judgeClaims(view: View, pod: Pod): Storage | { readonly problem: string
     const { volumeName = '' } = claim.spec;
     if (claim.status?.phase === 'Lost') {
       return {
-        problem: `persistentvolumeclaim "${key.name}" bound to non-existent persistentvolume "${volumeName}"`,
+        problem:
+          `persistentvolumeclaim "${key.name}" bound to non-existent ` +
+          `persistentvolume "${volumeName}"`,
       };
     }
     if (claim.metadata.annotations?.[boundNote] === undefined) {

@@ -25,7 +25,7 @@ export const notStartedCode = 128;
 export function scriptOf(parts: ScriptParts): string {
   const file = (name: string) => quote(`${parts.directory}/${name}`);
   const fail = (what: string) =>
-    `{ echo ${quote(what)} >&2; echo ${notStartedCode} > ${file('exit')}; exit ${notStartedCode}; }`;
+    `{ echo ${quote(what)} >&2; echo ${notStartedCode} > ${file('exit')}; exit; }`;
   const lines = [
     'ended=',
     "trap 'ended=1' TERM INT HUP QUIT USR1 USR2",
@@ -35,7 +35,8 @@ export function scriptOf(parts: ScriptParts): string {
     ...parts.mounts.flatMap(({ source, target, readOnly }) => {
       const [from, to] = [quote(source), quote(target)];
       const bound = `mount --bind -- ${from} ${to} || ${fail(`cannot mount at ${target}`)}`;
-      const closed = `mount -o remount,bind,ro -- ${to} || ${fail(`cannot mount ${target} read-only`)}`;
+      const refused = fail(`cannot mount ${target} read-only`);
+      const closed = `mount -o remount,bind,ro -- ${to} || ${refused}`;
       return readOnly ? [bound, closed] : [bound];
     }),
     ...hideMounts(parts),
@@ -52,7 +53,9 @@ function hideMounts({ mounts, foreignMounts }: ScriptParts): readonly string[] {
   const patterns = foreignMounts.map((prefix) => `${quote(prefix)}/*`).join('|');
   return [
     'hidden=',
-    `while read -r _ at _; do case "$at" in ${patterns}) hidden="$at $hidden";; esac; done < /proc/self/mounts`,
+    'while read -r _ at _; do',
+    `  case "$at" in ${patterns}) hidden="$at $hidden";; esac`,
+    'done < /proc/self/mounts',
     'for at in $hidden; do umount -l -- "$at" 2>/dev/null || :; done',
   ];
 }

@@ -28,34 +28,47 @@ const wholeLog: LogOptions = {
   signal: undefined,
 };
 
-let root: string;
-let processes: HostProcesses;
+/** A directory of its own for each test, and what runs from it. */
+class Place {
+  root = '';
+  processes!: HostProcesses;
 
-beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), 'transship-processes-'));
-  processes = createProcesses({ root, foreignMounts: [] });
-});
+  open(mounting?: 'link'): void {
+    const way = mounting === undefined ? {} : { mounting };
+    this.processes = createProcesses({ root: this.root, foreignMounts: [], ...way });
+  }
 
-afterEach(async () => {
-  for (const pod of processes.pods()) await processes.remove(pod);
-  processes.close();
-  fs.rmSync(root, { recursive: true });
-});
+  begin(): void {
+    this.root = fs.mkdtempSync(path.join(os.tmpdir(), 'transship-processes-'));
+    this.open();
+  }
+
+  async end(): Promise<void> {
+    for (const pod of this.processes.pods()) await this.processes.remove(pod);
+    this.processes.close();
+    fs.rmSync(this.root, { recursive: true });
+  }
+}
+
+const place = new Place();
+
+beforeEach(() => place.begin());
+afterEach(() => place.end());
 
 async function until(what: () => boolean): Promise<void> {
   while (!what()) await pause(3);
 }
 
 async function ended(one = attempt): Promise<number> {
-  await until(() => processes.look(one).state !== 'running');
-  const state = processes.look(one);
+  await until(() => place.processes.look(one).state !== 'running');
+  const state = place.processes.look(one);
   assert.equal(state.state, 'exited');
   return state.exitCode;
 }
 
 async function logText(options: Partial<LogOptions> = {}, one = attempt): Promise<string> {
   let text = '';
-  for await (const bytes of processes.readLog(one, { ...wholeLog, ...options })) {
+  for await (const bytes of place.processes.readLog(one, { ...wholeLog, ...options })) {
     text += Buffer.from(bytes).toString();
   }
   return text;
@@ -64,23 +77,23 @@ async function logText(options: Partial<LogOptions> = {}, one = attempt): Promis
 suite('processes', () => {
   test('run with their environment, log and exit code', async () => {
     const heard: string[] = [];
-    processes.onExit((pod) => heard.push(pod));
-    await processes.start(
+    place.processes.onExit((pod) => heard.push(pod));
+    await place.processes.start(
       attempt,
       specOf('echo "$A $HOME"; exit 3', { env: { ...env, A: "it's" } }),
     );
     assert.equal(await ended(), 3);
     assert.equal(await logText(), "it's \n");
     await until(() => heard.length > 0);
-    assert.deepEqual([...processes.attempts(attempt.pod)], [['main', 0]]);
+    assert.deepEqual([...place.processes.attempts(attempt.pod)], [['main', 0]]);
   });
 
-  test('that were never begun are nothing, and those that cannot start exit with 127 or 128', async () => {
-    assert.deepEqual(processes.look(attempt), { state: 'none' });
-    await processes.start(attempt, { ...specOf(''), argv: ['/nonexistent/program'] });
+  test('that were never begun are nothing; those that cannot start exit with 127 or 128', async () => {
+    assert.deepEqual(place.processes.look(attempt), { state: 'none' });
+    await place.processes.start(attempt, { ...specOf(''), argv: ['/nonexistent/program'] });
     assert.equal(await ended(), 127);
     const next = { ...attempt, number: 1 };
-    await processes.start(next, specOf('true', { workingDirectory: '/nonexistent' }));
+    await place.processes.start(next, specOf('true', { workingDirectory: '/nonexistent' }));
     assert.equal(await ended(next), 128);
     assert.match(await logText({}, next), /cannot enter \/nonexistent/);
   });
@@ -88,70 +101,70 @@ suite('processes', () => {
   test('end with a signal, and nothing they started survives them', async () => {
     const script =
       'trap "" TERM; setsid sleep 1000 & sleep 1000 & echo up; while :; do sleep 1; done';
-    await processes.start(attempt, specOf(script));
+    await place.processes.start(attempt, specOf(script));
     await until(() => fs.readFileSync(logFile(), 'utf8') === 'up\n');
     const mark = `TRANSSHIP_CONTAINER=${attempt.pod}/main/0`;
     assert.ok(processesWith(mark).length >= 3);
-    processes.signal(attempt, 'SIGTERM');
-    assert.equal(processes.look(attempt).state, 'running');
-    processes.signal(attempt, 'SIGKILL');
+    place.processes.signal(attempt, 'SIGTERM');
+    assert.equal(place.processes.look(attempt).state, 'running');
+    place.processes.signal(attempt, 'SIGKILL');
     assert.equal(await ended(), 137);
     await until(() => processesWith(mark).length === 0);
   });
 
   test('that handle the signal end with their own code', async () => {
-    await processes.start(
+    await place.processes.start(
       attempt,
       specOf('trap "exit 7" TERM; echo up; while :; do sleep 0.01; done'),
     );
     await until(() => fs.readFileSync(logFile(), 'utf8') === 'up\n');
-    processes.signal(attempt, 'SIGTERM');
+    place.processes.signal(attempt, 'SIGTERM');
     assert.equal(await ended(), 7);
   });
 
   test('are taken over by the next control plane, which sees their end', async () => {
-    await processes.start(
+    await place.processes.start(
       attempt,
       specOf('while [ ! -e "$STOP" ]; do sleep 0.01; done; exit 5', {
-        env: { ...env, STOP: path.join(root, 'stop') },
+        env: { ...env, STOP: path.join(place.root, 'stop') },
       }),
     );
-    processes.close();
-    processes = createProcesses({ root, foreignMounts: [] });
-    assert.equal(processes.look(attempt).state, 'running');
+    place.processes.close();
+    place.open();
+    assert.equal(place.processes.look(attempt).state, 'running');
     const heard: string[] = [];
-    processes.onExit((pod) => heard.push(pod));
-    fs.writeFileSync(path.join(root, 'stop'), '');
+    place.processes.onExit((pod) => heard.push(pod));
+    fs.writeFileSync(path.join(place.root, 'stop'), '');
     await until(() => heard.length > 0);
     assert.equal(await ended(), 5);
   });
 
   test('whose starter was killed before they said who they are never run', async () => {
-    const directory = path.join(root, 'pods', attempt.pod, 'containers', 'main', '0');
+    const directory = path.join(place.root, 'pods', attempt.pod, 'containers', 'main', '0');
     fs.mkdirSync(directory, { recursive: true });
-    const script = `mkdir '${directory}/claimed' 2>/dev/null || exit 0\ntouch '${root}/ran'\n`;
+    const script = `mkdir '${directory}/claimed' 2>/dev/null || exit 0\ntouch '${place.root}/ran'\n`;
     fs.writeFileSync(path.join(directory, 'run.sh'), script);
-    const state = processes.look(attempt);
+    const state = place.processes.look(attempt);
     assert.equal(state.state, 'exited');
     const late = spawn('sh', [path.join(directory, 'run.sh')]);
     await once(late, 'exit');
-    assert.equal(fs.existsSync(path.join(root, 'ran')), false);
+    assert.equal(fs.existsSync(path.join(place.root, 'ran')), false);
   });
 
   test('run commands beside them, for a limited time', async () => {
-    await processes.start(attempt, specOf('sleep 1000'));
+    await place.processes.start(attempt, specOf('sleep 1000'));
     const asked = { env, timeoutMs: 20_000 };
-    const said = await processes.exec(attempt, ['sh', '-c', 'echo here; exit 4'], asked);
+    const said = await place.processes.exec(attempt, ['sh', '-c', 'echo here; exit 4'], asked);
     assert.deepEqual(said, { exitCode: 4, output: 'here\n' });
     await assert.rejects(
-      processes.exec(attempt, ['sleep', '1000'], { env, timeoutMs: 20 }),
+      place.processes.exec(attempt, ['sleep', '1000'], { env, timeoutMs: 20 }),
       /timed out/,
     );
   });
 });
 
 function logFile(): string {
-  return path.join(root, 'pods', attempt.pod, 'containers', 'main', '0', 'log');
+  return path.join(place.root, 'pods', attempt.pod, 'containers', 'main', '0', 'log');
 }
 
 suite('logs', () => {
@@ -160,7 +173,7 @@ suite('logs', () => {
   });
 
   test('can be cut to the last lines, and have times', async () => {
-    await processes.start(attempt, specOf('echo one; echo two; printf three'));
+    await place.processes.start(attempt, specOf('echo one; echo two; printf three'));
     await ended();
     assert.equal(await logText({ tailLines: 2 }), 'two\nthree');
     assert.equal(await logText({ limitBytes: 5 }), 'one\nt');
@@ -170,11 +183,14 @@ suite('logs', () => {
 
   test('are followed until the process ends', async () => {
     const script = 'echo one; while [ ! -e "$GO" ]; do sleep 0.01; done; echo two';
-    await processes.start(attempt, specOf(script, { env: { ...env, GO: path.join(root, 'go') } }));
+    await place.processes.start(
+      attempt,
+      specOf(script, { env: { ...env, GO: path.join(place.root, 'go') } }),
+    );
     let text = '';
-    for await (const bytes of processes.readLog(attempt, { ...wholeLog, follow: true })) {
+    for await (const bytes of place.processes.readLog(attempt, { ...wholeLog, follow: true })) {
       text += Buffer.from(bytes).toString();
-      if (text === 'one\n') fs.writeFileSync(path.join(root, 'go'), '');
+      if (text === 'one\n') fs.writeFileSync(path.join(place.root, 'go'), '');
     }
     assert.equal(text, 'one\ntwo\n');
   });
@@ -184,29 +200,29 @@ suite('mounts', () => {
   test('are at their path for the container alone, and leave nothing', {
     skip: !isRoot,
   }, async () => {
-    assert.equal(processes.mounting, 'bind');
-    const source = processes.files.makeDirectory(attempt.pod, 'data');
+    assert.equal(place.processes.mounting, 'bind');
+    const source = place.processes.files.makeDirectory(attempt.pod, 'data');
     fs.writeFileSync(path.join(source, 'file'), 'content');
-    const target = path.join(root, 'made/for/it');
+    const target = path.join(place.root, 'made/for/it');
     const mounts = [{ source, target, readOnly: true }];
-    await processes.start(
+    await place.processes.start(
       attempt,
       specOf(`cat ${target}/file; touch ${target}/x || exit 9`, { mounts }),
     );
     assert.equal(await ended(), 9);
     assert.match(await logText(), /^content/);
     assert.deepEqual(fs.readdirSync(target), []);
-    await processes.remove(attempt.pod);
-    assert.equal(fs.existsSync(path.join(root, 'made')), false);
+    await place.processes.remove(attempt.pod);
+    assert.equal(fs.existsSync(path.join(place.root, 'made')), false);
   });
 
   test("are links in the container's directory where the system gives no others", async () => {
-    processes.close();
-    processes = createProcesses({ root, foreignMounts: [], mounting: 'link' });
-    const source = processes.files.makeDirectory(attempt.pod, 'data');
+    place.processes.close();
+    place.open('link');
+    const source = place.processes.files.makeDirectory(attempt.pod, 'data');
     fs.writeFileSync(path.join(source, 'file'), 'content');
     const mounts = [{ source, target: '/var/data', readOnly: false }];
-    await processes.start(attempt, specOf('cat var/data/file', { mounts }));
+    await place.processes.start(attempt, specOf('cat var/data/file', { mounts }));
     assert.equal(await ended(), 0);
     assert.equal(await logText(), 'content');
   });
@@ -216,7 +232,7 @@ suite('files of volumes', () => {
   const text = (content: string) => ({ content: Buffer.from(content), mode: 0o640 });
 
   test('change all at once, and what is no longer named goes', () => {
-    const { files } = processes;
+    const { files } = place.processes;
     const directory = files.writeFiles('p', 'config', [
       { path: 'a', ...text('1') },
       { path: 'deep/b', ...text('2') },
@@ -238,7 +254,7 @@ suite('files of volumes', () => {
   });
 
   test('stay in their volume', () => {
-    const { files } = processes;
+    const { files } = place.processes;
     const directory = files.makeDirectory('p', 'data');
     assert.throws(() => files.writeFiles('p', 'x', [{ path: '../y', ...text('1') }]), /leads out/);
     assert.throws(() => files.subPath(directory, '../..'), /leads out/);

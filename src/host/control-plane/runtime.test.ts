@@ -193,7 +193,8 @@ suite('an embedded cluster', { timeout }, () => {
           command: [
             'sh',
             '-c',
-            'echo "$HOSTNAME" >> "$TRANSSHIP_MOUNT_DATA/log"; echo "$TRANSSHIP_NBD_DATA_DB_0"; exec sleep 100000',
+            'echo "$HOSTNAME" >> "$TRANSSHIP_MOUNT_DATA/log"; ' +
+              'echo "$TRANSSHIP_NBD_DATA_DB_0"; exec sleep 100000',
           ],
           volumeMounts: [{ name: 'data', mountPath: target }],
         },

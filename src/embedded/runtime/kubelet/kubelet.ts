@@ -84,7 +84,7 @@ export class Kubelet {
     }
     if (pod === undefined || uid === undefined) return {};
     const worker = this.#worker(uid, key, pod);
-    return worker === undefined ? {} : await worker.sync(pod);
+    return worker === undefined ? {} : worker.sync(pod);
   }
 
   /** Undefined for pods of other machines. */

@@ -36,7 +36,8 @@ function containerOf({ metadata, spec }: Pod, asked: string | undefined): string
   if (only !== undefined && others.length === 0) return only;
   return fail(
     'Invalid',
-    `a container name must be specified for pod ${metadata.name}, choose one of: [${all.join(' ')}]`,
+    `a container name must be specified for pod ${metadata.name}, ` +
+      `choose one of: [${all.join(' ')}]`,
   );
 }
 

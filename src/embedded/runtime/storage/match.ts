@@ -1,4 +1,4 @@
-/** Which volume may serve which claim (Kubernetes documentation, "Persistent Volumes", "Binding"). */
+/** Which volume may serve which claim (Kubernetes documentation, "Persistent Volumes"). */
 import { compareQuantities, parseQuantity } from '../../schema/quantity.ts';
 import { bornMs, isDeleted } from '../controller.ts';
 import type { Claim, ObjectReference, PersistentVolume, StorageClass } from '../kinds/storage.ts';

@@ -50,7 +50,7 @@ export function createDaemonSetController(): Controller {
 interface Observed {
   readonly view: View;
   readonly set: DaemonSet;
-  /** Pods by the node they are or will be on; nodes that should have one come with an empty list. */
+  /** Pods by the node they are or will be on; also of nodes that have none yet. */
   readonly byNode: ReadonlyMap<string, readonly Pod[]>;
   readonly eligible: ReadonlySet<string>;
   readonly revision: string;

@@ -119,6 +119,7 @@ function rolloutOf({ deployment, fresh, old }: Observed): Rollout {
   const { replicas = 1, strategy } = deployment.spec;
   const share = (set: ReplicaSet | undefined) => ({
     replicas: set === undefined ? 0 : (set.spec.replicas ?? 1),
+    pods: set === undefined ? 0 : Math.max(set.spec.replicas ?? 1, set.status?.replicas ?? 0),
     available: set?.status?.availableReplicas ?? 0,
   });
   const limits = rollingLimits(replicas, strategy?.rollingUpdate);

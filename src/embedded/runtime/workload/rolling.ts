@@ -28,7 +28,10 @@ export function rollingLimits(
 
 /** One ReplicaSet of a rollout, as numbers. */
 export interface Share {
+  /** Asked for. */
   readonly replicas: number;
+  /** There at most: those asked for, or those not yet given up. */
+  readonly pods: number;
   readonly available: number;
 }
 
@@ -45,7 +48,7 @@ const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b
 /** How many replicas the new set may have now. */
 export function nextFresh({ replicas, limits, fresh, old }: Rollout): number {
   if (fresh.replicas >= replicas) return replicas;
-  const total = fresh.replicas + sum(old.map((one) => one.replicas));
+  const total = fresh.pods + sum(old.map((one) => one.pods));
   const room = replicas + limits.maxSurge - total;
   return fresh.replicas + Math.max(0, Math.min(room, replicas - fresh.replicas));
 }
