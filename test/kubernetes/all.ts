@@ -1,6 +1,7 @@
 import { accessCases } from './api/access.ts';
 import { applyCases } from './api/apply.ts';
 import { builtInCases } from './api/builtins.ts';
+import { clientNodeCases } from './api/client-node.ts';
 import { controllerCases } from './api/controllers.ts';
 import { definitionCases } from './api/definitions.ts';
 import { deletionCases } from './api/deletion.ts';
@@ -39,5 +40,6 @@ export const allCases: readonly Case[] = [
   ...writingCases,
   ...ourKubectlCases,
   ...workloadCases,
+  ...clientNodeCases,
   ...restartCases,
 ];

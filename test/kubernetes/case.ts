@@ -10,6 +10,8 @@ export interface Cluster {
   readonly kubeconfigPath: string;
   /** Kills the API server and starts it again on the same state. */
   restart(): Promise<void>;
+  /** Drops all versions but the newest, as time does, and restarts. */
+  forgetHistory(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -61,6 +63,9 @@ export interface CaseContext {
   /** The same with another user or none: for what a kubeconfig cannot say. */
   restOf(credentials: { readonly token?: string }): Rest;
   restart(): Promise<void>;
+  forgetHistory(): Promise<void>;
+  /** Of the administrator. */
+  readonly kubeconfigPath: string;
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<KubectlResult>;
   /** Standard output of a kubectl that must succeed. */
   k(line: string, options?: KubectlOptions): Promise<string>;

@@ -190,6 +190,8 @@ export function makeContext(around: Surroundings): CaseContext {
     recorded: (label, value) => around.record(label, steady(value, namespace)),
     restOf,
     restart: () => cluster.restart(),
+    forgetHistory: () => cluster.forgetHistory(),
+    kubeconfigPath: cluster.kubeconfigPath,
     define: (definition) => define(around, definition),
     ...kubectlOf(around),
   };

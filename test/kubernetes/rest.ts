@@ -172,7 +172,6 @@ export function refused(
   has(answer.body, {
     kind: 'Status',
     apiVersion: 'v1',
-    metadata: {},
     status: 'Failure',
     code,
     reason,

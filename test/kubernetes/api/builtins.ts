@@ -317,6 +317,30 @@ export const builtInCases = cases('built-ins', {
     const bad = { metadata: { name: 'b' }, spec: { leaseDurationSeconds: -1 } };
     await invalid(t, kind, 'duration', bad);
   },
+  'times are kept in UTC, to the second or the microsecond': async (t) => {
+    const made = await t.rest.post(t.path('events'), {
+      metadata: { name: 'a.1', namespace: t.namespace },
+      involvedObject: { kind: 'ConfigMap', name: 'a', namespace: t.namespace },
+      firstTimestamp: '2026-01-02T03:04:05.678Z',
+      lastTimestamp: '2026-01-02T03:04:05+02:00',
+      eventTime: '2026-01-02T03:04:05.678Z',
+      reportingComponent: 'example.com/c',
+      reportingInstance: 'c-1',
+      action: 'Doing',
+      reason: 'Done',
+      type: 'Normal',
+    });
+    has(made, {
+      firstTimestamp: '2026-01-02T03:04:05Z',
+      lastTimestamp: '2026-01-02T01:04:05Z',
+      eventTime: '2026-01-02T03:04:05.678000Z',
+    });
+    const odd = await t.rest.send('POST', t.path('events'), {
+      metadata: { name: 'b' },
+      firstTimestamp: 'yesterday',
+    });
+    refused(odd, 400, 'BadRequest', /cannot parse "yesterday" as "2006"/);
+  },
   'events of both groups are the same events': async (t) => {
     const regarding = { apiVersion: 'v1', kind: 'ConfigMap', name: 'a', namespace: t.namespace };
     await t.rest.post(t.path('events.k8s.io/v1/events'), {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { cases } from '../case.ts';
 import { at, has, textAt } from '../document.ts';
+import { refused } from '../rest.ts';
 import { configMap, widget, widgets } from './made.ts';
 
 export const restartCases = cases('restarts', {
@@ -56,6 +57,31 @@ export const restartCases = cases('restarts', {
       const answer = await t.rest.send('GET', `${t.path('secrets')}?limit=2&continue=${token}`);
       if (answer.status === 200) has(answer.body, { 'items.0.metadata.name': 'c' });
       else has(answer.body, { code: 410, reason: 'Expired' });
+    },
+  },
+  'when old versions are gone, watches and pages hear 410 and how to go on': {
+    alone: true,
+    run: async (t) => {
+      for (const name of ['a', 'b', 'c']) {
+        await t.rest.post(t.path('secrets'), { metadata: { name } });
+      }
+      const path = `${t.path('secrets')}?limit=2`;
+      const page = await t.rest.get(path);
+      await t.rest.patch(t.path('secrets/a'), { data: { x: 'eA==' } });
+      await t.forgetHistory();
+      const version = textAt(page, 'metadata.resourceVersion');
+      const watched = await t.rest.send(
+        'GET',
+        `${t.path('secrets')}?watch=1&resourceVersion=${version}&timeoutSeconds=2`,
+      );
+      const expired = watched.status === 200 ? at(watched.body, 'object') : watched.body;
+      has(expired, { code: 410, reason: 'Expired' });
+      const token = encodeURIComponent(textAt(page, 'metadata.continue'));
+      const answer = await t.rest.send('GET', `${path}&continue=${token}`);
+      refused(answer, 410, 'Expired', /^The provided continue parameter is too old to display a /);
+      // The rest, as it is now.
+      const next = encodeURIComponent(textAt(answer.body, 'metadata.continue'));
+      has(await t.rest.get(`${path}&continue=${next}`), { 'items.0.metadata.name': 'c' });
     },
   },
 });
