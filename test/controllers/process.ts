@@ -9,21 +9,29 @@ import { createKubeClient } from '../../src/kube/client.ts';
 import type { EventDraft, KubeClient } from '../../src/kube/api.ts';
 import type { KubeTransport } from '../../src/kube/transport.ts';
 
-/** Counts the effects of all processes, and says after which of them this one dies. */
+/** What happens when an effect is done that the fuse was set to. */
+export type Mishap = 'death' | 'lost answer';
+
+/** Counts the effects of all processes, and says after which of them something happens. */
 export class Fuse {
   effects = 0;
   readonly log: string[] = [];
-  #blowsAt: number;
-  onBlow: () => void = () => undefined;
+  readonly #blowsAt: number;
+  readonly #mishap: Mishap;
+  onDeath: () => void = () => undefined;
 
-  constructor(blowsAt = Number.POSITIVE_INFINITY) {
+  constructor(blowsAt = Number.POSITIVE_INFINITY, mishap: Mishap = 'death') {
     this.#blowsAt = blowsAt;
+    this.#mishap = mishap;
   }
 
-  effect(what: string): void {
+  /** True when nobody is to hear of it. */
+  effect(what: string): boolean {
     this.log.push(what);
     this.effects++;
-    if (this.effects === this.#blowsAt) this.onBlow();
+    if (this.effects !== this.#blowsAt) return false;
+    if (this.#mishap === 'death') this.onDeath();
+    return this.#mishap === 'lost answer';
   }
 }
 
@@ -64,7 +72,7 @@ export class Process {
       log,
       fieldManager: 'test',
     });
-    fuse.onBlow = () => this.kill();
+    fuse.onDeath = () => this.kill();
     const ports: ControllerPorts = {
       clock,
       random,
@@ -127,7 +135,8 @@ export class Process {
       const what = `${request.method} ${cluster}${request.path.replace(/\?.*$/, '')}`;
       return this.#hear(
         answer.then((response) => {
-          if (this.isAlive) this.#o.fuse.effect(`${what} ${response.status}`);
+          const isLost = this.isAlive && this.#o.fuse.effect(`${what} ${response.status}`);
+          if (isLost) fail('ApiUnreachable', 'the answer was lost');
           return response;
         }),
       );
@@ -142,8 +151,11 @@ export class Process {
         if (!this.isAlive) return new Promise(() => undefined);
         const answer = agent.call(name, request);
         if (/\.(list|show|status|check)$/.test(name)) return this.#hear(answer);
-        const note = () => void (this.isAlive && fuse.effect(`${name} ${cluster}`));
-        return this.#hear(answer.finally(note));
+        const heard = answer.finally(() => {
+          const isLost = this.isAlive && fuse.effect(`${name} ${cluster}`);
+          if (isLost) fail('AgentUnreachable', 'the answer was lost');
+        });
+        return this.#hear(heard);
       },
       stream: (name, request, { onEvent, signal }) => {
         if (!this.isAlive) return new Promise(() => undefined);

@@ -19,6 +19,8 @@ export interface Scenario {
 }
 
 const db = { namespace: 'shop', name: 'db' };
+const fleeting = { namespace: 'shop', name: 'fleeting' };
+const impossible = { 'transship.dev/history-policy': 'not-there' };
 const move = { namespace: 'shop', name: 'move' };
 const MiB = 1024 * 1024;
 
@@ -187,6 +189,25 @@ export const scenarios: readonly Scenario[] = [
       const bound = await world.list('east', persistentVolumes);
       return bound.length === 1 && world.cloud.find('east').state.volumes.size === 1;
     },
+  },
+  {
+    name: 'a claim deleted while its volume cannot be made',
+    steps: [
+      {
+        when: atOnce,
+        act: (world) => makeClaim(world, 'east', fleeting, { annotations: impossible }),
+      },
+      {
+        when: async (world) => {
+          const all = await world.list('east', volumes);
+          return all.some((one) => conditionOf(one, 'Ready')?.reason === 'NotFound');
+        },
+        act: async (world) => {
+          await world.admin('east').delete(persistentVolumeClaims, fleeting);
+        },
+      },
+    ],
+    isOver: async (world) => (await world.list('east', volumes)).length === 1,
   },
   {
     name: 'a history policy made, used, and deleted',

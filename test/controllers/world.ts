@@ -25,7 +25,6 @@ export const names = ['east', 'west'] as const;
 export type Name = (typeof names)[number];
 
 const silent = { log: () => undefined };
-const stepMs = 500;
 
 /** All that outlives processes; runs that begin with a copy of one begin alike. */
 export interface Saved {
@@ -50,6 +49,7 @@ export class World {
   requests = 0;
   /** HTTP statuses with which a cluster answers the other one's controllers. */
   readonly refusals = new Map<Name, number>();
+  stepMs = 500;
   /** Bytes that arrive in a step of the clock. */
   fetchBytes = 0;
   /** Seen at the end of every step. */
@@ -178,7 +178,7 @@ export class World {
   }
 
   async step(): Promise<void> {
-    await this.clock.advance(stepMs);
+    await this.clock.advance(this.stepMs);
     for (const name of names) await bindClaims(this.admin(name));
     if (this.fetchBytes > 0) this.cloud.fetch(this.fetchBytes);
     await this.onStep();
