@@ -163,6 +163,19 @@ describe('server-side apply, whatever is applied by whom', () => {
   });
 });
 
+test('whoever gives up the only label leaves the rest of the metadata alone', () => {
+  const metadata = { name: 'x', uid: 'u', creationTimestamp: timeOf(0) };
+  const made = applied(nothing, 'm1', service({}, { l: '1' }));
+  const live = withManaged({ ...(made.live ?? {}), metadata }, managersOf(made));
+  const labelled = {
+    ...live,
+    metadata: { ...(live['metadata'] as JsonObject), labels: { l: '1' } },
+  };
+  const after = applied({ live: labelled, second: 2 }, 'm1', service({}));
+  const { managedFields: _, ...rest } = at(after.live, 'metadata') as JsonObject;
+  assert.deepEqual(rest, metadata);
+});
+
 describe('updates', () => {
   test('one that changes nothing keeps every entry and its time', () => {
     fc.assert(

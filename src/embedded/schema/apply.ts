@@ -34,11 +34,13 @@ export function apply(node: SchemaNode, hasStatus: boolean, request: ApplyReques
   const identity = identityOf(request, 'Apply');
   const key = managerKey(identity);
   const last = managers.get(key);
-  const set = fieldsOf(node, applied).difference(unowned);
+  const named = fieldsOf(node, applied);
+  const set = named.difference(unowned);
   const others = new Map(managers);
   others.delete(key);
   const merged = merge(node, live, applied) as JsonObject;
-  const all = [...others.values()].reduce((sum, manager) => sum.union(manager.set), set);
+  // With name and kind, which every applied object has: metadata never goes as a whole.
+  const all = [...others.values()].reduce((sum, manager) => sum.union(manager.set), named);
   const object = prune(node, merged, { last: last?.set ?? emptySet, owned: all });
   const comparison = compare(node, live, object);
   const conflicts = conflictsOf(others, comparison);
@@ -116,7 +118,7 @@ function managersBefore(node: SchemaNode, live: JsonObject, request: ApplyReques
     time,
     set: fieldsOf(node, live).difference(unowned),
   };
-  return new Map([[managerKey(first), first]]);
+  return first.set.isEmpty ? managers : new Map([[managerKey(first), first]]);
 }
 
 /** Takes out what this applier had applied, does no more, and nobody else owns. */
