@@ -88,7 +88,7 @@ suite('processes', () => {
     assert.deepEqual([...place.processes.attempts(attempt.pod)], [['main', 0]]);
   });
 
-  test('that were never begun are nothing; those that cannot start exit with 127 or 128', async () => {
+  test('that never began are nothing; those that cannot start exit with 127 or 128', async () => {
     assert.deepEqual(place.processes.look(attempt), { state: 'none' });
     await place.processes.start(attempt, { ...specOf(''), argv: ['/nonexistent/program'] });
     assert.equal(await ended(), 127);
@@ -142,7 +142,8 @@ suite('processes', () => {
   test('whose starter was killed before they said who they are never run', async () => {
     const directory = path.join(place.root, 'pods', attempt.pod, 'containers', 'main', '0');
     fs.mkdirSync(directory, { recursive: true });
-    const script = `mkdir '${directory}/claimed' 2>/dev/null || exit 0\ntouch '${place.root}/ran'\n`;
+    const claim = `mkdir '${directory}/claimed' 2>/dev/null || exit 0`;
+    const script = `${claim}\ntouch '${place.root}/ran'\n`;
     fs.writeFileSync(path.join(directory, 'run.sh'), script);
     const state = place.processes.look(attempt);
     assert.equal(state.state, 'exited');
