@@ -166,7 +166,7 @@ describe('server-side apply, whatever is applied by whom', () => {
 test('whoever gives up the only label leaves the rest of the metadata alone', () => {
   const metadata = { name: 'x', uid: 'u', creationTimestamp: timeOf(0) };
   const made = applied(nothing, 'm1', service({}, { l: '1' }));
-  const live = withManaged({ ...(made.live ?? {}), metadata }, managersOf(made));
+  const live = withManaged({ ...made.live, metadata }, managersOf(made));
   const labelled = {
     ...live,
     metadata: { ...(live['metadata'] as JsonObject), labels: { l: '1' } },
