@@ -64,6 +64,9 @@ async function runCommand(args: readonly string[]): Promise<number> {
     planes: createPlanes({ home, mainPath }),
     readInput: async (path, bytesMax) =>
       (await import('./host/input.ts')).readInput(path, bytesMax),
+    readEnd: async (path, bytesMax) => (await import('./host/input.ts')).readEnd(path, bytesMax),
+    writeArchive: async (path, files) =>
+      (await import('./host/archive.ts')).writeArchive(path, files, Date.now()),
     environment: process.env,
     workingDirectory: workingDirectory(),
     version: versionOf(),

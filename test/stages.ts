@@ -20,6 +20,7 @@ export const nodeTest: readonly string[] = [
 const beside: readonly string[] = [
   'src',
   'test/sim',
+  'test/cli',
   'test/controllers',
   'test/relay',
   'test/conformance',

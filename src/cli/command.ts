@@ -8,7 +8,7 @@ import { report } from './failure.ts';
 import { parseOutput } from './output.ts';
 import type { CliPorts } from './ports.ts';
 
-/** What an argument or option value names; completion asks the agent for these. */
+/** What an argument or option value names; completion asks for these. */
 export type Completes =
   | 'volume'
   | 'cluster'

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listOf, type VolumeObject } from '../api/objects.ts';
-import { createFakeWorld, type FakeAnswers, volumeObject } from './fake-ports.ts';
+import { type JobObject, listOf } from '../api/objects.ts';
+import { createFakeWorld, type FakeAnswers, jobObject } from './fake-ports.ts';
 import { runCli } from './program.ts';
 
 const answers: FakeAnswers = {
-  'volume.list': () => listOf<VolumeObject>('Volume', [volumeObject('db'), volumeObject('logs')]),
+  'job.list': () => listOf<JobObject>('Job', [jobObject('import-1'), jobObject('scrub-2')]),
 };
 
 async function complete(...words: readonly string[]): Promise<readonly string[]> {
@@ -19,8 +19,8 @@ async function complete(...words: readonly string[]): Promise<readonly string[]>
 test('commands, options, values and names from the agent', async () => {
   assert.deepEqual(await complete('vol'), ['volume', ':4']);
   assert.deepEqual(await complete('volume', 'res'), ['resize', 'restore', ':4']);
-  assert.deepEqual(await complete('volume', 'show', ''), ['db', 'logs', ':4']);
-  assert.deepEqual(await complete('volume', 'delete', 'db', 'l'), ['logs', ':4']);
+  assert.deepEqual(await complete('job', 'watch', ''), ['import-1', 'scrub-2', ':4']);
+  assert.deepEqual(await complete('job', 'cancel', 's'), ['scrub-2', ':4']);
   assert.deepEqual(await complete('volume', 'create', 'x', '--bl'), ['--block-size', ':4']);
   assert.deepEqual(await complete('volume', 'list', '-o', 'ya'), ['yaml', ':4']);
   assert.deepEqual(await complete('volume', 'attach', 'db', '--format', ''), ['ext4', 'xfs', ':4']);
@@ -28,7 +28,6 @@ test('commands, options, values and names from the agent', async () => {
 });
 
 test('teleport VOLUME is teleport start VOLUME here too', async () => {
-  assert.deepEqual(await complete('teleport', 'd'), ['db', ':4']);
   assert.deepEqual(await complete('teleport', 'db', '--fr'), ['--from', '--from-image', ':4']);
   assert.deepEqual(await complete('teleport', '--from', 'e'), ['east', ':4']);
 });
@@ -38,7 +37,8 @@ test('paths are left to the shell', async () => {
 });
 
 test('nothing fails when no agent answers or the words make no sense', async () => {
-  assert.deepEqual(await complete('job', 'watch', ''), [':4']);
+  assert.deepEqual(await complete('volume', 'show', ''), [':4']);
+  assert.deepEqual(await complete('volume', 'snapshot', 'db', ''), [':4']);
   assert.deepEqual(await complete('no', 'such', 'thing', '--x', ''), [':4']);
   assert.ok((await complete()).at(-1) === ':4');
 });

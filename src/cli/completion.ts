@@ -1,9 +1,12 @@
 /**
  * Completion. The scripts hold no knowledge: they call `transship __complete WORDS...`, which
- * answers from the command table and the running agents in the form that kubectl expects of its
+ * answers from the command table, API servers and agents in the form that kubectl expects of its
  * plugins too: one candidate a line, a tab and a description, and last `:` with a directive.
  */
 import type { Command, Option } from 'commander';
+import { resources } from '../api/kinds/resources.ts';
+import type { KubeClient } from '../kube/api.ts';
+import type { KubeObject, ResourceType } from '../kube/objects.ts';
 import { type Completes, completesOf } from './command.ts';
 import type { Cli } from './context.ts';
 import type { ControlClient } from '../api/control-client.ts';
@@ -19,8 +22,10 @@ export interface Candidates {
   readonly directive: number;
 }
 
-/** How long a completion may ask agents before it offers nothing: people type on. */
+/** How long a completion may ask before it offers nothing: people type on. */
 const patienceMs = 800;
+/** Nobody reads more. */
+const wordsMax = 500;
 
 export async function completeWords(
   cli: Cli,
@@ -44,16 +49,19 @@ interface Position {
   readonly args: readonly string[];
   readonly waiting: Option | undefined;
   readonly cluster: string | undefined;
+  readonly namespace: string | undefined;
 }
 
 function positionOf(program: Command, words: readonly string[]): Position {
   let command = program;
   let waiting: Option | undefined;
   let cluster: string | undefined;
+  let namespace: string | undefined;
   const args: string[] = [];
   for (const word of words.slice(0, -1)) {
     if (waiting !== undefined) {
       if (waiting.long === '--cluster' || waiting.long === '--from') cluster = word;
+      if (waiting.long === '--namespace') namespace = word;
       waiting = undefined;
     } else if (word.startsWith('-')) {
       const option = optionsOf(defaultOf(command)).find(
@@ -66,7 +74,8 @@ function positionOf(program: Command, words: readonly string[]): Position {
       else command = next;
     }
   }
-  return { command: args.length === 0 ? command : defaultOf(command), args, waiting, cluster };
+  const last = args.length === 0 ? command : defaultOf(command);
+  return { command: last, args, waiting, cluster, namespace };
 }
 
 /** `teleport db` means `teleport start db`. */
@@ -139,47 +148,72 @@ async function namesOf(cli: Cli, position: Position, what: Completes): Promise<C
     const names = cli.ports.agents.known();
     return { words: names.map((word) => [word, 'on this machine']), directive: noFiles };
   }
-  const client =
-    position.cluster === undefined ? await cli.client() : cli.clientOf(position.cluster);
   const late = new Promise<never>((_, reject) => {
     cli.ports.clock.after(patienceMs, () => reject(new Error('too late')));
   });
-  const words = await Promise.race([askNames(client, position, what), late]);
+  const words = await Promise.race([askNames(cli, position, what), late]);
   return { words, directive: noFiles };
+}
+
+async function askNames(cli: Cli, position: Position, what: Completes): Promise<Words> {
+  const { cluster } = position;
+  if (!isKind(what)) {
+    const client = cluster === undefined ? await cli.client() : cli.clientOf(cluster);
+    return askAgent(client, position, what);
+  }
+  const { client } = cluster === undefined ? await cli.api() : await cli.apiOf(cluster);
+  return askKinds(client, what, position.namespace ?? cli.namespace);
 }
 
 type Words = readonly (readonly [string, string])[];
 
-async function askNames(
+/** Of kinds: what the API server has, and a word about each. */
+async function askKinds(client: KubeClient, what: Kind, namespace: string): Promise<Words> {
+  const { type, about } = kinds[what];
+  const selectors = type.namespaced ? { namespace } : {};
+  const words: (readonly [string, string])[] = [];
+  for await (const object of client.list(type, selectors)) {
+    const text = about(object as Sketch);
+    if (text !== undefined) words.push([object.metadata.name ?? '', text]);
+    if (words.length >= wordsMax) break;
+  }
+  return words;
+}
+
+/** What is said of objects beside their names. */
+interface Sketch extends KubeObject {
+  readonly spec?: { readonly local?: boolean };
+  readonly status?: { readonly phase?: string; readonly size?: string; readonly health?: string };
+}
+
+type Kind = 'volume' | 'teleport' | 'peer' | 'policy' | 'pool';
+
+const kinds: Readonly<
+  Record<Kind, { type: ResourceType; about: (object: Sketch) => string | undefined }>
+> = {
+  volume: {
+    type: resources.volumes,
+    about: ({ status }) => [status?.size, status?.phase].join(' ').trim(),
+  },
+  teleport: { type: resources.teleports, about: ({ status }) => status?.phase ?? '' },
+  peer: {
+    type: resources.clusters,
+    about: ({ spec, status }) => (spec?.local === true ? undefined : (status?.health ?? '')),
+  },
+  policy: { type: resources.historyPolicies, about: () => 'history policy' },
+  pool: { type: resources.pools, about: ({ status }) => status?.phase ?? '' },
+};
+
+function isKind(what: Completes): what is Kind {
+  return Object.hasOwn(kinds, what);
+}
+
+async function askAgent(
   client: ControlClient,
   position: Position,
   what: Completes,
 ): Promise<Words> {
   switch (what) {
-    case 'volume': {
-      const { items } = await client.call('volume.list', {});
-      return items.map(({ metadata, spec, status }) => [
-        metadata.name,
-        `${spec.size} ${status.phase}`,
-      ]);
-    }
-    case 'teleport': {
-      const { items } = await client.call('teleport.list', {});
-      return items.map(({ metadata, status }) => [metadata.name, status.phase]);
-    }
-    case 'peer': {
-      const { items } = await client.call('cluster.list', {});
-      const peers = items.filter(({ spec }) => !spec.local);
-      return peers.map(({ metadata, spec }) => [metadata.name, spec.address]);
-    }
-    case 'policy': {
-      const { items } = await client.call('policy.list', {});
-      return items.map(({ metadata }) => [metadata.name, 'history policy']);
-    }
-    case 'pool': {
-      const { items } = await client.call('pool.list', {});
-      return items.map(({ metadata, status }) => [metadata.name, status.phase]);
-    }
     case 'job': {
       const { items } = await client.call('job.list', {});
       return items.map(({ metadata, spec }) => [metadata.name, `${spec.type} ${spec.target}`]);

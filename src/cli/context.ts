@@ -4,8 +4,9 @@ import { fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import { exitCodes } from '../base/reasons.ts';
 import { Exit } from './failure.ts';
-import { describe, nameOf, type OutputFormat, render } from './output.ts';
+import { nameOf, type OutputFormat, render } from './output.ts';
 import type { ControlClient } from '../api/control-client.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { CliPorts, OpenApi } from './ports.ts';
 import { ProgressPainter } from './progress.ts';
 
@@ -17,6 +18,17 @@ export interface GlobalOptions {
   readonly namespace?: string;
   readonly context?: string;
   readonly kubeconfig?: string;
+}
+
+interface KubeList {
+  readonly items: readonly KubeObject[];
+}
+
+/** As kubectl prints objects: who manages which field is noise to readers. */
+function withoutManagers(object: KubeObject | KubeList): object {
+  if ('items' in object) return { ...object, items: object.items.map(withoutManagers) };
+  const { managedFields: _managed, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
 
 export class Cli {
@@ -40,10 +52,13 @@ export class Cli {
   /** The API server that `--context` or `--kubeconfig` name, else that of the chosen cluster. */
   async api(): Promise<OpenApi> {
     const { context, kubeconfig } = this.options;
-    if (context === undefined && kubeconfig === undefined) {
-      return this.apiOf((await this.client()).cluster);
-    }
+    if (!this.namesContext) return this.apiOf(await this.clusterName());
     return this.ports.planes.open({ context, kubeconfig });
+  }
+
+  /** The API server is one of a kubeconfig: it may be of any cluster, with no agent near. */
+  get namesContext(): boolean {
+    return this.options.context !== undefined || this.options.kubeconfig !== undefined;
   }
 
   /** That of a cluster of this machine. */
@@ -52,12 +67,20 @@ export class Cli {
     return this.ports.planes.open({ cluster });
   }
 
-  /** The agent that `--cluster`, TRANSSHIP_CLUSTER or the only running one names. */
+  /** The agent of the cluster that was chosen. */
   async client(): Promise<ControlClient> {
+    return this.clientOf(await this.clusterName());
+  }
+
+  /** The cluster that `--cluster` or TRANSSHIP_CLUSTER names, or the only one that runs. */
+  async clusterName(): Promise<string> {
     const named = this.options.cluster ?? this.ports.environment['TRANSSHIP_CLUSTER'];
-    if (named !== undefined && named !== '') return this.clientOf(named);
-    const running = await this.ports.agents.running();
-    if (running.length === 1) return this.ports.agents.connect(running[0]!);
+    if (named !== undefined && named !== '') return named;
+    const { agents, planes } = this.ports;
+    const alive = await agents.running();
+    // A cluster whose agent died still answers, and says so.
+    const running = agents.known().filter((name) => alive.includes(name) || planes.isRunning(name));
+    if (running.length === 1) return running[0]!;
     if (running.length === 0) fail('AgentUnreachable', 'no cluster runs on this machine');
     fail(
       'BadArgument',
@@ -85,7 +108,8 @@ export class Cli {
 
   /** An object as an API server sent it, in the format for programs that was asked for. */
   async printAny(object: object): Promise<void> {
-    this.out(await render(object as ApiObject, this.options.output ?? 'yaml', this.nowMs()));
+    const shown = withoutManagers(object as KubeObject | KubeList) as ApiObject;
+    this.out(await render(shown, this.options.output ?? 'yaml', this.nowMs()));
   }
 
   async print(object: ApiObject | ListOf<ApiObject>): Promise<void> {
@@ -97,13 +121,6 @@ export class Cli {
     const format = this.options.output ?? 'table';
     if (list.items.length === 0 && (format === 'table' || format === 'wide')) this.note(whenEmpty);
     else await this.print(list);
-  }
-
-  /** One object: its fields for people, the object itself for programs. */
-  async printOne(object: ApiObject): Promise<void> {
-    const format = this.options.output;
-    if (format === undefined) this.out(describe(object, this.nowMs()));
-    else await this.print(object);
   }
 
   /** "volume/db created", or the object when a format was asked for. */

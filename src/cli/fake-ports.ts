@@ -3,6 +3,7 @@ import type { OperationName } from '../api/control.ts';
 import {
   type ApiObject,
   apiVersion,
+  type JobObject,
   type TeleportObject,
   type VolumeObject,
 } from '../api/objects.ts';
@@ -120,6 +121,8 @@ export function createFakeWorld(
     terminal,
     agents,
     planes: fakePlanes,
+    readEnd: async () => fail('NotFound', 'there are no files here'),
+    writeArchive: async () => undefined,
     readInput: async () => fail('BadArgument', 'there are no files here'),
     clock: { wallMs: () => fakeNowMs, monotonicMs: () => 0, after: afterNow },
     environment: options.environment ?? {},
@@ -139,6 +142,7 @@ const fakePlanes: CliPorts['planes'] = {
   start: async () => true,
   stop: async () => false,
   writeShared: async () => '/home/user/.transship/kubeconfig',
+  logPath: (name) => `/home/user/.transship/clusters/${name}/control-plane.log`,
   open: async () => fail('ApiUnreachable', 'no API server here'),
 };
 
@@ -212,5 +216,15 @@ export function teleportObject(name: string): TeleportObject {
       },
       conditions: [],
     },
+  };
+}
+
+export function jobObject(name: string): JobObject {
+  return {
+    kind: 'Job',
+    apiVersion,
+    metadata: metadata(name),
+    spec: { type: 'Import', target: 'db' },
+    status: { phase: 'Running', doneBytes: 2 ** 20, totalBytes: 2 * 2 ** 20 },
   };
 }

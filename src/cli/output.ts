@@ -1,8 +1,8 @@
 /** Objects on stdout in the format asked for: table, wide, json, yaml or name. */
-import type { ApiObject, ConditionView, ListOf } from '../api/objects.ts';
+import type { ApiObject, ListOf } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
-import { columnsByKind, since } from './columns.ts';
-import { type Column, renderFields, renderTable } from './table.ts';
+import { columnsByKind } from './columns.ts';
+import { renderTable } from './table.ts';
 
 export const outputFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const;
 
@@ -45,45 +45,12 @@ function kindOf(object: Anything): string {
   return isList(object) ? object.kind.replace(/List$/, '') : object.kind;
 }
 
+interface Named {
+  readonly kind: string;
+  readonly metadata: { readonly name?: string };
+}
+
 /** "volume/db", as kubectl's `-o name`. */
-export function nameOf(object: ApiObject): string {
+export function nameOf(object: Named): string {
   return `${object.kind.toLowerCase()}/${object.metadata.name}`;
-}
-
-interface WithConditions {
-  readonly status?: { readonly conditions?: readonly ConditionView[] };
-}
-
-/** One object for a person: every column as a line, then its conditions. */
-export function describe(object: ApiObject, nowMs: number): string {
-  const columns = columnsByKind[object.kind]?.(nowMs) ?? [];
-  const fields = columns.map((column): readonly [string, string | undefined] => [
-    labelOf(column.header),
-    column.value(object),
-  ]);
-  if (object.metadata.cluster !== undefined) fields.splice(1, 0, ['Cluster', cluster(object)]);
-  const created = object.metadata.creationTimestamp;
-  if (created !== undefined) fields.push(['Created', since(created, nowMs)]);
-  return renderFields(fields) + conditionsText(object, nowMs);
-}
-
-function cluster(object: ApiObject): string | undefined {
-  return object.metadata.cluster;
-}
-
-function labelOf(header: string): string {
-  return header.charAt(0) + header.slice(1).toLowerCase();
-}
-
-const conditionColumns: readonly Column<ConditionView>[] = [
-  { header: '  CONDITION', value: ({ type }) => `  ${type}` },
-  { header: 'STATUS', value: ({ status }) => status },
-  { header: 'REASON', value: ({ reason }) => reason },
-  { header: 'MESSAGE', value: ({ message }) => message },
-];
-
-function conditionsText(object: ApiObject, _nowMs: number): string {
-  const conditions = (object as WithConditions).status?.conditions ?? [];
-  if (conditions.length === 0) return '';
-  return `Conditions:\n${renderTable(conditionColumns, conditions, { wide: false })}`;
 }

@@ -86,6 +86,7 @@ export interface Planes {
   stop(name: string, timeoutMs: number): Promise<boolean>;
   /** One kubeconfig with all clusters of this home as contexts; returns its path. */
   writeShared(names: readonly string[]): Promise<string>;
+  logPath(name: string): string;
   /** `ApiUnreachable` says how to start it. */
   open(place: ApiPlace): Promise<OpenApi>;
 }
@@ -98,13 +99,23 @@ export interface CliPorts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   readonly version: string;
-  /** A file's text, or that of stdin for `-`. `BadArgument` when it cannot be read or is too long. */
+  /** A file's text, or that of stdin for `-`. `BadArgument`: it cannot be read, or is too long. */
   readInput(path: string, bytesMax: number): Promise<string>;
+  /** The last bytes of a file, from the start of a line. `NotFound` when there is none. */
+  readEnd(path: string, bytesMax: number): Promise<string>;
+  /** A gzipped tar, for its owner only. `AlreadyExists` when there is a file. */
+  writeArchive(path: string, files: readonly ArchiveFile[]): Promise<void>;
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
   runController(place: ApiPlace): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;
+}
+
+export interface ArchiveFile {
+  /** Relative, with `/`; at most 100 bytes. */
+  readonly path: string;
+  readonly text: string;
 }
 
 export interface DemoOptions {

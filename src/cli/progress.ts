@@ -5,7 +5,7 @@
 import type { JobObject, TeleportObject } from '../api/objects.ts';
 import type { Clock } from '../base/ports.ts';
 import { formatAge, formatBytes, formatMoment, formatRate } from '../base/units.ts';
-import { jobPercent, teleportPercent, trouble } from './columns.ts';
+import { jobPercent, percentOf, trouble } from './columns.ts';
 import type { Terminal } from './ports.ts';
 
 export interface Lane {
@@ -26,6 +26,7 @@ export interface ProgressView {
   readonly trouble: string | undefined;
 }
 
+/** As an agent tells it. */
 export function teleportView(teleport: TeleportObject): ProgressView {
   const { progress, phase, conditions } = teleport.status;
   return {
@@ -43,6 +44,16 @@ export function teleportView(teleport: TeleportObject): ProgressView {
     ],
     trouble: trouble(conditions),
   };
+}
+
+function teleportPercent(status: TeleportObject['status']): string {
+  if (status.phase === 'Initializing') return '0%';
+  if (status.phase === 'Available') return '100%';
+  if (status.phase !== 'Accessible') return '<none>';
+  const { totalBytes, missingBytes } = status.progress;
+  const percent = percentOf(totalBytes - missingBytes, totalBytes);
+  // Nothing missing but not yet `Available`: the closing check still runs.
+  return percent === '100%' ? '99%' : percent;
 }
 
 export function jobView(job: JobObject, bytesPerSecond: number): ProgressView {

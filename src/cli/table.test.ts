@@ -1,33 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TeleportObject, VolumeObject } from '../api/objects.ts';
-import { listOf } from '../api/objects.ts';
-import { fakeNowMs, teleportObject, volumeObject } from './fake-ports.ts';
+import { type JobObject, listOf } from '../api/objects.ts';
+import { fakeNowMs, jobObject, volumeObject } from './fake-ports.ts';
 import { render } from './output.ts';
 import { renderTable } from './table.ts';
 
-test('a table of volumes fits 80 columns, and wide has everything', async () => {
-  const list = listOf<VolumeObject>('Volume', [volumeObject('orders-database-1')]);
+test('a table of jobs fits 80 columns, and wide has more', async () => {
+  const list = listOf<JobObject>('Job', [jobObject('import-1')]);
   const table = await render(list, 'table', fakeNowMs);
   assert.equal(
     table,
-    'NAME                SIZE    USED     PHASE        MISSING   HISTORY    AGE\n' +
-      'orders-database-1   100Gi   63.4Gi   Accessible   20Gi      one-hour   5m\n',
+    'NAME       TYPE     TARGET   PHASE     PROGRESS   REASON   AGE\n' +
+      'import-1   Import   db       Running   50%        <none>   5m\n',
   );
-  for (const line of table.split('\n')) assert.ok(line.length <= 80);
-  const wide = await render(list, 'wide', fakeNowMs);
-  assert.match(wide, /SOURCE {4}ATTACHED {3}LEASEDBY {3}TROUBLE {13}ROOT/);
-  assert.match(wide, /east\/db {3}<none> {5}west\/db {4}SourceUnreachable {3}abcdef012345/);
-});
-
-test('a table of teleports fits 80 columns', async () => {
-  const list = listOf<TeleportObject>('Teleport', [teleportObject('orders-a1b2c3')]);
-  const table = await render(list, 'table', fakeNowMs);
-  assert.equal(
-    table,
-    'NAME            FROM          PHASE        PROGRESS   RATE         ETA   AGE\n' +
-      'orders-a1b2c3   east/orders   Accessible   55%        105.0MiB/s   44s   5m\n',
-  );
+  assert.match(await render(list, 'wide', fakeNowMs), /REASON {3}DONE {6}AGE\n.*1\.0 MiB/);
 });
 
 test('names, JSON and YAML', async () => {

@@ -1,5 +1,5 @@
 /** `-w`: print again whenever something changes, as kubectl does. */
-import type { JobObject, ApiObject, TeleportObject } from '../api/objects.ts';
+import type { JobObject, ApiObject } from '../api/objects.ts';
 import type { EventOf, OperationName, RequestOf } from '../api/control.ts';
 import { fail } from '../base/errors.ts';
 import { isReason } from '../base/reasons.ts';
@@ -7,7 +7,7 @@ import type { Cli } from './context.ts';
 import { columnsByKind } from './columns.ts';
 import { render } from './output.ts';
 import type { ControlClient } from '../api/control-client.ts';
-import { jobView, RateMeter, teleportView } from './progress.ts';
+import { jobView, RateMeter } from './progress.ts';
 import { renderTable } from './table.ts';
 
 /** Rows as they come; the header once. Ends with Ctrl-C or when the stream does. */
@@ -74,24 +74,4 @@ export function failUnlessSucceeded(job: JobObject): void {
   if (phase === 'Succeeded') return;
   const word = reason !== undefined && isReason(reason) ? reason : 'Internal';
   fail(word, message ?? `${job.spec.type} of ${job.spec.target} did not succeed`);
-}
-
-/** Two lanes of progress until `until` (default `Available`). */
-export async function watchTeleport(
-  cli: Cli,
-  client: ControlClient,
-  name: string,
-  options: { readonly until?: string; readonly timeoutMs?: number } = {},
-): Promise<TeleportObject> {
-  const painter = cli.painter();
-  const goesOn = `the teleport goes on; see it again with: transship teleport watch ${name}`;
-  const timeout = options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs };
-  const last = await cli.watching({ goesOn, ...timeout }, async (signal) => {
-    const onEvent = (teleport: TeleportObject) => painter.show(teleportView(teleport));
-    const request = { name, ...(options.until === undefined ? {} : { until: options.until }) };
-    return client.stream('teleport.watch', request, { onEvent, signal });
-  });
-  painter.show(teleportView(last));
-  painter.end();
-  return last;
 }

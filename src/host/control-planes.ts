@@ -29,6 +29,7 @@ export function createPlanes(options: PlanesOptions): Planes {
       await waitForEnd(pid, `the control plane of ${name}`, timeoutMs);
       return true;
     },
+    logPath: (name) => planePaths(home, name).log,
     writeShared: async (names) => (await access()).writeShared(home, names),
     open: async (place) => (await access()).openApi(home, place),
   };

@@ -3,11 +3,13 @@
  * kubeconfig in a Secret here, and a `Cluster` object that names it.
  */
 import { resources } from '../../api/kinds/resources.ts';
-import { fail } from '../../base/errors.ts';
+import type { Cluster } from '../../api/kinds/cluster.ts';
+import { asTransshipError, fail } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import { applyObjects } from '../../controllers/install.ts';
 import { peerAccount, peerObjects, systemNamespace } from '../../controllers/installation.ts';
 import type { KubeClient } from '../../kube/api.ts';
+import { keyOf } from '../../kube/objects.ts';
 import { secrets } from '../../kube/resources.ts';
 import { sleep } from '../../kube/waiting.ts';
 import type { OpenApi } from '../ports.ts';
@@ -30,7 +32,7 @@ export async function introduce(introduction: Introduction): Promise<void> {
   await applyObjects(cluster.client, peerObjects(hubName));
   const token = await tokenOf(cluster.client, peerAccount(hubName), clock);
   const text = kubeconfigText(cluster, { name: clusterName, token });
-  const secretName = `cluster-${clusterName}`;
+  const secretName = secretNameOf(clusterName);
   await hub.client.apply(secrets, {
     metadata: { name: secretName, namespace: systemNamespace },
     type: 'Opaque',
@@ -40,6 +42,38 @@ export async function introduce(introduction: Introduction): Promise<void> {
     metadata: { name: clusterName },
     spec: { kubeconfigSecretRef: { namespace: systemNamespace, name: secretName } },
   });
+}
+
+/** The name of the Secret that `introduce` makes. */
+export function secretNameOf(clusterName: string): string {
+  return `cluster-${clusterName}`;
+}
+
+/** A cluster whose agents are trusted and whose API nobody has told yet. */
+export async function announce(hub: KubeClient, clusterName: string): Promise<Cluster> {
+  const known = await hub.get(resources.clusters, { namespace: '', name: clusterName });
+  return known ?? hub.create(resources.clusters, { metadata: { name: clusterName }, spec: {} });
+}
+
+/** `Unsupported` unless the kinds of Transship are there. */
+export async function checkInstalled({ client }: OpenApi, clusterName: string): Promise<void> {
+  try {
+    await client.request('GET', '/apis/transship.dev/v1alpha1');
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'NotFound') throw error;
+    const what = `cluster ${clusterName} does not have the kinds of Transship`;
+    fail('Unsupported', `${what}; install its CRDs and controllers there first`);
+  }
+}
+
+/** Forgets a cluster: its object, and the credentials that `introduce` has put beside it. */
+export async function forget(hub: KubeClient, cluster: Cluster): Promise<void> {
+  const { name = '', uid } = cluster.metadata;
+  await hub.delete(resources.clusters, keyOf(cluster), uid === undefined ? {} : { uid });
+  const place = cluster.spec.kubeconfigSecretRef;
+  const own = secretNameOf(name);
+  if (place?.name !== own || place.namespace !== systemNamespace) return;
+  await hub.delete(secrets, { namespace: systemNamespace, name: own });
 }
 
 /** The server makes it for a Secret of the type service-account-token. */

@@ -6,7 +6,10 @@ import { exitCodes } from '../../base/reasons.ts';
 import { Exit } from '../failure.ts';
 import { checkName } from '../../base/names.ts';
 import { parseSize } from '../../base/units.ts';
+import { resources } from '../../api/kinds/resources.ts';
+import type { KubeObject } from '../../kube/objects.ts';
 import { introduce } from '../api/peering.ts';
+import { needObject } from '../api/printing.ts';
 import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import type { OpenApi, StartAgent } from '../ports.ts';
@@ -173,15 +176,19 @@ async function joinAll(cli: Cli, names: readonly string[]): Promise<void> {
 }
 
 async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): Promise<void> {
+  const servers = new Map<string, string>();
+  const objects: KubeObject[] = [];
+  for (const name of names) {
+    const { client, endpoint } = await cli.ports.planes.open({ cluster: name });
+    servers.set(name, endpoint.server);
+    objects.push(await needObject(client, resources.clusters, { namespace: '', name }));
+  }
+  if (cli.options.output !== undefined && cli.options.output !== 'table') {
+    const list = { apiVersion: 'transship.dev/v1alpha1', kind: 'ClusterList', items: objects };
+    return cli.printAny(list);
+  }
   const clusters: ClusterObject[] = [];
   for (const name of names) clusters.push(await cli.clientOf(name).call('agent.status', {}));
-  if (cli.options.output !== undefined) {
-    return cli.print({ kind: 'ClusterList', apiVersion: clusters[0]!.apiVersion, items: clusters });
-  }
-  const servers = new Map<string, string>();
-  for (const name of names) {
-    servers.set(name, (await cli.ports.planes.open({ cluster: name })).endpoint.server);
-  }
   const columns = [
     { header: 'NAME', value: (row: ClusterObject) => row.metadata.name },
     { header: 'API', value: (row: ClusterObject) => servers.get(row.metadata.name) },

@@ -7,7 +7,8 @@ import type { KubeObject, ResourceType } from '../../kube/objects.ts';
 import { resourceText } from '../../kube/paths.ts';
 import { sleep } from '../../kube/waiting.ts';
 import { findResource, resourceOfManifest } from '../api/resources.ts';
-import { type Asking, listObject, tableText, watchTable } from '../api/tables.ts';
+import { printListed } from '../api/printing.ts';
+import type { Asking } from '../api/tables.ts';
 import { add, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 
@@ -58,22 +59,8 @@ function get(registry: Registry, program: Command): void {
     run: async (cli, [kind, name], options) => {
       const { client } = await cli.api();
       const asking = await askingOf(cli, client, { kind: kind!, name, options });
-      const format = cli.options.output ?? 'table';
-      const wide = format === 'wide';
-      if (options.watch === true && (wide || format === 'table')) {
-        const print = (text: string): void => cli.out(text);
-        await cli.watching({ goesOn: 'nothing was changed.' }, async (signal) =>
-          watchTable(client, { asking, wide }, print, signal),
-        );
-        return;
-      }
-      if (wide || format === 'table') {
-        const { text } = await tableText(client, { asking, wide });
-        if (text === undefined) cli.note(`No ${asking.type.plural} found.`);
-        else cli.out(text);
-        return;
-      }
-      await cli.printAny(await listObject(client, asking));
+      const whenEmpty = `No ${asking.type.plural} found.`;
+      await printListed(cli, client, asking, { whenEmpty, watch: options.watch });
     },
   });
 }

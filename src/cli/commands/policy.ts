@@ -1,8 +1,28 @@
 import type { Command } from 'commander';
+import type { HistoryPolicy } from '../../api/kinds/history-policy.ts';
+import { resources } from '../../api/kinds/resources.ts';
+import { retentionText } from '../../api/kinds/retention.ts';
 import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
 import { parseDuration } from '../../base/units.ts';
-import { add, given, option, type Registry } from '../command.ts';
+import { labels } from '../../controllers/labels.ts';
+import type { KubeClient } from '../../kube/api.ts';
+import { keyOf } from '../../kube/objects.ts';
+import { asking, needObject, printChanged, printGone, printListed } from '../api/printing.ts';
+import {
+  deleteObject,
+  failIfFinal,
+  findVolume,
+  lookAgain,
+  momentMs,
+  whenReady,
+  whenSynced,
+} from '../api/volumes.ts';
+import { currentCondition, until } from '../api/waiting.ts';
+import { add, given, option, type Registry, shared } from '../command.ts';
+import type { Cli } from '../context.ts';
+
+const { historyPolicies, volumes } = resources;
 
 interface RetentionOptions {
   readonly seconds?: number;
@@ -45,25 +65,46 @@ function create(registry: Registry, policy: Command): void {
       if (Object.keys(options).length === 0) {
         fail('BadPolicy', 'the policy would keep nothing; give --seconds, --minutes, ...');
       }
-      const client = await cli.client();
-      const made = await client.call('policy.create', {
-        name: name!,
-        secondsMs: options.seconds ?? 0,
-        minutesMs: options.minutes ?? 0,
-        hoursMs: options.hours ?? 0,
-        daysMs: options.days ?? 0,
-      });
-      await cli.printDone(made, 'created');
+      const { client } = await cli.api();
+      const spec = specOf({ seconds: 0, minutes: 0, hours: 0, days: 0, ...options });
+      const made = await client.create(historyPolicies, { metadata: { name: name! }, spec });
+      const goesOn = lookAgain(`get historypolicy ${name} -o yaml`, client);
+      const object = await whenReady(cli, client, { type: historyPolicies, made, goesOn });
+      await printChanged(cli, client, { type: historyPolicies, object }, 'created');
     },
   });
-  add<Record<string, never>>(registry, policy, {
+  add<{ readonly watch?: boolean }>(registry, policy, {
     name: 'list',
     about: 'policies and how many volumes have them',
-    run: async (cli) => {
-      const client = await cli.client();
-      await cli.printList(await client.call('policy.list', {}), 'No policies.');
+    options: [shared.watch()],
+    run: async (cli, _args, { watch }) => {
+      const { client } = await cli.api();
+      const whenEmpty = 'No policies.';
+      await printListed(cli, client, asking(historyPolicies), { whenEmpty, watch });
     },
   });
+}
+
+/** Only what was given: nothing else of the policy changes. */
+function specOf(options: RetentionOptions): HistoryPolicy['spec'] {
+  const { seconds, minutes, hours, days } = options;
+  const text = (ms: number | undefined) => (ms === undefined ? undefined : retentionText(ms));
+  return {
+    ...given('seconds', text(seconds)),
+    ...given('minutes', text(minutes)),
+    ...given('hours', text(hours)),
+    ...given('days', text(days)),
+  };
+}
+
+async function findPolicy(client: KubeClient, name: string): Promise<HistoryPolicy> {
+  return needObject(client, historyPolicies, { namespace: '', name });
+}
+
+function checkOwn({ metadata }: HistoryPolicy): void {
+  if (metadata.labels?.[labels.preset] !== 'true') return;
+  const what = `policy ${metadata.name} comes with Transship and cannot be changed or deleted`;
+  fail('NotAllowed', `${what}; make one of your own`);
 }
 
 function change(registry: Registry, policy: Command): void {
@@ -77,15 +118,34 @@ function change(registry: Registry, policy: Command): void {
       if (Object.keys(options).length === 0) {
         fail('BadArgument', 'nothing to change; give --seconds, --minutes, --hours or --days');
       }
-      const client = await cli.client();
-      const after = await client.call('policy.set', {
-        name: name!,
-        ...given('secondsMs', options.seconds),
-        ...given('minutesMs', options.minutes),
-        ...given('hoursMs', options.hours),
-        ...given('daysMs', options.days),
-      });
-      await cli.printDone(after, 'changed');
+      const { client } = await cli.api();
+      const before = await findPolicy(client, name!);
+      checkOwn(before);
+      const changed = await client.patch(historyPolicies, keyOf(before), { spec: specOf(options) });
+      const object = await whenEverywhere(cli, client, changed);
+      await printChanged(cli, client, { type: historyPolicies, object }, 'changed');
+    },
+  });
+}
+
+/** Once every agent has it. */
+async function whenEverywhere(
+  cli: Cli,
+  client: KubeClient,
+  changed: HistoryPolicy,
+): Promise<HistoryPolicy> {
+  const { name = '', generation = 0 } = changed.metadata;
+  return until(cli, client, {
+    type: historyPolicies,
+    key: keyOf(changed),
+    goesOn: lookAgain(`get historypolicy ${name} -o yaml`, client),
+    timeoutMs: momentMs,
+    test: (policy) => {
+      if (policy === undefined) return fail('NotFound', `policy ${name} was deleted meanwhile`);
+      if ((policy.metadata.generation ?? 0) < generation) return undefined;
+      const ready = currentCondition(policy, 'Ready');
+      failIfFinal(ready);
+      return ready?.status === 'True' ? policy : undefined;
     },
   });
 }
@@ -99,10 +159,13 @@ function assign(registry: Registry, policy: Command): void {
       ['<policy>', 'the policy; none keeps no history', 'policy'],
     ],
     run: async (cli, [name, historyPolicy]) => {
-      const client = await cli.client();
-      const request = { name: name!, historyPolicy: historyPolicy! };
-      const after = await client.call('volume.set-policy', request);
-      await cli.printDone(after, `has policy ${after.spec.historyPolicy}`);
+      const { client } = await cli.api();
+      await findPolicy(client, historyPolicy!);
+      const before = await findVolume(client, name!);
+      const spec = { historyPolicy: historyPolicy! };
+      const changed = await client.patch(volumes, keyOf(before), { spec });
+      const object = await whenSynced(cli, client, changed, () => true);
+      await printChanged(cli, client, { type: volumes, object }, `has policy ${historyPolicy}`);
     },
   });
   add<Record<string, never>>(registry, policy, {
@@ -111,8 +174,13 @@ function assign(registry: Registry, policy: Command): void {
     args: [['<policy>', 'the policy', 'policy']],
     run: async (cli, [name]) => {
       await cli.confirm([`This deletes history policy ${name}.`]);
-      const client = await cli.client();
-      await cli.printDone(await client.call('policy.delete', { name: name! }), 'deleted');
+      const { client } = await cli.api();
+      const object = await findPolicy(client, name!);
+      checkOwn(object);
+      const users = object.status?.volumes ?? [];
+      if (users.length > 0) fail('InUse', `volume ${users.join(', ')} has policy ${name}`);
+      await deleteObject(cli, client, { type: historyPolicies, object });
+      await printGone(cli, object, 'deleted');
     },
   });
 }

@@ -1,27 +1,36 @@
 import type { Command } from 'commander';
-import { add, given, type Registry } from '../command.ts';
+import type { Pool } from '../../api/kinds/pool.ts';
+import { resources } from '../../api/kinds/resources.ts';
 import type { JobObject } from '../../api/objects.ts';
-import { formatBytes } from '../../base/units.ts';
+import { fail } from '../../base/errors.ts';
+import { formatBytes, formatSize } from '../../base/units.ts';
+import type { KubeClient } from '../../kube/api.ts';
+import { asking, type Field, printListed, printObject } from '../api/printing.ts';
+import { add, given, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { runJob } from '../watching.ts';
 
+const { pools } = resources;
+
 /** list, show, scrub, repair, collect. */
 export function poolCommands(registry: Registry, pool: Command): void {
-  add<Record<string, never>>(registry, pool, {
+  add<{ readonly watch?: boolean }>(registry, pool, {
     name: 'list',
     about: 'pools of the cluster',
-    run: async (cli) => {
-      const client = await cli.client();
-      await cli.printList(await client.call('pool.list', {}), 'No pools.');
+    options: [shared.watch()],
+    run: async (cli, _args, { watch }) => {
+      const { client } = await cli.api();
+      await printListed(cli, client, asking(pools), { whenEmpty: 'No pools.', watch });
     },
   });
   add<Record<string, never>>(registry, pool, {
     name: 'show',
     about: 'one pool: space, savings, conditions',
     args: [['[pool]', 'the pool (default: the only one)', 'pool']],
-    run: async (cli, [name]) => {
-      const client = await cli.client();
-      await cli.printOne(await client.call('pool.show', given('pool', name)));
+    run: async (cli, [named]) => {
+      const { client } = await cli.api();
+      const name = named ?? (await onlyPool(client));
+      await printObject(cli, client, { type: pools, key: { namespace: '', name } }, fieldsOf);
     },
   });
   add<Record<string, never>>(registry, pool, {
@@ -54,6 +63,28 @@ export function poolCommands(registry: Registry, pool: Command): void {
       cli.out(`pool of ${name} repaired\n`);
     },
   });
+}
+
+async function onlyPool(client: KubeClient): Promise<string> {
+  const names: string[] = [];
+  for await (const { metadata } of client.list(pools)) names.push(metadata.name ?? '');
+  if (names.length === 1) return names[0]!;
+  if (names.length === 0) fail('NotFound', `cluster ${client.cluster} has no pool`);
+  return fail('BadArgument', `${names.length} pools: choose one of ${names.join(', ')}`);
+}
+
+/** What the columns leave out. */
+function fieldsOf({ status = {} }: Pool): readonly Field[] {
+  const { logicalBytes, uniqueBytes, storedBytes, journalBytes, chunks, segments } = status;
+  const size = (bytes: number | undefined) => (bytes === undefined ? undefined : formatSize(bytes));
+  return [
+    ['Logical', size(logicalBytes)],
+    ['Unique', size(uniqueBytes)],
+    ['Stored', size(storedBytes)],
+    ['Journal', size(journalBytes)],
+    ['Chunks', chunks?.toString()],
+    ['Segments', segments?.toString()],
+  ];
 }
 
 async function finish(cli: Cli, job: JobObject, verb: string): Promise<undefined> {

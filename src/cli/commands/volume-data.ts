@@ -4,37 +4,22 @@ import type { JobObject, ReportObject, SnapshotObject } from '../../api/objects.
 import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
 import { exitCodes } from '../../base/reasons.ts';
-import { exactSize, formatBytes, parseBlockSize, parseMoment } from '../../base/units.ts';
+import { exactSize, formatBytes, parseBlockSize } from '../../base/units.ts';
 import { findingColumns } from '../columns.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { listOf } from '../../api/objects.ts';
 import { renderFields, renderTable } from '../table.ts';
 import { jobView, RateMeter } from '../progress.ts';
+import { type MomentOptions, momentOf } from '../moment.ts';
+import { apiBeside, printVolume } from '../api/beside.ts';
 import { runJob } from '../watching.ts';
 
-export interface MomentOptions {
-  readonly at?: string;
-  readonly snapshot?: string;
-}
-
-/** `--at` and `--snapshot` as request fields; both at once is a mistake. */
-export function momentOf(cli: Cli, options: MomentOptions): { atMs?: number; snapshot?: string } {
-  if (options.at !== undefined && options.snapshot !== undefined) {
-    fail('BadArgument', '--at and --snapshot both name a moment; give one of them');
-  }
-  return {
-    ...given('atMs', options.at === undefined ? undefined : parseMoment(options.at, cli.nowMs())),
-    ...given('snapshot', options.snapshot),
-  };
-}
-
-/** import, export, snapshot, clone, history, restore, trace, verify. */
+/** import, export, snapshot, history, restore, trace, verify. */
 export function volumeDataCommands(registry: Registry, volume: Command): void {
   importImage(registry, volume);
   exportImage(registry, volume);
   snapshot(registry, volume);
-  clone(registry, volume);
   history(registry, volume);
   restore(registry, volume);
   trace(registry, volume);
@@ -73,6 +58,7 @@ function importImage(registry: Registry, volume: Command): void {
     run: async (cli, [name, path], options) => {
       checkName(name!, 'volume');
       const client = await cli.client();
+      const api = await apiBeside(cli);
       const job = await runJob(cli, client, 'volume.import', {
         name: name!,
         path: resolve(cli.ports.workingDirectory, path!),
@@ -83,7 +69,7 @@ function importImage(registry: Registry, volume: Command): void {
         ...given('update', options.update),
       });
       noteJob(cli, job);
-      await cli.printDone(await client.call('volume.show', { name: name! }), 'imported');
+      await printVolume(cli, api, { name: name!, verb: 'imported' });
     },
   });
 }
@@ -188,38 +174,6 @@ function snapshot(registry: Registry, volume: Command): void {
   });
 }
 
-interface CloneOptions extends MomentOptions {
-  readonly historyPolicy?: string;
-}
-
-function clone(registry: Registry, volume: Command): void {
-  add<CloneOptions>(registry, volume, {
-    name: 'clone',
-    about: 'a new, independent volume from a moment of another; instant',
-    args: [
-      ['<volume>', 'the volume', 'volume'],
-      ['[name]', 'of the clone (default: the volume and the time)'],
-    ],
-    options: [shared.at(), shared.snapshot(), shared.policy()],
-    details: 'A clone is crash-consistent: as if the power had failed at that moment.',
-    examples: [
-      ['transship volume clone db db-test', 'the content of now'],
-      ['transship volume clone db db-before --at 2026-01-31T12:00:00Z', 'of a second in the past'],
-    ],
-    run: async (cli, [source, name], options) => {
-      if (name !== undefined) checkName(name, 'volume');
-      const client = await cli.client();
-      const made = await client.call('volume.clone', {
-        volume: source!,
-        ...given('name', name),
-        ...momentOf(cli, options),
-        ...given('historyPolicy', options.historyPolicy),
-      });
-      await cli.printDone(made, 'created');
-    },
-  });
-}
-
 function history(registry: Registry, volume: Command): void {
   add<Record<string, never>>(registry, volume, {
     name: 'history',
@@ -267,9 +221,10 @@ function restore(registry: Registry, volume: Command): void {
       }
       const client = await cli.client();
       const when = options.at ?? `snapshot ${options.snapshot}`;
+      const api = await apiBeside(cli);
       await cli.confirm([`This replaces the content of volume ${name} by that of ${when}.`]);
-      const after = await client.call('volume.restore', { volume: name!, ...moment });
-      await cli.printDone(after, 'restored');
+      await client.call('volume.restore', { volume: name!, ...moment });
+      await printVolume(cli, api, { name: name!, verb: 'restored' });
     },
   });
 }

@@ -1,17 +1,46 @@
 import type { Command } from 'commander';
-import type { VolumeObject } from '../../api/objects.ts';
+import { resources } from '../../api/kinds/resources.ts';
+import type { Volume } from '../../api/kinds/volume.ts';
+import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
-import { formatSize, parseBlockSize, parseVolumeSize } from '../../base/units.ts';
+import {
+  exactSize,
+  formatBytes,
+  formatMoment,
+  formatSize,
+  parseBlockSize,
+  parseVolumeSize,
+} from '../../base/units.ts';
+import {
+  asking,
+  type Field,
+  printChanged,
+  printGone,
+  printListed,
+  printObject,
+} from '../api/printing.ts';
+import {
+  agentView,
+  checkUnused,
+  deleteVolume,
+  findVolume,
+  lookAgain,
+  whenReady,
+  whenSynced,
+} from '../api/volumes.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
-import { watchObjects } from '../watching.ts';
+import { type MomentOptions, momentOf } from '../moment.ts';
 
-/** create, list, show, resize, delete. */
+const { volumes } = resources;
+
+/** create, list, show, resize, delete, clone. */
 export function volumeCommands(registry: Registry, volume: Command): void {
   create(registry, volume);
   list(registry, volume);
   resize(registry, volume);
   remove(registry, volume);
+  clone(registry, volume);
 }
 
 interface CreateOptions {
@@ -46,17 +75,28 @@ function create(registry: Registry, volume: Command): void {
     ],
     run: async (cli, [name], options) => {
       checkName(name!, 'volume');
-      const client = await cli.client();
-      const made = await client.call('volume.create', {
-        name: name!,
-        sizeBytes: options.size,
-        ...given('blockBytes', options.blockSize),
+      const { size, blockSize, pool } = options;
+      await make(cli, name!, {
+        size: exactSize(size),
+        ...given('blockSize', blockSize === undefined ? undefined : blockSizeOf(blockSize)),
         ...given('historyPolicy', options.historyPolicy),
-        ...given('pool', options.pool),
+        ...given('replicas', pool === undefined ? undefined : [{ pool }]),
       });
-      await cli.printDone(made, 'created');
     },
   });
+}
+
+function blockSizeOf(bytes: number): NonNullable<Volume['spec']['blockSize']> {
+  return exactSize(bytes) as NonNullable<Volume['spec']['blockSize']>;
+}
+
+/** Makes a volume and waits until it can be used. */
+async function make(cli: Cli, name: string, spec: Volume['spec']): Promise<void> {
+  const { client } = await cli.api();
+  const made = await client.create(volumes, { metadata: { name }, spec });
+  const goesOn = lookAgain(`volume show ${name}`, client);
+  const object = await whenReady(cli, client, { type: volumes, made, goesOn });
+  await printChanged(cli, client, { type: volumes, object }, 'created');
 }
 
 function list(registry: Registry, volume: Command): void {
@@ -65,17 +105,13 @@ function list(registry: Registry, volume: Command): void {
     about: 'volumes of the cluster',
     options: [shared.watch()],
     examples: [
-      ['transship volume list -o wide', 'with pool, source, snapshots and root'],
+      ['transship volume list -o wide', 'with history, snapshots and what is missing'],
       ['transship volume list -w', 'and whenever one changes'],
     ],
-    run: async (cli, _args, options) => {
-      const client = await cli.client();
-      if (options.watch === true) return watchObjects(cli, client, 'volume.watch', {});
-      await cli.printList(
-        await client.call('volume.list', {}),
-        'No volumes yet. Make one: transship volume create NAME --size 10Gi',
-      );
-      return undefined;
+    run: async (cli, _args, { watch }) => {
+      const { client } = await cli.api();
+      const whenEmpty = 'No volumes yet. Make one: transship volume create NAME --size 10Gi';
+      await printListed(cli, client, asking(volumes), { whenEmpty, watch });
     },
   });
   add<{ readonly watch?: boolean }>(registry, volume, {
@@ -83,40 +119,59 @@ function list(registry: Registry, volume: Command): void {
     about: 'everything about one volume',
     args: [['<volume>', 'the volume', 'volume']],
     options: [shared.watch()],
-    run: async (cli, [name], options) => {
-      const client = await cli.client();
-      if (options.watch === true) {
-        return watchObjects(cli, client, 'volume.watch', { name: name! });
+    run: async (cli, [name], { watch }) => {
+      const { client } = await cli.api();
+      if (watch === true) {
+        const whenEmpty = `There is no volume ${name}.`;
+        return printListed(cli, client, asking(volumes, { name: name! }), { whenEmpty, watch });
       }
-      await cli.printOne(await client.call('volume.show', { name: name! }));
+      const place = { type: volumes, key: { namespace: '', name: name! } };
+      await printObject(cli, client, place, fieldsOf);
       return undefined;
     },
   });
 }
 
+/** What the columns leave out. */
+function fieldsOf({ spec, status }: Volume): readonly Field[] {
+  const source = spec.source?.teleport;
+  const clone = spec.source?.clone;
+  const doors = status?.doors ?? [];
+  const leasedBy = status?.leasedBy ?? [];
+  const used = status?.usage?.logicalBytes;
+  return [
+    ['Used', used === undefined ? undefined : formatSize(used)],
+    ['Block-size', spec.blockSize],
+    ['Root', status?.root],
+    ...(source === undefined ? [] : [['Source', `${source.cluster}/${source.volume}`] as const]),
+    ...(clone === undefined ? [] : [['Clone-of', clone.volume] as const]),
+    ...(doors.length === 0 ? [] : [['Open-by', doors.join(', ')] as const]),
+    ...(leasedBy.length === 0 ? [] : [['Read-by', leasedBy.join(', ')] as const]),
+  ];
+}
+
 function resize(registry: Registry, volume: Command): void {
-  add<{ readonly size: number; readonly force?: boolean }>(registry, volume, {
+  add<{ readonly size: number }>(registry, volume, {
     name: 'resize',
-    about: 'change the size; the content stays',
+    about: 'make a volume larger; the content stays',
     args: [['<volume>', 'the volume', 'volume']],
-    options: [
-      option('--size <size>', 'the new size', { parse: parseVolumeSize, mandatory: true }),
-      option('--force', 'allow shrinking, which cuts off what lies behind the new end'),
-    ],
+    options: [option('--size <size>', 'the new size', { parse: parseVolumeSize, mandatory: true })],
+    details: 'A volume can grow but never shrink: clone or copy to a smaller one instead.',
     examples: [['transship volume resize db --size 20Gi', 'then grow the file system on it']],
-    run: async (cli, [name], options) => {
-      const client = await cli.client();
-      const before = await client.call('volume.show', { name: name! });
-      if (options.size < before.status.sizeBytes && options.force === true) {
-        const cutBytes = before.status.sizeBytes - options.size;
-        await cli.confirm([`Shrinking ${name} cuts off its last ${formatSize(cutBytes)}.`]);
+    run: async (cli, [name], { size }) => {
+      const { client } = await cli.api();
+      const before = await findVolume(client, name!);
+      const nowBytes = before.status?.sizeBytes ?? 0;
+      if (size < nowBytes) {
+        const told = `volume ${name} has ${exactSize(nowBytes)}, more than ${exactSize(size)}`;
+        fail('BadSize', `${told}; a volume can grow but never shrink`);
       }
-      const after = await client.call('volume.resize', {
-        name: name!,
-        sizeBytes: options.size,
-        ...given('force', options.force),
+      const key = { namespace: '', name: name! };
+      const changed = await client.patch(volumes, key, { spec: { size: exactSize(size) } });
+      const object = await whenSynced(cli, client, changed, ({ status }) => {
+        return (status?.sizeBytes ?? 0) >= size;
       });
-      await cli.printDone(after, `resized to ${after.spec.size}`);
+      await printChanged(cli, client, { type: volumes, object }, `resized to ${exactSize(size)}`);
     },
   });
 }
@@ -134,35 +189,73 @@ function remove(registry: Registry, volume: Command): void {
       ['transship volume delete old --yes', 'in a script'],
     ],
     run: async (cli, names, options) => {
-      const client = await cli.client();
-      const volumes: VolumeObject[] = [];
-      for (const name of names) volumes.push(await client.call('volume.show', { name }));
-      await confirmDelete(cli, volumes);
-      for (const name of names) {
-        const gone = await client.call('volume.delete', {
-          name,
-          ...given('force', options.force),
-        });
-        await cli.printDone(gone, 'deleted');
+      const { client } = await cli.api();
+      const found: Volume[] = [];
+      for (const name of names) found.push(await findVolume(client, name));
+      await confirmDelete(cli, found);
+      const force = options.force === true;
+      for (const one of found) {
+        if (!force) checkUnused(one, await agentView(cli, one.metadata.name ?? ''));
+      }
+      for (const one of found) {
+        await deleteVolume(cli, client, one, force);
+        await printGone(cli, one, 'deleted');
       }
     },
   });
 }
 
-async function confirmDelete(cli: Cli, volumes: readonly VolumeObject[]): Promise<void> {
+async function confirmDelete(cli: Cli, doomed: readonly Volume[]): Promise<void> {
   await cli.confirm([
     'This deletes for ever:',
-    ...volumes.map(({ metadata, spec, status }) => {
+    ...doomed.map(({ metadata, spec, status = {} }) => {
+      const { snapshots = 0, oldestRestorableTime, leasedBy = [], missingBytes = 0 } = status;
       const parts = [
-        `${spec.size}, ${formatSize(status.allocatedBytes)} used`,
-        ...(status.snapshots > 0 ? [`${status.snapshots} snapshots`] : []),
-        ...(status.oldestRestorable === undefined
-          ? []
-          : [`history since ${status.oldestRestorable}`]),
-        ...(status.leasedBy.length > 0 ? [`read by ${status.leasedBy.join(', ')}`] : []),
-        ...(status.phase === 'Available' ? [] : ['a teleport that is not finished']),
+        `${status.size ?? spec.size ?? '?'}, ${formatSize(status.usage?.logicalBytes ?? 0)} used`,
+        ...(snapshots > 0 ? [`${snapshots} snapshots`] : []),
+        ...(oldestRestorableTime === undefined ? [] : [`history since ${oldestRestorableTime}`]),
+        ...(leasedBy.length > 0 ? [`read by ${leasedBy.join(', ')}`] : []),
+        ...(missingBytes > 0 ? [`${formatBytes(missingBytes)} have not arrived yet`] : []),
       ];
       return `  volume/${metadata.name} (${parts.join(', ')})`;
     }),
   ]);
+}
+
+interface CloneOptions extends MomentOptions {
+  readonly historyPolicy?: string;
+}
+
+/** Room for the time behind the name of a source. */
+const cloneNameMax = 52;
+
+function clone(registry: Registry, volume: Command): void {
+  add<CloneOptions>(registry, volume, {
+    name: 'clone',
+    about: 'a new, independent volume from a moment of another; instant',
+    args: [
+      ['<volume>', 'the volume', 'volume'],
+      ['[name]', 'of the clone (default: the volume and the time)'],
+    ],
+    options: [shared.at(), shared.snapshot(), shared.policy()],
+    details: 'A clone is crash-consistent: as if the power had failed at that moment.',
+    examples: [
+      ['transship volume clone db db-test', 'the content of now'],
+      ['transship volume clone db db-before --at 2026-01-31T12:00:00Z', 'of a second in the past'],
+    ],
+    run: async (cli, [volumeName, name], options) => {
+      if (name !== undefined) checkName(name, 'volume');
+      const { atMs, snapshot } = momentOf(cli, options);
+      const seconds = Math.floor((atMs ?? cli.nowMs()) / 1000);
+      const source = {
+        volume: checkName(volumeName!, 'volume'),
+        ...given('time', atMs === undefined ? undefined : formatMoment(atMs)),
+        ...given('snapshot', snapshot),
+      };
+      await make(cli, name ?? `${volumeName!.slice(0, cloneNameMax)}-${seconds}`, {
+        source: { clone: source },
+        ...given('historyPolicy', options.historyPolicy),
+      });
+    },
+  });
 }
