@@ -323,7 +323,7 @@ export const builtInCases = cases('built-ins', {
       involvedObject: { kind: 'ConfigMap', name: 'a', namespace: t.namespace },
       firstTimestamp: '2026-01-02T03:04:05.678Z',
       lastTimestamp: '2026-01-02T03:04:05+02:00',
-      eventTime: '2026-01-02T03:04:05.678Z',
+      eventTime: '2026-01-02T03:04:05.678900+02:00',
       reportingComponent: 'example.com/c',
       reportingInstance: 'c-1',
       action: 'Doing',
@@ -333,13 +333,16 @@ export const builtInCases = cases('built-ins', {
     has(made, {
       firstTimestamp: '2026-01-02T03:04:05Z',
       lastTimestamp: '2026-01-02T01:04:05Z',
-      eventTime: '2026-01-02T03:04:05.678000Z',
+      eventTime: '2026-01-02T01:04:05.678900Z',
     });
     const odd = await t.rest.send('POST', t.path('events'), {
       metadata: { name: 'b' },
       firstTimestamp: 'yesterday',
     });
     refused(odd, 400, 'BadRequest', /cannot parse "yesterday" as "2006"/);
+    const short = { metadata: { name: 'c' }, eventTime: '2026-01-02T03:04:05.6Z' };
+    const answer = await t.rest.send('POST', t.path('events'), short);
+    refused(answer, 400, 'BadRequest', /cannot parse "\.6Z" as "\.000000"/);
   },
   'events of both groups are the same events': async (t) => {
     const regarding = { apiVersion: 'v1', kind: 'ConfigMap', name: 'a', namespace: t.namespace };
