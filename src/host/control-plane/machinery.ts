@@ -32,7 +32,10 @@ export function startMachinery(options: MachineryOptions): Runtime {
   const { log } = client.connection;
   const { name } = start;
   const mounts = join(paths.directory, 'volumes');
-  const processes = createProcesses({ root: paths.pods, foreignMounts: [mounts] });
+  const { attachments, controlSocket } = agentPaths(home, name);
+  // What the agent attaches must not be kept busy by containers that saw it when they began.
+  const foreignMounts = [mounts, attachments];
+  const processes = createProcesses({ root: paths.pods, foreignMounts });
   undo.push(() => processes.close());
   const events = createEventRecorder({
     client,
@@ -40,7 +43,7 @@ export function startMachinery(options: MachineryOptions): Runtime {
     instance: name,
   });
   undo.push(() => events.stop());
-  const agent = createControlClient(name, agentPaths(home, name).controlSocket);
+  const agent = createControlClient(name, controlSocket);
   const runtime = startRuntime({
     client,
     events,
