@@ -8,13 +8,16 @@ import {
   objectAt,
   sameJson,
   textAt,
+  textsAt,
   withKeys,
   withMeta,
 } from './json.ts';
 import { requireHeldRole, requireHeldRules } from './escalation.ts';
 import type { Call } from './kernel.ts';
-import { requiredValue } from './metadata.ts';
+import { forbiddenValue, requiredValue } from './metadata.ts';
+import { admitPod } from './pod-admission.ts';
 import { rbacGroup } from './rbac.ts';
+import { admitService } from './service-admission.ts';
 import { invalid } from './status.ts';
 import { defaultAudience } from './tokens.ts';
 
@@ -42,7 +45,12 @@ const rules: Readonly<Record<string, (admission: Admission) => JsonObject>> = {
   [`${rbacGroup}/clusterrolebindings`]: ({ call, object }) => admitBinding(call, object),
   [`${rbacGroup}/rolebindings`]: ({ call, object }) => admitBinding(call, object),
   '/persistentvolumeclaims': ({ call, object, live }) =>
-    live === undefined ? classedClaim(call, object) : object,
+    live === undefined ? guarded(classedClaim(call, object), claimFinalizer) : object,
+  '/persistentvolumes': ({ object, live }) =>
+    live === undefined ? guarded(object, volumeFinalizer) : object,
+  '/pods': ({ call, object, live }) => (live === undefined ? admitPod(call, object) : object),
+  'storage.k8s.io/storageclasses': ({ call, object, live }) => fixedClass(call, object, live),
+  '/services': ({ call, object, live }) => admitService(call, object, live),
   '/secrets': (admission) => tokenSecret(admission, sealedSecret(admission.object)),
 };
 
@@ -70,6 +78,15 @@ function admitRole(call: Call, object: JsonObject, live: JsonObject | undefined)
 function admitBinding(call: Call, object: JsonObject): JsonObject {
   requireHeldRole(call, object);
   return object;
+}
+
+const claimFinalizer = 'kubernetes.io/pvc-protection';
+const volumeFinalizer = 'kubernetes.io/pv-protection';
+
+/** With a finalizer that a controller takes away when nobody uses the object. */
+function guarded(object: JsonObject, finalizer: string): JsonObject {
+  const own = textsAt(metaOf(object), 'finalizers');
+  return own.includes(finalizer) ? object : withMeta(object, { finalizers: [...own, finalizer] });
 }
 
 const defaultClass = 'storageclass.kubernetes.io/is-default-class';
@@ -124,4 +141,14 @@ function tokenSecret({ call, dryRun }: Admission, object: JsonObject): JsonObjec
     ...withMeta(object, { annotations: { ...annotations, [accountUid]: uid } }),
     data: { ...data, token: base64(token), namespace: base64(namespace) },
   };
+}
+
+/** What a class means for the volumes that exist cannot change. */
+function fixedClass(call: Call, object: JsonObject, live: JsonObject | undefined): JsonObject {
+  if (live === undefined) return object;
+  const errors = ['parameters', 'provisioner', 'reclaimPolicy']
+    .filter((key) => !sameJson(object[key], live[key]))
+    .map((key) => forbiddenValue(key, `updates to ${key} are forbidden.`));
+  if (errors.length > 0) throw invalid(call.resource.served, nameOf(object), errors);
+  return object;
 }

@@ -7,7 +7,6 @@ import { type Call, keyOfCall, timeText, uuid } from './kernel.ts';
 import {
   changesSpec,
   hasGeneration,
-  immutabilityErrors,
   prepareChanged,
   prepareNew,
   requiresVersion,
@@ -233,7 +232,6 @@ export function storeChanged(replacement: Replacement): JsonObject {
     ...metadataErrors(object, served),
     ...fixedMetadata(metaOf(replacement.given), metaOf(live)),
     ...lateFinalizers(metaOf(object), metaOf(live)),
-    ...immutabilityErrors(served, object, live),
     ...served.schema.validate(object, live),
   ]);
   const admitted = admit({ call, object, live, dryRun: options.dryRun });

@@ -2,9 +2,8 @@
  * What the server does to objects of certain built-in kinds beyond their schema: first statuses,
  * generations, which fields may not change.
  */
-import type { FieldError, Json, JsonObject, ServedResource } from '../schema/api.ts';
+import type { JsonObject, ServedResource } from '../schema/api.ts';
 import { metaOf, objectAt, sameJson, textAt, textsAt, withKeys } from './json.ts';
-import { forbiddenValue, invalidValue } from './metadata.ts';
 
 const nameOfKind = ({ group, plural }: ServedResource): string => `${group}/${plural}`;
 
@@ -175,101 +174,9 @@ export function changesSpec(
   object: JsonObject,
   live: JsonObject,
 ): boolean {
-  if (resource.builtIn && nameOfKind(resource) === 'apps/deployments') {
-    // A Deployment's annotations are handed on to its ReplicaSets.
-    const annotations = metaOf(object)['annotations'];
-    if (!sameJson(annotations ?? {}, metaOf(live)['annotations'] ?? {})) return true;
-  }
   const keys = new Set([...Object.keys(object), ...Object.keys(live)]);
   return [...keys].some((key) => {
     if (isOfStatus.has(key) && (key !== 'status' || resource.subresources.status)) return false;
     return !sameJson(object[key], live[key]);
   });
-}
-
-const immutable = 'field is immutable';
-
-/** Fields that a server does not let change, by path from the root. */
-const immutableFields: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  'apps/deployments': [['spec', 'selector']],
-  'apps/daemonsets': [['spec', 'selector']],
-  'apps/replicasets': [['spec', 'selector']],
-  'batch/jobs': [
-    ['spec', 'selector'],
-    ['spec', 'completionMode'],
-  ],
-  'storage.k8s.io/storageclasses': [['provisioner'], ['parameters'], ['reclaimPolicy']],
-};
-
-const mutableOfStatefulSets: ReadonlySet<string> = new Set([
-  'replicas',
-  'ordinals',
-  'template',
-  'updateStrategy',
-  'revisionHistoryLimit',
-  'persistentVolumeClaimRetentionPolicy',
-  'minReadySeconds',
-]);
-
-export function immutabilityErrors(
-  resource: ServedResource,
-  object: JsonObject,
-  live: JsonObject,
-): FieldError[] {
-  if (!resource.builtIn) return [];
-  const name = nameOfKind(resource);
-  const errors = (immutableFields[name] ?? []).flatMap((path): FieldError[] => {
-    const now = valueAt(object, path);
-    if (sameJson(now, valueAt(live, path))) return [];
-    return [invalidValue(path.join('.'), now ?? null, immutable)];
-  });
-  return [...errors, ...specialImmutability(name, object, live)];
-}
-
-function specialImmutability(name: string, object: JsonObject, live: JsonObject): FieldError[] {
-  if (name === '/configmaps' || name === '/secrets') return sealedErrors(object, live, name);
-  if (name === 'apps/statefulsets') return statefulSetErrors(object, live);
-  if (name.startsWith('rbac.') && name.endsWith('bindings')) {
-    if (sameJson(object['roleRef'], live['roleRef'])) return [];
-    const { apiGroup = '', kind = '', name: role = '' } = objectAt(object, 'roleRef');
-    const shown = { APIGroup: apiGroup, Kind: kind, Name: role };
-    return [invalidValue('roleRef', shown, 'cannot change roleRef')];
-  }
-  return [];
-}
-
-function sealedErrors(object: JsonObject, live: JsonObject, name: string): FieldError[] {
-  const errors: FieldError[] = [];
-  if (name === '/secrets' && object['type'] !== live['type']) {
-    errors.push(invalidValue('type', object['type'] ?? null, immutable));
-  }
-  if (live['immutable'] !== true) return errors;
-  const why = 'field is immutable when `immutable` is set';
-  const changed = ['immutable', 'data', 'binaryData', 'stringData'].filter(
-    (key) => !sameJson(object[key], live[key]),
-  );
-  return [...errors, ...changed.map((key) => forbiddenValue(key, why))];
-}
-
-function statefulSetErrors(object: JsonObject, live: JsonObject): FieldError[] {
-  const spec = objectAt(object, 'spec');
-  const before = objectAt(live, 'spec');
-  const keys = new Set([...Object.keys(spec), ...Object.keys(before)]);
-  const changed = [...keys].filter(
-    (key) => !mutableOfStatefulSets.has(key) && !sameJson(spec[key], before[key]),
-  );
-  if (changed.length === 0) return [];
-  const why =
-    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', " +
-    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and " +
-    "'minReadySeconds' are forbidden";
-  return [forbiddenValue('spec', why)];
-}
-
-function valueAt(object: JsonObject, path: readonly string[]): Json | undefined {
-  let at: Json | undefined = object;
-  for (const key of path) {
-    at = typeof at === 'object' && at !== null && !Array.isArray(at) ? Object(at)[key] : undefined;
-  }
-  return at;
 }

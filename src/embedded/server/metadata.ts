@@ -46,10 +46,14 @@ export function forbiddenValue(field: string, why: string): FieldError {
 
 /** `generateName` with a random ending, cut so that it stays a name. */
 export function generatedName(prefix: string, random: Random): string {
+  return prefix.slice(0, labelMax - suffixLength) + randomSuffix(random);
+}
+
+export function randomSuffix(random: Random): string {
   const letters = [...random.bytes(suffixLength)].map(
     (byte) => suffixAlphabet[byte % suffixAlphabet.length],
   );
-  return prefix.slice(0, labelMax - suffixLength) + letters.join('');
+  return letters.join('');
 }
 
 export function metadataErrors(object: JsonObject, resource: ServedResource): FieldError[] {

@@ -33,7 +33,8 @@ export function makeTable(
   library: Pick<SchemaLibrary, 'jsonPath'>,
 ): TableMaker {
   const wanted = resource.columns.length === 0 ? [ageColumn] : resource.columns;
-  const hasName = wanted[0]?.name.toLowerCase() === 'name';
+  // Built-in kinds say all their columns; events have no name among them.
+  const hasName = resource.builtIn || wanted[0]?.name === 'Name';
   const cells = wanted.map((column) => cellReader(column, library));
   const named = hasName ? [] : [nameColumn];
   return {
