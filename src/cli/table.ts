@@ -25,6 +25,25 @@ export function renderTable<Row>(
   return lines.map((line) => `${alignLine(line, shown, widths)}\n`).join('');
 }
 
+/** Prints rows that come one after another under one header: columns only ever grow. */
+export class RunningTable<Row> {
+  readonly #widths: number[] = [];
+  #hasHeader = false;
+
+  /** Lines of these rows, and of the header before the first. */
+  add(columns: readonly Column<Row>[], rows: readonly Row[], wide: boolean): string {
+    const shown = columns.filter((column) => wide || column.wide !== true);
+    const cells = rows.map((row) => shown.map((column) => cellText(column.value(row))));
+    const lines = this.#hasHeader ? cells : [shown.map((column) => column.header), ...cells];
+    this.#hasHeader = true;
+    for (const [index] of shown.entries()) {
+      const longest = Math.max(...lines.map((line) => line[index]!.length));
+      this.#widths[index] = Math.max(this.#widths[index] ?? 0, longest);
+    }
+    return lines.map((line) => `${alignLine(line, shown, this.#widths)}\n`).join('');
+  }
+}
+
 function alignLine<Row>(
   line: readonly string[],
   columns: readonly Column<Row>[],

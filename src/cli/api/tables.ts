@@ -10,7 +10,7 @@ import { apiVersionOf, type KubeObject, type ResourceType } from '../../kube/obj
 import { collectionPath, queryText, resourceText } from '../../kube/paths.ts';
 import { errorOfAnswer, isExpired } from '../../kube/status-errors.ts';
 import { sleep } from '../../kube/waiting.ts';
-import { type Column, renderTable } from '../table.ts';
+import { type Column, renderTable, RunningTable } from '../table.ts';
 
 export interface Asking {
   readonly type: ResourceType;
@@ -21,9 +21,14 @@ export interface Asking {
   readonly fields: string | undefined;
 }
 
+interface ColumnDefinition {
+  readonly name: string;
+  readonly priority: number;
+}
+
 interface TableObject {
-  readonly columnDefinitions?: readonly { readonly name: string; readonly priority: number }[];
-  readonly rows?: readonly Row[];
+  readonly columnDefinitions?: readonly ColumnDefinition[] | null;
+  readonly rows?: readonly Row[] | null;
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
@@ -111,20 +116,20 @@ export async function watchTable(
   print: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const first = await tableText(client, shape);
-  if (first.text !== undefined) print(first.text);
-  let headers = first.text === undefined;
-  let columns = columnsOf(first.table, shape);
-  let version = first.table.metadata?.resourceVersion ?? '';
+  const running = new RunningTable<Row>();
+  const seen = new Map<string, string>();
+  let columns: readonly Column<Row>[] = [];
+  const visible = (all: readonly Column<Row>[]) =>
+    all.filter(({ wide }) => shape.wide || wide !== true);
   const show = (table: TableObject): void => {
-    if (table.columnDefinitions !== undefined && table.columnDefinitions.length > 0) {
-      columns = columnsOf(table, shape);
-    }
-    const rows = table.rows ?? [];
-    if (rows.length === 0) return;
-    print(renderTable(columns, rows, { wide: shape.wide, headers }));
-    headers = false;
+    // Servers send the columns with the first event only.
+    if ((table.columnDefinitions?.length ?? 0) > 0) columns = columnsOf(table, shape);
+    const rows = (table.rows ?? []).filter((row) => isNews(seen, visible(columns), row));
+    if (rows.length > 0) print(running.add(columns, rows, shape.wide));
   };
+  const { table } = await tableText(client, shape);
+  show(table);
+  let version = table.metadata?.resourceVersion ?? '';
   while (!signal.aborted) {
     try {
       version = await watchOnce(client, { ...shape, version, signal }, show);
@@ -132,6 +137,16 @@ export async function watchTable(
       version = await afterTrouble(client, shape, { error, version, signal, show });
     }
   }
+}
+
+/** A change that no column shows is no row, and neither is time going by. */
+function isNews(seen: Map<string, string>, columns: readonly Column<Row>[], row: Row): boolean {
+  const { uid = '' } = row.object.metadata;
+  const told = columns.filter(({ header }) => header !== 'AGE').map((one) => one.value(row));
+  const text = JSON.stringify(told);
+  if (seen.get(uid) === text) return false;
+  seen.set(uid, text);
+  return true;
 }
 
 /** A cut connection goes on where it was; a version that is too old means a new list. */
