@@ -26,9 +26,12 @@ const schema = `
  * Opens the file, or makes it, mode 0600. `InUse` when another process has it open,
  * `PoolUnusable` when it is damaged, of somebody else, or of a newer version.
  */
-export function openSqlite(path: string): Persistence {
+export function openSqlite(
+  path: string,
+  options: { readonly lockedMs?: number } = {},
+): Persistence {
   closeSync(openSync(path, 'a', 0o600));
-  const database = open(path);
+  const database = open(path, options.lockedMs ?? lockedMs);
   try {
     prepareFile(database, path);
     return new SqlitePersistence(database, path);
@@ -38,9 +41,9 @@ export function openSqlite(path: string): Persistence {
   }
 }
 
-function open(path: string): DatabaseSync {
+function open(path: string, timeout: number): DatabaseSync {
   try {
-    return new DatabaseSync(path, { timeout: lockedMs });
+    return new DatabaseSync(path, { timeout });
   } catch (error) {
     throw translated(error, path);
   }
