@@ -93,7 +93,7 @@ suite('volumes are objects', () => {
     assert.match(shown.out, /Conditions:\n.*\n {2}Ready +True +Available +so it is\n$/);
     const missing = await world.run('volume show no');
     assert.equal(missing.code, 1);
-    assert.match(missing.err, /cluster east has no Volume no\n {2}reason: NotFound/);
+    assert.match(missing.err, /cluster east has no volume no\n {2}reason: NotFound/);
   });
 
   test('-w prints rows as they come, until Ctrl-C', async () => {
@@ -172,7 +172,7 @@ suite('deleting a volume', () => {
     }
   });
 
-  test('one that is read, or attached, says who has it; --force does not ask for them', async () => {
+  test('one that is read, or attached, says who has it; --force does not ask', async () => {
     for (const [status, reason, code] of [
       [{ leasedBy: ['west/db'] }, /still read by west\/db\n {2}reason: Leased/, 3],
       [{ attachedTo: '/mnt/db' }, /to \/mnt\/db; detach it first\n {2}reason: InUse/, 6],

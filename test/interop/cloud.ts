@@ -5,14 +5,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { resources } from '../../src/api/kinds/resources.ts';
 import type { OperationName, RequestOf, ResponseOf } from '../../src/api/control.ts';
 import type { JobObject, PoolObject, TeleportObject, VolumeObject } from '../../src/api/objects.ts';
 import { asTransshipError, TransshipError } from '../../src/base/errors.ts';
 import { isReason } from '../../src/base/reasons.ts';
 import type { ControlClient } from '../../src/api/control-client.ts';
-import type { StartAgent } from '../../src/cli/ports.ts';
+import { introduce } from '../../src/cli/api/peering.ts';
+import type { Planes, StartAgent } from '../../src/cli/ports.ts';
 import { type AgentPaths, agentPaths } from '../../src/host/agent-paths.ts';
 import { createAgents } from '../../src/host/agents.ts';
+import { createClock } from '../../src/host/clock.ts';
+import { planePaths } from '../../src/host/control-plane/paths.ts';
+import { createPlanes } from '../../src/host/control-planes.ts';
 import { connectNbd, unixNbdUri } from '../../src/host/nbd-client.ts';
 import type { NbdClient } from '../../src/nbd/client.ts';
 import { type Relay, startRelay } from '../relay/relay.ts';
@@ -28,6 +33,8 @@ export interface CloudOptions {
   readonly relays?: boolean;
   /** One way, of the relays. */
   readonly delayMs?: number;
+  /** Control planes beside the agents, each introduced to each: for commands of objects. */
+  readonly planes?: boolean;
   readonly settings?: Omit<StartAgent, 'name'>;
 }
 
@@ -42,6 +49,7 @@ export async function startCloud(
     for (const [at, name] of names.entries()) {
       for (const other of names.slice(at + 1)) await cloud.join(name, other);
     }
+    if (options.planes === true) await cloud.startPlanes(names);
     return cloud;
   } catch (error) {
     await cloud.close();
@@ -55,11 +63,26 @@ export class Cloud implements AsyncDisposable {
   readonly #options: CloudOptions;
   readonly #scratch = scratch();
   readonly #agents;
+  readonly planes: Planes;
 
   constructor(options: CloudOptions = {}) {
     this.#options = options;
     this.home = this.#scratch.path;
     this.#agents = createAgents({ home: this.home, mainPath });
+    this.planes = createPlanes({ home: this.home, mainPath });
+  }
+
+  /** All at once, because most of a start is waiting. */
+  async startPlanes(names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => this.planes.start({ name })));
+    const clock = createClock();
+    for (const hubName of names) {
+      const hub = await this.planes.open({ cluster: hubName });
+      for (const clusterName of names.filter((name) => name !== hubName)) {
+        const cluster = await this.planes.open({ cluster: clusterName });
+        await introduce({ hub, hubName, cluster, clusterName, clock });
+      }
+    }
   }
 
   agent(name: string): Agent {
@@ -116,11 +139,28 @@ export class Cloud implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    for (const name of this.agents.keys()) await this.#stopPlane(name);
     for (const agent of this.agents.values()) {
       await agent.kill();
       await agent.relay?.close();
     }
     this.#scratch[Symbol.dispose]();
+  }
+
+  /** Controllers make an object for each volume that an agent has. */
+  async adopted(cluster: string, volume: string): Promise<void> {
+    const { client } = await this.planes.open({ cluster });
+    await until(`an object for volume ${volume} of ${cluster}`, async () => {
+      return (await client.get(resources.volumes, { namespace: '', name: volume })) !== undefined;
+    });
+  }
+
+  /** SIGKILL: no test waits for a control plane to say good-bye. */
+  async #stopPlane(name: string): Promise<void> {
+    const { pid: file } = planePaths(this.home, name);
+    if (!existsSync(file)) return;
+    const pid = Number(readFileSync(file, 'utf8').split(/\s/)[0]);
+    if (signal(pid, 'SIGKILL')) await until(`process ${pid} to end`, () => !signal(pid, 0));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

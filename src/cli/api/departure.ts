@@ -24,13 +24,13 @@ export function isLocal({ spec }: Cluster): boolean {
   return spec.local === true;
 }
 
-/** `NotTrusted` when the hub has not been introduced to it. */
+/** `NotFound` when the hub has not been introduced to it. */
 export function checkKnown(hub: string, known: readonly Cluster[], name: string): Cluster {
   const found = known.find(({ metadata }) => metadata.name === name);
   if (found !== undefined) return found;
   const names = known.map(({ metadata }) => metadata.name).join(', ');
   const what = `cluster ${hub} knows no cluster ${printable(name)} (known: ${names})`;
-  return fail('NotTrusted', `${what}; see: transship cluster add --help`);
+  return fail('NotFound', `${what}; see: transship cluster add --help`);
 }
 
 /**
@@ -83,5 +83,5 @@ export async function isFree(client: KubeClient | undefined, side: Side): Promis
 export async function checkFree(client: KubeClient | undefined, side: Side): Promise<void> {
   if (client === undefined || (await isFree(client, side))) return;
   const what = side.claim === undefined ? `volume ${side.volume}` : `claim ${side.claim}`;
-  fail('AlreadyExists', `cluster ${side.cluster} has a ${what} already; choose another --name`);
+  fail('AlreadyExists', `${what} exists at ${side.cluster} already; choose another --name`);
 }

@@ -161,7 +161,8 @@ export async function needObject<T extends KubeObject>(
 ): Promise<T> {
   const object = await client.get(type, key);
   if (object !== undefined) return object;
-  const what = `${type.kind} ${printable(keyText(key))}`;
+  const kind = type.group === 'transship.dev' ? type.kind.toLowerCase() : type.kind;
+  const what = `${kind} ${printable(keyText(key))}`;
   return fail('NotFound', `cluster ${client.cluster} has no ${what}`);
 }
 

@@ -9,6 +9,7 @@ import { trouble } from '../columns.ts';
 import type { Cli } from '../context.ts';
 import type { ProgressView } from '../progress.ts';
 import { type Field, needObject, printChanged } from './printing.ts';
+import { sayer } from './volumes.ts';
 import { conditionOf, failWith, until } from './waiting.ts';
 
 const { teleports } = resources;
@@ -55,7 +56,7 @@ export async function whenTeleported(cli: Cli, hub: Hub, wait: Wait): Promise<Te
   const { client, key } = hub;
   const { isSo = isUsable, timeoutMs, progress, uid } = wait;
   const painter = cli.painter();
-  let said = '';
+  const say = sayer(cli);
   const test = (teleport: Teleport | undefined): Teleport | undefined => {
     if (teleport === undefined || (uid !== undefined && teleport.metadata.uid !== uid)) {
       return fail('NotFound', `teleport ${key.name} was deleted meanwhile`);
@@ -66,9 +67,7 @@ export async function whenTeleported(cli: Cli, hub: Hub, wait: Wait): Promise<Te
   const onObject = (teleport: Teleport): void => {
     if (progress) painter.show(teleportProgress(teleport));
     const blocker = progress ? undefined : blockerOf(teleport);
-    if (blocker === undefined || blocker === said) return;
-    said = blocker;
-    cli.note(`waiting: ${blocker}`);
+    if (blocker !== undefined) say(blocker);
   };
   const goesOn =
     `the teleport goes on; see it again with: ` +

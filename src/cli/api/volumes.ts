@@ -3,8 +3,8 @@ import type { Volume } from '../../api/kinds/volume.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import type { VolumeObject } from '../../api/objects.ts';
 import { asTransshipError, fail } from '../../base/errors.ts';
-import { isReason, reasons } from '../../base/reasons.ts';
-import { annotations, isSourceFinalizer } from '../../controllers/labels.ts';
+import { isReason, type Reason } from '../../base/reasons.ts';
+import { annotations, finalizers, isSourceFinalizer } from '../../controllers/labels.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { type Condition, keyOf, type KubeObject, type ResourceType } from '../../kube/objects.ts';
 import type { Cli } from '../context.ts';
@@ -20,13 +20,25 @@ export async function findVolume(client: KubeClient, name: string): Promise<Volu
   return needObject(client, volumes, { namespace: '', name });
 }
 
-/** What no waiting mends. */
+/** What passes by itself, soon: it is waited for. All else is an answer. */
+const passing: ReadonlySet<Reason> = new Set([
+  'AgentUnreachable',
+  'ApiFailed',
+  'ApiUnreachable',
+  'Conflict',
+  'SourceUnreachable',
+  'Stopping',
+  'TimedOut',
+  'TooManyRequests',
+]);
+
+/** A refusal: what was asked for will not be so unless somebody does something. */
 export function isFinal(condition: Condition | undefined): condition is Condition {
   if (condition?.status !== 'False') return false;
-  return isReason(condition.reason) && !reasons[condition.reason].retryable;
+  return isReason(condition.reason) && !passing.has(condition.reason);
 }
 
-/** Fails with the reason of a condition that no waiting mends. */
+/** Fails with the reason of a condition that says no. */
 export function failIfFinal(condition: Condition | undefined): void {
   if (isFinal(condition)) failWith(condition.reason, condition.message);
 }
@@ -50,12 +62,14 @@ export async function whenReady<T extends KubeObject & WithConditions>(
   const { type, made, goesOn, timeoutMs = momentMs } = making;
   const { uid } = made.metadata;
   let refused = false;
+  const say = sayer(cli);
   const test = (object: T | undefined): T | undefined => {
     if (object?.metadata.uid !== uid) return undefined;
     const ready = object === undefined ? undefined : currentCondition(object, 'Ready');
     if (ready?.status === 'True') return object;
     refused = isFinal(ready);
     failIfFinal(ready);
+    if (isReason(ready?.reason ?? '')) say(ready!.message);
     return undefined;
   };
   try {
@@ -64,6 +78,16 @@ export async function whenReady<T extends KubeObject & WithConditions>(
     if (refused) await client.delete(type, keyOf(made), uid === undefined ? {} : { uid });
     throw error;
   }
+}
+
+/** Says what is waited for, each thing once. */
+export function sayer(cli: Cli): (message: string) => void {
+  let said = '';
+  return (message) => {
+    if (message === said) return;
+    said = message;
+    cli.note(`waiting: ${message}`);
+  };
 }
 
 export function lookAgain(what: string, client: KubeClient): string {
@@ -121,9 +145,9 @@ export async function agentView(cli: Cli, name: string): Promise<VolumeObject | 
 
 /** Names who still reads a volume, or has it open. */
 export function checkUnused(volume: Volume, seen: VolumeObject | undefined): void {
-  const { name = '', finalizers = [] } = volume.metadata;
+  const { name = '', finalizers: held = [] } = volume.metadata;
   const readers = seen?.status.leasedBy ?? volume.status?.leasedBy ?? [];
-  const isSource = finalizers.some(isSourceFinalizer);
+  const isSource = held.some(isSourceFinalizer);
   if (readers.length > 0 || isSource) {
     const who = readers.length > 0 ? readers.join(', ') : 'a teleport that has not ended';
     fail('Leased', `volume ${name} is still read by ${who}`);
@@ -139,23 +163,26 @@ export async function deleteVolume(
   volume: Volume,
   force: boolean,
 ): Promise<void> {
-  if (force) {
-    const metadata = { annotations: { [annotations.forceDelete]: 'true' } };
-    await client.patch(volumes, keyOf(volume), { metadata });
-  }
-  await deleteObject(cli, client, { type: volumes, object: volume });
+  if (!force) return deleteObject(cli, client, { type: volumes, object: volume });
+  const metadata = { annotations: { [annotations.forceDelete]: 'true' } };
+  await client.patch(volumes, keyOf(volume), { metadata });
+  // The object may stay a while for those who still read: a lease keeps the data for them.
+  const isGone = (now: Volume) => now.metadata.finalizers?.includes(finalizers.volume) !== true;
+  return deleteObject(cli, client, { type: volumes, object: volume, isGone });
 }
 
 interface Doomed<T extends KubeObject & WithConditions> {
   readonly type: ResourceType<T>;
   readonly object: T;
+  /** What is left of it does not count. */
+  readonly isGone?: (now: T) => boolean;
 }
 
 /** Deletes what was shown, and not a successor of the same name; waits until it is gone. */
 export async function deleteObject<T extends KubeObject & WithConditions>(
   cli: Cli,
   client: KubeClient,
-  { type, object }: Doomed<T>,
+  { type, object, isGone = () => false }: Doomed<T>,
 ): Promise<void> {
   const { name = '', uid } = object.metadata;
   await client.delete(type, keyOf(object), uid === undefined ? {} : { uid });
@@ -166,6 +193,7 @@ export async function deleteObject<T extends KubeObject & WithConditions>(
     timeoutMs: momentMs,
     test: (now) => {
       if (now === undefined || now.metadata.uid !== uid) return true;
+      if (now.metadata.deletionTimestamp !== undefined && isGone(now)) return true;
       const deleting = conditionOf(now, 'Deleting');
       if (deleting?.status !== 'False') return undefined;
       const { reason, message } = deleting;

@@ -47,8 +47,8 @@ function join(registry: Registry, cluster: Command): void {
     args: [['[name]', 'one on this machine, or the name for one elsewhere', 'cluster']],
     options: [option('--token <token>', 'from `transship cluster token` over there')],
     details:
-      'With --context or --kubeconfig, the cluster is any Kubernetes cluster with Transship: its\n' +
-      'API gets an account for this cluster, whose credentials are kept in a Secret here.\n' +
+      'With --context or --kubeconfig, the cluster is any Kubernetes cluster with Transship:\n' +
+      'its API gets an account for this cluster, whose credentials are kept in a Secret here.\n' +
       'With --token, the agents of both join; between clusters of one machine that is done too.',
     examples: [
       ['transship cluster add east --cluster west', 'two clusters of this machine'],

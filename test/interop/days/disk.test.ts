@@ -75,6 +75,7 @@ test('a full disk turns the pool read-only, and space turns it back', {
   const { status } = await agent.pool();
   assert.equal(status.phase, 'ReadOnly');
   assert.equal((await conditionOf(agent, 'Writable'))?.reason, 'PoolFull');
+  await cloud.startPlanes(['east']);
   const refused = await cloud.cli('volume', 'create', 'more', '--size', '1Mi', '--cluster', 'east');
   assert.equal(refused.code, 3, refused.stderr);
   assert.match(refused.stderr, /full/);
@@ -145,6 +146,7 @@ test('a disk that fails stops the pool in words; nothing is lost', { skip: noDis
   const failed = await refusal(agent.call('volume.create', { name: 'x', sizeBytes: mebibyte }));
   assert.equal(failed.reason, 'DiskFailed', failed.message);
   assert.equal((await conditionOf(agent, 'Ready'))?.reason, 'DiskFailed');
+  await cloud.startPlanes(['east']);
   const shown = await cloud.cli('volume', 'create', 'x', '--size', '1Mi', '--cluster', 'east');
   assert.match(shown.stderr, /disk/i);
   assert.match(shown.stderr, /reopen|kernel log/);

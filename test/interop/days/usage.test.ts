@@ -7,9 +7,10 @@ let cloud: Cloud;
 let east: Agent;
 
 before(async () => {
-  cloud = await startCloud(['east', 'west']);
+  cloud = await startCloud(['east', 'west'], { planes: true });
   east = cloud.agent('east');
   await east.create('db', 4 * 1024 * 1024);
+  await cloud.adopted('east', 'db');
 });
 after(() => cloud.close());
 
@@ -23,14 +24,14 @@ const wrong: readonly (readonly [words: readonly string[], says: RegExp])[] = [
   [['volume', 'create', 'x'], /--size/],
   [['volume', 'create', 'x', '--size', '1Gi', '--sise', '1Gi'], /unknown option/],
   [['volume', 'creat', 'x'], /create/],
-  [['volume', 'resize', 'db', '--size', '1Mi'], /force|cut/],
+  [['volume', 'resize', 'db', '--size', '1Mi'], /never shrink/],
   [['volume', 'clone', 'db', '--at', 'yesterday'], /time|RFC 3339/],
   [['volume', 'restore', 'db', '--at', '5m', '--snapshot', 's', '--yes'], /one of/],
   [['volume', 'list', '-o', 'xml'], /json/],
   [['teleport', 'db', '--to', 'west'], /--from/],
   [['teleport', 'db', '--from', 'west', '--to', 'west'], /same/],
   [['teleport', 'db', '--from', 'east', '--to', 'west', '--rate', 'fast'], /rate/],
-  [['history-policy', 'create', 'p', '--seconds', '9999d'], /the limit is 1d/],
+  [['history-policy', 'create', 'p', '--seconds', '9999d'], /1d at most/],
   [['up', 'east', 'east', '--detach'], /twice/],
   [['up', 'Ä', '--detach'], /lower-case/],
   [['frobnicate'], /unknown command/],

@@ -228,6 +228,8 @@ on('nbdfuse that is killed leaves nothing after detach', ['nbdfuse'], async (pla
 on('an attached volume is not deleted, and its user is named', [], async (place) => {
   const { agent, cloud, mount } = place;
   await agent.call('volume.attach', attachment(mount, 'ext4'));
+  await cloud.startPlanes(['east']);
+  await cloud.adopted('east', 'vol');
   const { code, stderr } = await cloud.cli('volume', 'delete', 'vol', '--yes', '--cluster', 'east');
   assert.equal(code, 6, stderr);
   assert.match(stderr, /used by|attached/);

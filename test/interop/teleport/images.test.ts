@@ -15,7 +15,7 @@ let east: Agent;
 let west: Agent;
 
 before(async () => {
-  cloud = await startCloud(['east', 'west']);
+  cloud = await startCloud(['east', 'west'], { planes: true });
   east = cloud.agent('east');
   west = cloud.agent('west');
 });

@@ -15,11 +15,12 @@ interface Pair extends AsyncDisposable {
   readonly west: Agent;
 }
 
-/** Two joined agents; volume `db` of 64 MiB with some data at east. */
-async function pair(dataBytes = 8 * mebibyte): Promise<Pair> {
-  const cloud = await startCloud(['east', 'west']);
+/** Two joined agents, and their control planes; volume `db` of 64 MiB with some data at east. */
+async function pair(dataBytes = 8 * mebibyte, planes = true): Promise<Pair> {
+  const cloud = await startCloud(['east', 'west'], { planes });
   const east = cloud.agent('east');
   await east.create('db', 64 * mebibyte);
+  if (planes) await cloud.adopted('east', 'db');
   using client = await east.connect('db');
   await writeNoise(client, 1, { offset: 5 * mebibyte, lengthBytes: dataBytes });
   const close = () => cloud.close();
@@ -62,7 +63,7 @@ test('a full teleport is equal byte for byte and by root', async () => {
 });
 
 test('to another name, with another policy, then only the difference', async () => {
-  await using set = await pair();
+  await using set = await pair(8 * mebibyte, false);
   const { east, west } = set;
   const first = await west.call('teleport.start', {
     ...start,
@@ -108,7 +109,7 @@ test('thin fetches what is touched, and all when it is told to', async () => {
 test('from a moment of the past and from a snapshot', async () => {
   await using set = await pair();
   const { cloud, east, west } = set;
-  await east.call('volume.set-policy', { name: 'db', historyPolicy: 'one-hour' });
+  await cloud.must('history-policy', 'assign', 'db', 'one-hour', '--cluster', 'east');
   await east.call('volume.snapshot', { volume: 'db', name: 'kept' });
   const before = await digest(east, 'db');
   await sleep(1500);
@@ -133,6 +134,7 @@ test('a name that is taken is refused, and nothing changed at either side', asyn
   await using set = await pair();
   const { cloud, east, west } = set;
   await west.create('db', 4 * mebibyte);
+  await cloud.adopted('west', 'db');
   using client = await west.connect('db');
   await client.write(noise(3, mebibyte), 0);
   const { code, stderr } = await cloud.cli('teleport', 'db', '--from', 'east', '--to', 'west');
@@ -241,7 +243,7 @@ test('a source deleted by force stays until the teleport has it, then goes', asy
 });
 
 test('an unsettled volume that is written to meanwhile arrives as it was', async () => {
-  await using set = await pair();
+  await using set = await pair(8 * mebibyte, false);
   const { east, west } = set;
   using source = await east.connect('db');
   const before = await digestOf(source);
@@ -260,7 +262,7 @@ test('an unsettled volume that is written to meanwhile arrives as it was', async
 });
 
 test('names with odd characters are refused in words, and change nothing', async () => {
-  await using set = await pair(mebibyte);
+  await using set = await pair(mebibyte, false);
   const { cloud, west } = set;
   for (const name of ['UPPER', 'a b', '../up', 'a/b', '-rf', '', 'ü', 'x'.repeat(64), 'a\nb']) {
     const problem = await refusal(west.call('teleport.start', { ...start, name }));
