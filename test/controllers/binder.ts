@@ -1,6 +1,7 @@
-// What kube-controller-manager does about claims: binds them to volumes that name them, and
-// releases volumes whose claim is gone.
+// What kube-controller-manager does about claims: binds them to volumes that name them, releases
+// volumes whose claim is gone, and lets go of what it protects and nobody uses.
 import type { KubeClient } from '../../src/kube/api.ts';
+import { removeFinalizer } from '../../src/kube/finalizers.ts';
 import { keyOf } from '../../src/kube/objects.ts';
 import {
   type PersistentVolume,
@@ -19,6 +20,23 @@ export async function bindClaims(client: KubeClient): Promise<void> {
     else if (uid !== undefined && volume.status?.phase !== 'Released') {
       await client.patchStatus(persistentVolumes, keyOf(volume), { status: { phase: 'Released' } });
     }
+  }
+  await letGo(client);
+}
+
+const claimProtection = 'kubernetes.io/pvc-protection';
+const volumeProtection = 'kubernetes.io/pv-protection';
+
+/** There are no pods here that could use a claim. */
+async function letGo(client: KubeClient): Promise<void> {
+  for await (const claim of client.list(persistentVolumeClaims)) {
+    if (claim.metadata.deletionTimestamp === undefined) continue;
+    await removeFinalizer(client, persistentVolumeClaims, claim, claimProtection);
+  }
+  for await (const volume of client.list(persistentVolumes)) {
+    const isBound = volume.status?.phase === 'Bound';
+    if (volume.metadata.deletionTimestamp === undefined || isBound) continue;
+    await removeFinalizer(client, persistentVolumes, volume, volumeProtection);
   }
 }
 

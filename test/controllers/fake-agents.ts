@@ -62,6 +62,7 @@ interface AgentState {
 const presets: ReadonlySet<string> = new Set(['none', 'one-hour']);
 
 interface Watcher {
+  readonly end: () => void;
   readonly emit: (volume: VolumeObject) => void;
   readonly seen: Map<string, string>;
 }
@@ -84,6 +85,8 @@ export class FakeAgent {
   };
   /** Operations that changed something, by name. */
   readonly counts = new Map<string, number>();
+  /** Nobody answers at its socket. */
+  #isDown = false;
   /** The link to every peer is cut. */
   isCut = false;
 
@@ -92,26 +95,41 @@ export class FakeAgent {
     this.#cloud = cloud;
   }
 
+  set isDown(isDown: boolean) {
+    this.#isDown = isDown;
+    if (!isDown) return;
+    for (const { end } of this.#watchers) end();
+  }
+
   get client(): ControlClient {
     return {
       cluster: this.name,
-      call: async (name, request) => this.#answer(name, request),
+      call: async (name, request) => {
+        this.#mustBeUp();
+        return this.#answer(name, request);
+      },
       stream: async (name, _request, { onEvent, signal }) => {
         if (name !== 'volume.watch') return fail('Unsupported', `${name} is no part of this fake`);
+        this.#mustBeUp();
+        const ended = Promise.withResolvers<void>();
         const watcher: Watcher = {
           seen: new Map(),
+          end: ended.resolve,
           emit: (volume) => onEvent(volume as EventOf<typeof name>),
         };
         this.#watchers.add(watcher);
         this.#show(watcher);
-        await new Promise<void>((resolve) => {
-          if (signal?.aborted === true) resolve();
-          signal?.addEventListener('abort', () => resolve());
-        });
+        if (signal?.aborted === true) ended.resolve();
+        signal?.addEventListener('abort', () => ended.resolve());
+        await ended.promise;
         this.#watchers.delete(watcher);
         return {} as ResponseOf<typeof name>;
       },
     };
+  }
+
+  #mustBeUp(): void {
+    if (this.#isDown) fail('AgentUnreachable', `agent ${this.name} is not running`);
   }
 
   tell(): void {

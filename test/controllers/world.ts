@@ -66,9 +66,9 @@ export class World {
     const store = saved?.stores.get(name);
     for (const entry of store?.entries ?? []) persistence.entries.set(entry.key, entry);
     persistence.version = store?.version ?? 0;
-    // Uids of the two clusters must differ.
+    // No uid comes twice: not in the two clusters, and not in what was there before.
     const seed = countingRandom();
-    if (name === 'west') seed.bytes(1000);
+    seed.bytes((name === 'west' ? 1_000 : 0) + (saved === undefined ? 0 : 100_000));
     const server = createApiServer({ clock, random: seed, log: silent, library, persistence });
     const transport: KubeTransport = (request) => server.handle(request, admin);
     const client = createKubeClient({

@@ -56,11 +56,13 @@ function unknownReady(object: Volume, blocker: TransshipError): Conditions[numbe
 function pending(seen: Observation, step: VolumeStep, deleting: Conditions): Report {
   const { job, teleport } = seen;
   const problem = step.do === 'wait' ? step.problem : seen.problem;
-  const known = seen.object.status?.sizeBytes === undefined ? {} : { phase: 'Failed' as const };
+  // That it was there once must not be forgotten: such a volume is never made anew.
+  const { conditions: _conditions, observedGeneration: _seen, ...known } = seen.object.status ?? {};
+  const wasThere = known.sizeBytes !== undefined;
   if (problem !== undefined && deleting.length === 0) {
     return {
       conditions: [condition('Ready', false, problem.reason, problem.message)],
-      fields: { phase: problem.retryable ? 'Pending' : 'Failed', ...known } satisfies Fields,
+      fields: { ...known, phase: problem.retryable && !wasThere ? 'Pending' : 'Failed' },
     };
   }
   const message =
@@ -68,6 +70,7 @@ function pending(seen: Observation, step: VolumeStep, deleting: Conditions): Rep
       ? `${formatBytes(job.doneBytes)} of ${formatBytes(job.totalBytes)} are imported`
       : 'it is being made';
   const fields: Fields = {
+    ...known,
     phase: 'Initializing',
     ...(teleport === undefined ? {} : { teleport: teleportOf(teleport) }),
   };
