@@ -6,6 +6,7 @@ import { exitCodes } from '../../base/reasons.ts';
 import type { DemoOptions, Terminal } from '../../cli/ports.ts';
 import { createAgents } from '../agents.ts';
 import { createClock } from '../clock.ts';
+import { createPlanes } from '../control-planes.ts';
 import { findTool } from '../run-tool.ts';
 import { createTerminal } from '../terminal.ts';
 import type { Application } from './application.ts';
@@ -43,6 +44,7 @@ export async function runDemo(
     clock: createClock(),
     signal: abort.signal,
     agents: createAgents({ home, mainPath }),
+    planes: createPlanes({ home, mainPath }),
     programs: createPrograms({
       mainPath,
       signal: abort.signal,
@@ -128,6 +130,7 @@ async function stay(stage: Stage): Promise<void> {
   narrator.raw(`  export TRANSSHIP_HOME=${home}\n`);
   narrator.raw('  transship volume list --cluster west\n');
   narrator.raw('  transship events --cluster west\n');
+  narrator.raw(`  kubectl --kubeconfig ${home}/kubeconfig --context west get teleports,volumes\n`);
   await new Promise(() => undefined);
 }
 

@@ -6,12 +6,18 @@ import { DemoFailure } from './narrator.ts';
 export interface Programs {
   /** One command line of Transship, run as a person would; resolves with what it printed. */
   transship(words: readonly string[]): Promise<string>;
+  /** A command line of Transship that goes on until it is ended; gets what it prints by lines. */
+  follow(words: readonly string[], onLine: (line: string) => void): Followed;
   /** A part that runs to its end; resolves with the lines it sent. */
   run<Line>(part: string, request: object): Promise<readonly Line[]>;
   /** A part that goes on until it is told to end. */
   start<Line>(part: string, request: object, onLine: (line: Line) => void): RunningPart;
   /** Ends what still runs. */
   endAll(): Promise<void>;
+}
+
+export interface Followed {
+  end(): Promise<void>;
 }
 
 export interface RunningPart {
@@ -58,6 +64,18 @@ export function createPrograms(options: ProgramsOptions): Programs {
       const { code, err } = await endOf(child);
       if (code === 0) return out;
       throw new DemoFailure(`transship ${words.join(' ')} ended with ${code}:\n${err || out}`);
+    },
+    follow: (words, onLine) => {
+      const child = launch(words);
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      createInterface({ input: child.stdout }).on('line', onLine);
+      child.stderr.resume();
+      return {
+        end: async () => {
+          child.kill('SIGTERM');
+          await gone;
+        },
+      };
     },
     run: async <Line>(part: string, request: object) => {
       const lines: Line[] = [];

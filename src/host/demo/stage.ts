@@ -1,10 +1,9 @@
 /** Where the story plays: two agents, the wires between them, and ways to talk to both. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import type { TeleportObject, VolumeObject } from '../../api/objects.ts';
+import type { VolumeObject } from '../../api/objects.ts';
 import type { ControlClient } from '../../api/control-client.ts';
-import type { Agents, Terminal } from '../../cli/ports.ts';
-import { ProgressPainter, teleportView } from '../../cli/progress.ts';
+import type { Agents, Planes, Terminal } from '../../cli/ports.ts';
 import type { Clock } from '../../base/ports.ts';
 import { agentPaths } from '../agent-paths.ts';
 import { detachVolume, listAttachments } from '../attach.ts';
@@ -21,6 +20,7 @@ export const wireDelayMs = 5;
 export interface StageOptions {
   readonly home: string;
   readonly agents: Agents;
+  readonly planes: Planes;
   readonly programs: Programs;
   readonly narrator: Narrator;
   readonly terminal: Terminal;
@@ -68,6 +68,19 @@ export class Stage {
     return client.call('volume.show', { name });
   }
 
+  /** Rows of `get teleports -w` as they come, shown as a person sees them. */
+  watchTeleports(cluster: string): { readonly rows: readonly string[]; end(): Promise<void> } {
+    const { narrator, programs } = this.o;
+    const words = ['get', 'teleports', '-w', '--cluster', cluster];
+    narrator.command(words);
+    const rows: string[] = [];
+    const followed = programs.follow(words, (line) => {
+      rows.push(line);
+      narrator.raw(`       ${line}\n`);
+    });
+    return { rows, end: () => followed.end() };
+  }
+
   /** Polls until `test` holds; `DemoFailure` naming `what` when it takes too long. */
   async until(what: string, test: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
     const { clock, signal } = this.o;
@@ -85,23 +98,12 @@ export class Stage {
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
 
-  /** Both lanes of progress until nothing is missing. */
-  async watch(client: ControlClient, name: string): Promise<TeleportObject> {
-    const { terminal, clock, signal } = this.o;
-    const bars = terminal.errIsTerminal && process.env['TERM'] !== 'dumb';
-    const painter = new ProgressPainter(terminal, clock, bars);
-    const onEvent = (teleport: TeleportObject) => painter.show(teleportView(teleport));
-    const last = await client.stream('teleport.watch', { name }, { onEvent, signal });
-    painter.show(teleportView(last));
-    painter.end();
-    return last;
-  }
-
   /** Ends everything and removes the home; says what it could not remove. */
   async close(): Promise<readonly string[]> {
-    const { agents, home, programs } = this.o;
+    const { agents, planes, home, programs } = this.o;
     await programs.endAll();
     this.restoreWires();
+    for (const name of clusters) await planes.stop(name, stopMs).catch(() => undefined);
     for (const name of clusters) await this.#detachAll(name);
     for (const name of clusters) await stopAgent(agents, home, name);
     for (const relay of this.#relays) await relay.close();

@@ -28,22 +28,47 @@ export interface Facts {
 
 export async function joinClusters(stage: Stage): Promise<void> {
   const { narrator, programs } = stage.o;
-  narrator.step('Two clusters, each a process with a pool of its own, joined by a token');
+  narrator.step('Two clusters, each with an API server and a pool, that trust each other');
   narrator.say(
     `They reach each other through wires of ours only: ${wireDelayMs * 2} ms of round trip, ` +
       'and they can be cut.',
   );
   await stage.start('east');
   await stage.start('west');
-  const token = (await stage.command(['cluster', 'token', '--cluster', 'east'])).trim();
-  const add = (text: string) => ['cluster', 'add', '--token', text, '--cluster', 'west'];
-  await stage.command(add(token), add('TOKEN'));
+  await stage.command(['cluster', 'add', 'east', '--cluster', 'west']);
   await programs.transship(['cluster', 'check', 'east', '--cluster', 'west']);
   const report = await stage.west.call('cluster.check', { name: 'east' });
   const link = report.findings.find(({ check }) => check === 'link');
   narrator.claim(report.passed, `west reaches east: ${link?.message}`);
   const back = await stage.east.call('cluster.check', { name: 'west' });
   narrator.claim(back.passed, 'east reaches west, and each has proven who it is');
+  await stage.until('both clusters are ready', async () => {
+    const ready = await clustersReady(stage);
+    return ready.length === 2;
+  });
+  const ready = await clustersReady(stage);
+  narrator.claim(
+    ready.length === 2,
+    `the API of west says of ${ready.join(' and ')}: condition Ready=True`,
+  );
+}
+
+interface Listed {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly status?: {
+      readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    };
+  }[];
+}
+
+/** Names of the Cluster objects at west whose condition Ready is True. */
+async function clustersReady(stage: Stage): Promise<readonly string[]> {
+  const words = ['get', 'clusters', '--cluster', 'west', '-o', 'json'];
+  const { items } = JSON.parse(await stage.o.programs.transship(words)) as Listed;
+  const isReady = ({ status }: Listed['items'][number]) =>
+    status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+  return items.filter(isReady).map(({ metadata }) => metadata.name);
 }
 
 /** The volume is made, filled, and written to from here on. */
@@ -84,10 +109,15 @@ export async function teleportThere(stage: Stage, writer: Writer): Promise<Facts
   const { uniqueBytes, storedBytes } = items[0]!.status;
   const rate = `${Math.max(1, Math.ceil(storedBytes / wantedSeconds / 2 ** 20))}MiB/s`;
   narrator.say(`Its background fetch is held at ${rate}, or it would be over before we look.`);
+  narrator.say('A teleport is an object of the API; this is what anybody sees who watches:');
+  const watched = stage.watchTeleports('west');
   const beganMs = stage.o.clock.monotonicMs();
   const ends = ['--from', 'east', '--to', 'west', '--snapshot', 'departure'];
   await stage.command(['teleport', volume, ...ends, '--rate', rate]);
   const thereMs = stage.o.clock.monotonicMs() - beganMs;
+  await stage.until('the watch shows it', async () => watched.rows.some(isAccessible));
+  await watched.end();
+  narrator.claim(watched.rows.some(isAccessible), 'the watch said so: Accessible');
   await stage.command(['volume', 'snapshot', volume, 'arrival', '--cluster', 'west']);
   const there = await stage.west.call('teleport.show', { name: volume });
   const { phase, progress, accessibleAfterMs = 0 } = there.status;
@@ -102,6 +132,14 @@ export async function teleportThere(stage: Stage, writer: Writer): Promise<Facts
   narrator.claim(writer.acknowledged.length > length, 'the writer at east was not stopped');
   const dataBytes = progress.totalBytes;
   return { writer, dataBytes, uniqueBytes, storedBytes, durable, there, thereMs };
+}
+
+function isAccessible(row: string): boolean {
+  return /\bAccessible\b/.test(row);
+}
+
+function isAvailable(row: string): boolean {
+  return /\bAvailable\b/.test(row);
 }
 
 function rightOrFail(found: Found): Found {
@@ -207,8 +245,11 @@ export async function becomeAvailable(
   narrator.step('Restore the link; fetch the rest; compare');
   stage.restoreWires();
   await reading;
+  const watched = stage.watchTeleports('west');
   await stage.command(['teleport', 'fill', volume, '--rate', '1GiB/s', '--cluster', 'west']);
-  const last = await stage.watch(stage.west, volume);
+  await stage.until('the watch shows it', async () => watched.rows.some(isAvailable));
+  await watched.end();
+  const last = await stage.west.call('teleport.show', { name: volume });
   narrator.claim(
     last.status.phase === 'Available' && last.status.progress.missingBytes === 0,
     'Available: nothing is missing',
