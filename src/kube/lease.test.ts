@@ -113,6 +113,23 @@ suite('a lease', () => {
     await Promise.all([time.finish(a.election.stop()), time.finish(b.election.stop())]);
   });
 
+  test('that is won while its candidate is told to stop is given back, and nothing begins', async () => {
+    const time = new TestTime();
+    const server = new FakeServer();
+    const { transport } = server;
+    const slow = async (request: Parameters<typeof transport>[0]) => {
+      const answer = await transport(request);
+      await sleep(time.clock(0), 500);
+      return answer;
+    };
+    const a = startCandidate(time, 'a', { transport: slow });
+    await time.advance(700);
+    await time.finish(a.election.stop());
+    assert.deepEqual(a.told, []);
+    const spec = server.objects.get(path) as typeof leases.is;
+    assert.equal(spec?.spec?.holderIdentity, '');
+  });
+
   test('is given back when the work fails, so that another may try', async () => {
     const time = new TestTime();
     const server = new FakeServer();

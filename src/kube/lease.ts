@@ -134,7 +134,8 @@ class LeaseElection implements LeaderElection {
       if (this.#work !== undefined && !this.isLeader()) this.#work.stop.abort();
       if (this.#work?.stop.signal.aborted === true) await this.#rest();
       await this.#attempt();
-      if (this.isLeader()) this.#lead();
+      // Told to stop meanwhile: the lease is given back below, and nothing is begun.
+      if (this.isLeader() && !this.#ending.signal.aborted) this.#lead();
       if (this.#work?.hasFailed === true) {
         await this.#rest();
         await this.#release();

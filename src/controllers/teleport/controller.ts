@@ -93,7 +93,7 @@ export class TeleportController implements Controller {
   async #run(teleport: Teleport): Promise<Outcome> {
     const { destination: side } = sidesOf(teleport);
     try {
-      const destination = reach(this.#c.remotes.find(side.cluster), side.cluster);
+      const destination = this.#reach(side.cluster);
       const arrived = arrivedAt(teleport, destination);
       if (arrived.volume !== undefined) return await this.#follow(teleport, destination, arrived);
       if (wasAccessible(teleport)) return await this.#missing(teleport, destination);
@@ -106,7 +106,7 @@ export class TeleportController implements Controller {
   /** Nothing is at the destination yet, or the watch does not show it yet. */
   async #start(teleport: Teleport, destination: ClusterAccess): Promise<Outcome> {
     const { source: side } = sidesOf(teleport);
-    const source = reach(this.#c.remotes.find(side.cluster), side.cluster);
+    const source = this.#reach(side.cluster);
     const plan = await preflight(teleport, { source, destination });
     const sourceVolume = plan.source.metadata.name ?? '';
     const known = teleport.status;
@@ -122,6 +122,12 @@ export class TeleportController implements Controller {
     await this.#guard.protect(started, source, plan.source);
     const volume = await makeVolume(started, destination, plan);
     return this.#follow(started, destination, { volume, bound: undefined, claim: undefined });
+  }
+
+  /** A cluster that no object names may come yet, as everything else that was applied together. */
+  #reach(cluster: string): ClusterAccess {
+    if (!this.#isGone(cluster)) return reach(this.#c.remotes.find(cluster), cluster);
+    throw new NotYet('NotFound', `there is no Cluster ${cluster}`);
   }
 
   /** Some fields now, because what follows relies on them. */
