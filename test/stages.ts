@@ -39,5 +39,6 @@ export const stages: readonly Stage[] = [
   },
   { name: 'demo', run: ['src/main.ts', 'demo', '--unprivileged'], minutesMax: 4 },
   { name: 'sim', run: ['test/sim/main.ts', '--minutes', '1'], minutesMax: 3 },
+  { name: 'kubernetes', run: ['test/kubernetes/main.ts', '--embedded'], minutesMax: 6 },
   { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 5 },
 ];

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { controlPlanePrograms, ensureBinaries } from '../../tools/kubernetes/binaries.ts';
 import { allCases } from './all.ts';
 import type { Case, Cluster } from './case.ts';
 import { startEmbedded } from './fixtures/embedded.ts';
@@ -114,11 +115,18 @@ function printTable(results: ReadonlyMap<string, Ran>, cases: readonly Case[]): 
   }
 }
 
+/** Builds what is missing, which takes minutes once; without it the real half is skipped. */
+async function haveBinaries(): Promise<void> {
+  const binaries = await ensureBinaries(controlPlanePrograms);
+  if (!binaries.available) console.log(`no real control plane: ${binaries.reason}`);
+}
+
 async function main(): Promise<void> {
   const word = flags.test;
   const cases = allCases.filter(
     (one) => word === undefined || `${one.group}: ${one.name}`.includes(word),
   );
+  if (!flags.embedded && flags.kubeconfig === undefined) await haveBinaries();
   const scratch = mkdtempSync(join(tmpdir(), 'transship-kubernetes-'));
   const results = new Map<string, Ran>();
   try {
