@@ -13,23 +13,12 @@ import {
   unsupported,
 } from './field-errors.ts';
 import { hasFormat } from './formats.ts';
+import { logicChecks } from './logic.ts';
 import { canonical, isArray, isObject, own, put } from './json.ts';
 import type { MutableObject } from './json.ts';
 import type { SchemaNode } from './node.ts';
 import { parseQuantity } from './quantity.ts';
-
-/** Errors of one object that are told; more help nobody. */
-const errorsMax = 100;
-
-export type Check = (value: Json, path: string, report: Report) => void;
-
-export class Report {
-  readonly errors: FieldError[] = [];
-
-  add(error: FieldError): void {
-    if (this.errors.length < errorsMax) this.errors.push(error);
-  }
-}
+import { type Check, Report } from './report.ts';
 
 /** The check of a node and of all below it; made at first use, since nodes may be recursive. */
 export class Checker {
@@ -161,7 +150,7 @@ function valueChecks(schema: OpenApiSchema, node: SchemaNode): readonly Check[] 
   const isUnique = node.type === 'array' && node.list !== 'atomic';
   // Validation of built-in kinds says it in its own words.
   if (isUnique && !node.builtIn) checks.push(uniqueCheck(node));
-  if (!node.builtIn) addLogic(schema, checks);
+  if (!node.builtIn) checks.push(...logicChecks(schema, logicCheck));
   return checks;
 }
 
@@ -301,55 +290,6 @@ function keyValue(node: SchemaNode, item: Json): JsonObject {
     if (fallback !== undefined) put(key, name, fallback);
   }
   return key;
-}
-
-/** allOf, anyOf, oneOf, not: schemas about values, which say nothing of what fields there are. */
-function addLogic(schema: OpenApiSchema, checks: Check[]): void {
-  const parts = (key: string): readonly Check[] =>
-    ((schema[key] as readonly OpenApiSchema[] | undefined) ?? []).map(logicCheck);
-  const holds = (check: Check, value: Json, path: string): boolean => {
-    const report = new Report();
-    check(value, path, report);
-    return report.errors.length === 0;
-  };
-  const all = parts('allOf');
-  if (all.length > 0) {
-    checks.push((value, path, report) => {
-      const before = report.errors.length;
-      for (const check of all) check(value, path, report);
-      if (report.errors.length === before) return;
-      report.add(logicError(`"${path}" must validate all the schemas (allOf)`));
-    });
-  }
-  const any = parts('anyOf');
-  const one = parts('oneOf');
-  if (any.length > 0) {
-    checks.push((value, path, report) => {
-      if (any.some((check) => holds(check, value, path))) return;
-      report.add(logicError(`"${path}" must validate at least one schema (anyOf)`));
-    });
-  }
-  if (one.length > 0) {
-    checks.push((value, path, report) => {
-      const count = one.filter((check) => holds(check, value, path)).length;
-      if (count === 1) return;
-      const found = count === 0 ? 'Found none valid' : `Found ${count} valid alternatives`;
-      const words = `"${path}" must validate one and only one schema (oneOf). ${found}`;
-      report.add(logicError(words));
-    });
-  }
-  const not = schema['not'] as OpenApiSchema | undefined;
-  if (not === undefined) return;
-  const refused = logicCheck(not);
-  checks.push((value, path, report) => {
-    if (!holds(refused, value, path)) return;
-    report.add(logicError(`"${path}" must not validate the schema (not)`));
-  });
-}
-
-/** Servers tell these about no field: the message names it. */
-function logicError(words: string): FieldError {
-  return invalid('<nil>', '', words);
 }
 
 function logicCheck(schema: OpenApiSchema): Check {

@@ -4,7 +4,7 @@ import type { FieldError, Json, JsonObject, ServedResource } from './api.ts';
 import { createSchemaLibrary } from './library.ts';
 
 const library = createSchemaLibrary();
-const at = 'spec.versions[0].schema.openAPIV3Schema';
+const at = 'spec.validation.openAPIV3Schema';
 
 function crdOf(spec: JsonObject, more: JsonObject = {}): JsonObject {
   const schema = { openAPIV3Schema: { type: 'object', properties: { spec } } };

@@ -1,13 +1,14 @@
 /** Custom resource definitions (apiextensions.k8s.io/v1) as served resources. */
 import type { FieldError, Json, JsonObject, OpenApiSchema, ServedResource } from './api.ts';
 import type { RuleCompiler } from './cel/rules.ts';
-import { Checker, Report } from './check.ts';
+import { Checker } from './check.ts';
 import { customColumns } from './columns.ts';
 import { forbidden, invalid, required } from './field-errors.ts';
-import { at, isObject, listAt, textAt } from './json.ts';
+import { at, equal, isObject, listAt, textAt } from './json.ts';
 import { NodeCompiler, type SchemaNode } from './node.ts';
 import { createObjectSchema } from './object-schema.ts';
 import { prepareValue } from './prepare.ts';
+import { Report } from './report.ts';
 import { checkStructure } from './structural.ts';
 
 /** Versions one definition may have. */
@@ -28,13 +29,18 @@ export function readDefinition(crd: JsonObject, context: DefinitionContext): Def
   const errors: FieldError[] = [...checkDefinition(crd)];
   const versions = listAt(crd, 'spec', 'versions').filter(isObject);
   const served: ServedResource[] = [];
+  const schemas = versions.map((version) => at(version, 'schema', 'openAPIV3Schema'));
+  const isShared = schemas.every((schema) => equal(schema, schemas[0]));
   versions.forEach((version, i) => {
-    const path = `spec.versions[${i}].schema.openAPIV3Schema`;
-    const schema = at(version, 'schema', 'openAPIV3Schema');
+    const own = `spec.versions[${i}].schema.openAPIV3Schema`;
+    const schema = schemas[i];
     if (!isObject(schema)) {
-      errors.push(required(path, 'schemas are required'));
+      errors.push(required(own, 'schemas are required'));
       return;
     }
+    // Servers tell of a schema that all versions have at one place, and once.
+    const path = isShared ? 'spec.validation.openAPIV3Schema' : own;
+    if (isShared && i > 0 && errors.length > 0) return;
     const found = checkStructure(schema, path);
     errors.push(...found);
     if (errors.length > 0) return;
@@ -163,7 +169,18 @@ function compileRoot({ schema, metadata }: VersionSchema): SchemaNode {
     metadata,
     builtIn: false,
   });
-  return compiler.compile({ ...schema, 'x-kubernetes-embedded-resource': true });
+  const root = compiler.compile({ ...schema, 'x-kubernetes-embedded-resource': true });
+  const names = Object.entries(
+    at(schema as JsonObject, 'properties', 'metadata', 'properties') ?? {},
+  );
+  if (names.length === 0) return root;
+  // Names may be bound beyond what all names are.
+  const bound = names.map(([key, value]) => [key, compiler.compile(value)] as const);
+  const properties = new Map([...metadata.properties, ...bound]);
+  return {
+    ...root,
+    properties: new Map(root.properties).set('metadata', { ...metadata, properties }),
+  };
 }
 
 /** A default must be what it is a default for. */

@@ -1,11 +1,13 @@
 // The functions of one served version, over its compiled schema.
 import { apply, track } from './apply.ts';
 import type { FieldError, JsonObject, ObjectSchema } from './api.ts';
-import { Checker, isBlocking, Report } from './check.ts';
+import { Checker, isBlocking } from './check.ts';
 import { invalid } from './field-errors.ts';
 import { setOfPaths } from './field-set.ts';
 import type { SchemaNode } from './node.ts';
 import { prepare } from './prepare.ts';
+import { Report } from './report.ts';
+import { isUnchanged } from './ratchet.ts';
 import { strategicMerge } from './strategic.ts';
 
 export interface ObjectSchemaOptions {
@@ -44,7 +46,10 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
     validate(object, old) {
       const report = new Report();
       check(object, '', report);
-      const { errors } = report;
+      const isRatcheted = old !== undefined && !node.builtIn;
+      const errors = isRatcheted
+        ? report.errors.filter((error) => !isUnchanged(error, object, old))
+        : report.errors;
       if (options.rules !== undefined) {
         if (errors.some(isBlocking)) return [...errors, rulesSkipped];
         return [...errors, ...options.rules(object, old)];

@@ -76,7 +76,7 @@ export const definitionCases = cases('definitions', {
       'default of the wrong type': {
         [`${schemaPath}.properties.spec.properties.size.default`]: 'big',
       },
-      'reserved ref': { [`${schemaPath}.properties.spec`]: { $ref: '#/a' } },
+      'reserved ref': { [`${schemaPath}.properties.spec`]: { type: 'object', $ref: '#/a' } },
       'no storage version': { 'spec.versions.0.storage': false },
       'bad scope': { 'spec.scope': 'Galaxy' },
     };
@@ -174,7 +174,8 @@ export const definitionCases = cases('definitions', {
       t,
       object({
         n: { type: 'integer', minimum: 1, maximum: 5 },
-        open: { type: 'number', minimum: 0, exclusiveMinimum: true, multipleOf: 0.5 },
+        open: { type: 'number', minimum: 0, exclusiveMinimum: true },
+        step: { type: 'number', multipleOf: 0.5 },
         colour: { type: 'string', enum: ['red', 'green'] },
         flag: { type: 'boolean' },
         list: { type: 'array', items: { type: 'integer' } },
@@ -186,7 +187,7 @@ export const definitionCases = cases('definitions', {
         { n: 'two' },
         { n: 1.5 },
         { open: 0 },
-        { open: 0.7 },
+        { step: 0.7 },
         { colour: 'blue' },
         { flag: 'yes' },
         { list: 'x' },

@@ -4,12 +4,13 @@
  * where the old value of the same field, map key or list-map item is known.
  */
 import { Environment, Optional } from '@marcbachmann/cel-js';
-import type { FieldError, Json, JsonObject, OpenApiSchema } from '../api.ts';
+import type { FieldError, Json, JsonObject } from '../api.ts';
 import { typeName } from '../check.ts';
 import { duplicate, forbidden, invalid, required } from '../field-errors.ts';
-import { at, isArray, isObject, type MutableObject, own, textAt } from '../json.ts';
+import { at, equal, isArray, isObject, type MutableObject, own, textAt } from '../json.ts';
 import type { SchemaNode } from '../node.ts';
 import { itemElement } from '../structured.ts';
+import { undefinedField, undefinedFieldWords } from './fields.ts';
 import { addKubernetesFunctions } from './functions.ts';
 import { type CelConversions, toCel } from './values.ts';
 
@@ -42,15 +43,11 @@ export type RuleCheck = (object: JsonObject, old: JsonObject | undefined) => rea
 
 /** Compiles all rules of CRDs in one environment. */
 export class RuleCompiler {
-  readonly #env: Environment;
+  readonly #envs: Environments;
   readonly #by: CelConversions;
 
   constructor() {
-    const options = { homogeneousAggregateLiterals: false, enableOptionalTypes: true };
-    this.#env = new Environment(options)
-      .registerVariable('self', 'dyn')
-      .registerVariable('oldSelf', 'dyn');
-    addKubernetesFunctions(this.#env);
+    this.#envs = { plain: environment('dyn'), optionalOld: environment('optional<dyn>') };
     const duration = new Environment().registerVariable('text', 'string').parse('duration(text)');
     this.#by = {
       duration: (text) => {
@@ -65,7 +62,7 @@ export class RuleCompiler {
 
   /** A check of whole objects, undefined where there is no rule, or what is wrong with them. */
   compile(node: SchemaNode, path: string): RuleCheck | undefined | readonly FieldError[] {
-    const reader = new RuleReader(this.#env);
+    const reader = new RuleReader(this.#envs);
     const root = reader.read(node, path);
     if (reader.errors.length > 0) return reader.errors;
     if (root === undefined) return undefined;
@@ -75,6 +72,21 @@ export class RuleCompiler {
       return run.errors;
     };
   }
+}
+
+interface Environments {
+  readonly plain: Environment;
+  /** For rules with `optionalOldSelf`. */
+  readonly optionalOld: Environment;
+}
+
+function environment(oldSelf: string): Environment {
+  const options = { homogeneousAggregateLiterals: false, enableOptionalTypes: true };
+  const made = new Environment(options)
+    .registerVariable('self', 'dyn')
+    .registerVariable('oldSelf', oldSelf);
+  addKubernetesFunctions(made);
+  return made;
 }
 
 /** Of metadata rules see the name alone. */
@@ -90,17 +102,17 @@ function visible(object: JsonObject): JsonObject {
 
 class RuleReader {
   readonly errors: FieldError[] = [];
-  readonly #env: Environment;
+  readonly #envs: Environments;
   #count = 0;
 
-  constructor(env: Environment) {
-    this.#env = env;
+  constructor(envs: Environments) {
+    this.#envs = envs;
   }
 
   /** Undefined where there is no rule below. */
   read(node: SchemaNode, path: string): RuleNode | undefined {
     if (node.builtIn) return undefined;
-    const rules = this.#rules(node.schema, `${path}.x-kubernetes-validations`);
+    const rules = this.#rules(node, `${path}.x-kubernetes-validations`);
     const properties: (readonly [string, RuleNode])[] = [];
     for (const [key, child] of node.properties) {
       const read = this.read(child, `${path}.properties[${key}]`);
@@ -119,8 +131,8 @@ class RuleReader {
     return { node, rules, properties, ...below };
   }
 
-  #rules(schema: OpenApiSchema, path: string): readonly Rule[] {
-    const list = schema['x-kubernetes-validations'];
+  #rules(node: SchemaNode, path: string): readonly Rule[] {
+    const list = node.schema['x-kubernetes-validations'];
     if (!isArray(list)) return [];
     this.#count += list.length;
     if (this.#count > rulesMax) {
@@ -128,25 +140,27 @@ class RuleReader {
       return [];
     }
     return list.flatMap((rule, i) => {
-      const read = isObject(rule) ? this.#rule(rule, `${path}[${i}]`) : undefined;
+      const read = isObject(rule) ? this.#rule(node, rule, `${path}[${i}]`) : undefined;
       return read === undefined ? [] : [read];
     });
   }
 
-  #rule(rule: JsonObject, path: string): Rule | undefined {
+  #rule(node: SchemaNode, rule: JsonObject, path: string): Rule | undefined {
     const text = textAt(rule, 'rule') ?? '';
     if (text.trim() === '') {
       this.errors.push(required(`${path}.rule`, 'rule is not specified'));
       return undefined;
     }
-    const evaluate = this.#expression(text, 'bool', { path: `${path}.rule`, shown: text });
+    const optionalOld = rule['optionalOldSelf'] === true;
+    const source = { node, optionalOld };
+    const evaluate = this.#expression(text, 'bool', { ...source, path: `${path}.rule` });
     const expression = textAt(rule, 'messageExpression');
     const messageExpression =
       expression === undefined || expression === ''
         ? undefined
         : this.#expression(expression, 'string', {
+            ...source,
             path: `${path}.messageExpression`,
-            shown: expression,
           });
     if (evaluate === undefined) return undefined;
     return {
@@ -157,22 +171,25 @@ class RuleReader {
       fieldPath: textAt(rule, 'fieldPath') ?? '',
       reason: textAt(rule, 'reason') ?? 'FieldValueInvalid',
       isTransition: /\boldSelf\b/.test(text.replaceAll(/'[^']*'|"[^"]*"/g, '')),
-      optionalOld: rule['optionalOldSelf'] === true,
+      optionalOld,
     };
   }
 
   #expression(
     text: string,
     wanted: string,
-    place: { readonly path: string; readonly shown: Json },
+    place: { readonly path: string; readonly node: SchemaNode; readonly optionalOld: boolean },
   ): Evaluate | undefined {
     const fails = (why: string): undefined => {
-      this.errors.push(invalid(place.path, place.shown, why));
+      this.errors.push(invalid(place.path, text, why));
       return undefined;
     };
     if (text.length > ruleLengthMax) return fails(`may be ${ruleLengthMax} characters long`);
     try {
-      const parsed = this.#env.parse(text);
+      const env = place.optionalOld ? this.#envs.optionalOld : this.#envs.plain;
+      const parsed = env.parse(text);
+      const unknown = undefinedField(parsed.ast, place.node, place);
+      if (unknown !== undefined) return fails(undefinedFieldWords(text, unknown));
       const { valid, type = '', error } = parsed.check();
       if (!valid) return fails(`compilation failed: ${error?.message ?? ''}`);
       if (type === wanted || type === 'dyn') return parsed as Evaluate;
@@ -228,7 +245,10 @@ class RuleRun {
   #check({ rules, node }: RuleNode, value: Json, old: Json | undefined, path: string): void {
     const self = toCel(node, value, this.#by);
     const oldSelf = old === undefined ? undefined : toCel(node, old, this.#by);
+    const isSame = old !== undefined && equal(value, old);
     for (const rule of rules) {
+      // What did not change is not judged again by rules that came later.
+      if (isSame && !rule.isTransition) continue;
       if (rule.isTransition && !rule.optionalOld && oldSelf === undefined) continue;
       const optional = oldSelf === undefined ? Optional.none() : Optional.of(oldSelf);
       const context = rule.optionalOld ? { self, oldSelf: optional } : { self, oldSelf };
@@ -239,7 +259,9 @@ class RuleRun {
   }
 
   #run(rule: Rule, context: Parameters<Evaluate>[0], value: Json, path: string): void {
-    const field = rule.fieldPath === '' ? path : `${path}${rule.fieldPath}`.replace(/^\./, '');
+    const place = rule.fieldPath === '' ? path : `${path}${rule.fieldPath}`.replace(/^\./, '');
+    // Of the whole object, as servers say it.
+    const field = place === '' ? '<nil>' : place;
     const fails = (detail: string): void => {
       this.errors.push(ruleError(rule.reason, field, value, detail));
     };
