@@ -1,6 +1,6 @@
 /**
  * What Transship puts into a cluster before any controller runs, beside the CRDs: its namespace,
- * the rights it asks for (the least that work: see docs/guides/rights.md), its storage class.
+ * the rights it asks for (the least that work: docs/reference/rights.md), its storage class.
  * Embedded clusters apply it at every start; charts and `transship install` use the same.
  */
 import type { KubeObject } from '../kube/objects.ts';

@@ -8,6 +8,7 @@ import { crdFiles } from './crds.ts';
 import { kindsReference } from './kinds.ts';
 import { metricsReference } from './metrics.ts';
 import { reasonsReference } from './reasons.ts';
+import { rightsReference } from './rights.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -18,6 +19,7 @@ export const generated: readonly (readonly [path: string, render: () => string])
   ['docs/reference/reasons.md', reasonsReference],
   ['docs/reference/metrics.md', metricsReference],
   ['docs/reference/kinds.md', kindsReference],
+  ['docs/reference/rights.md', rightsReference],
   ...crdFiles,
 ];
 
