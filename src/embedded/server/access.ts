@@ -92,7 +92,7 @@ function refusal(user: UserInfo, info: RequestInfo, verb: string): Error {
   const resource = subresource === '' ? plural : `${plural}/${subresource}`;
   const where =
     namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`;
-  const what = `cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)}`;
+  const what = `cannot ${verb} resource "${resource}" in API group "${group}"`;
   return forbidden({ group, plural }, name, `${who} ${what} ${where}`);
 }
 

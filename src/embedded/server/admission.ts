@@ -13,7 +13,7 @@ import {
   withMeta,
 } from './json.ts';
 import { requireHeldRole, requireHeldRules } from './escalation.ts';
-import type { Call } from './kernel.ts';
+import { type Call, timeText } from './kernel.ts';
 import { forbiddenValue, requiredValue } from './metadata.ts';
 import { admitPod } from './pod-admission.ts';
 import { rbacGroup } from './rbac.ts';
@@ -46,8 +46,8 @@ const rules: Readonly<Record<string, (admission: Admission) => JsonObject>> = {
   [`${rbacGroup}/rolebindings`]: ({ call, object }) => admitBinding(call, object),
   '/persistentvolumeclaims': ({ call, object, live }) =>
     live === undefined ? guarded(classedClaim(call, object), claimFinalizer) : object,
-  '/persistentvolumes': ({ object, live }) =>
-    live === undefined ? guarded(object, volumeFinalizer) : object,
+  '/persistentvolumes': ({ call, object, live }) =>
+    phased(call, live === undefined ? guarded(object, volumeFinalizer) : object, live),
   '/pods': ({ call, object, live }) => (live === undefined ? admitPod(call, object) : object),
   'storage.k8s.io/storageclasses': ({ call, object, live }) => fixedClass(call, object, live),
   '/services': ({ call, object, live }) => admitService(call, object, live),
@@ -87,6 +87,15 @@ const volumeFinalizer = 'kubernetes.io/pv-protection';
 function guarded(object: JsonObject, finalizer: string): JsonObject {
   const own = textsAt(metaOf(object), 'finalizers');
   return own.includes(finalizer) ? object : withMeta(object, { finalizers: [...own, finalizer] });
+}
+
+/** A volume knows since when it is what it is. */
+function phased(call: Call, object: JsonObject, live: JsonObject | undefined): JsonObject {
+  const status = objectAt(object, 'status');
+  const isSame = live !== undefined && objectAt(live, 'status')['phase'] === status['phase'];
+  if (isSame || 'lastPhaseTransitionTime' in status) return object;
+  const lastPhaseTransitionTime = timeText(call.kernel.clock);
+  return { ...object, status: { ...status, lastPhaseTransitionTime } };
 }
 
 const defaultClass = 'storageclass.kubernetes.io/is-default-class';

@@ -1,4 +1,4 @@
-/** ClusterRoles whose rules are those of others, chosen by labels (Kubernetes, "Aggregated ClusterRoles"). */
+/** ClusterRoles with the rules of others, by labels (Kubernetes, "Aggregated ClusterRoles"). */
 import type { Json, JsonObject } from '../schema/api.ts';
 import { listAt, metaOf, nameOf, objectAt, objectsAt, sameJson } from './json.ts';
 import { clusterRoleCollection } from './rbac.ts';

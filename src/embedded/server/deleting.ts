@@ -11,7 +11,7 @@ import { objectOf } from './present.ts';
 import { isSelected, prefixOf, selectionOf } from './reading.ts';
 import { apiVersionText, isDeleting, toStorage } from './registry.ts';
 import { isTrue } from './request.ts';
-import { objectResponse } from './response.ts';
+import { encode, objectResponse, streamResponse } from './response.ts';
 import { badRequest, conflict, forbidden, invalidOptions, notFound } from './status.ts';
 import type { Draft, Entry } from './store.ts';
 import { isDryRun } from './write-options.ts';
@@ -105,11 +105,11 @@ function withDefaultPropagation(call: Call, options: DeleteOptions): DeleteOptio
 }
 
 export async function deleteCollection(call: Call): Promise<KubeResponse> {
-  const { kernel, resource } = call;
+  const { kernel } = call;
   const options = optionsFrom(bodyObject(call.info) ?? {}, call.info.query);
   const selection = selectionOf(call);
   const entries = [...kernel.store.list({ prefix: prefixOf(call) })];
-  const items: JsonObject[] = [];
+  const texts: string[] = [];
   for (let at = 0; at < entries.length; at += deletedPerTurn) {
     const drafts: Draft[] = [];
     for (const { key } of entries.slice(at, at + deletedPerTurn)) {
@@ -117,19 +117,29 @@ export async function deleteCollection(call: Call): Promise<KubeResponse> {
       const entry = kernel.store.get(key);
       if (entry === undefined || !isSelected(call, selection, entry)) continue;
       const { object, draft } = planDeletion(call, entry, options);
-      items.push(object);
+      texts.push(JSON.stringify(object));
       if (draft !== undefined && !options.dryRun) drafts.push(draft);
     }
     kernel.store.commit(drafts);
     await breathe(kernel.clock);
   }
+  return streamResponse(deletedList(call, texts));
+}
+
+/** What was deleted, as a list, object after object. */
+async function* deletedList(
+  { kernel, resource }: Call,
+  texts: readonly string[],
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { served } = resource;
-  return objectResponse(200, {
-    kind: served.listKind,
-    apiVersion: apiVersionText(served),
-    metadata: { resourceVersion: String(kernel.store.version) },
-    items,
-  });
+  const metadata = { resourceVersion: String(kernel.store.version) };
+  const head = { kind: served.listKind, apiVersion: apiVersionText(served), metadata };
+  yield encode(`${JSON.stringify(head).slice(0, -1)},"items":[`);
+  for (let at = 0; at < texts.length; at += deletedPerTurn) {
+    yield encode((at === 0 ? '' : ',') + texts.slice(at, at + deletedPerTurn).join(','));
+    await breathe(kernel.clock);
+  }
+  yield encode(']}');
 }
 
 /** Where an object to be deleted is. */

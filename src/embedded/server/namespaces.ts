@@ -20,7 +20,8 @@ export function requireOpenNamespace(call: Call, name: string): void {
   if (found === undefined) throw notFound({ group: '', plural: 'namespaces' }, namespace);
   if (!isDeleting(found)) return;
   const { served } = call.resource;
-  const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+  const why =
+    `unable to create new content in namespace ${namespace} because it is being ` + 'terminated';
   throw failure({
     code: 403,
     reason: 'Forbidden',

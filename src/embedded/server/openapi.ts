@@ -1,38 +1,33 @@
 /** OpenAPI documents: `/openapi/v2`, and `/openapi/v3` with one document per group and version. */
 import { createHash } from 'node:crypto';
 import type { KubeResponse } from '../../kube/transport.ts';
+import type { ServedResource } from '../schema/api.ts';
 import type { Kernel } from './kernel.ts';
 import type { RequestInfo } from './request.ts';
 import { objectResponse, tagged } from './response.ts';
 import { notAcceptable, noSuchResource } from './status.ts';
 
-interface Documents {
-  readonly revision: number;
-  /** By path, such as `apis/apps/v1`; made when somebody asks. */
-  readonly texts: Map<string, { readonly text: string; readonly hash: string }>;
+interface Document {
+  /** What it was made of. */
+  readonly resources: readonly ServedResource[];
+  readonly text: string;
+  readonly hash: string;
 }
 
 export function makeOpenApi(kernel: Kernel): (info: RequestInfo, path: string) => KubeResponse {
   const { registry, library } = kernel;
-  let documents: Documents = { revision: -1, texts: new Map() };
+  /** By path, such as `apis/apps/v1`; made when somebody asks. */
+  const documents = new Map<string, Document>();
 
-  /** Of the resources as they are now. */
-  function current(): Documents {
-    if (documents.revision !== registry.revision) {
-      documents = { revision: registry.revision, texts: new Map() };
-    }
-    return documents;
-  }
-
-  function documentOf(place: string): { readonly text: string; readonly hash: string } {
-    const { texts } = current();
-    const known = texts.get(place);
-    if (known !== undefined) return known;
-    const resources = registry.all().filter((one) => placeOf(one) === place);
+  function documentOf(place: string): Document {
+    const resources = registry.all().filter((one) => place === '' || placeOf(one) === place);
     if (resources.length === 0) throw noSuchResource();
-    const text = JSON.stringify(library.openApiV3(resources));
-    const made = { text, hash: hashOf(text) };
-    texts.set(place, made);
+    const known = documents.get(place);
+    if (known !== undefined && isSameList(known.resources, resources)) return known;
+    const object = place === '' ? library.openApiV2(resources) : library.openApiV3(resources);
+    const text = JSON.stringify(object);
+    const made = { resources, text, hash: hashOf(text) };
+    documents.set(place, made);
     return made;
   }
 
@@ -49,9 +44,7 @@ export function makeOpenApi(kernel: Kernel): (info: RequestInfo, path: string) =
 
   function second(info: RequestInfo): KubeResponse {
     requireJson(info);
-    const { texts } = current();
-    const text = texts.get('')?.text ?? JSON.stringify(library.openApiV2(registry.all()));
-    texts.set('', { text, hash: '' });
+    const { text } = documentOf('');
     return tagged(info, text, 'application/json');
   }
 
@@ -69,6 +62,10 @@ function requireJson(info: RequestInfo): void {
   const accept = info.request.headers['accept'] ?? '*/*';
   if (/json|\*\/\*|application\/\*/.test(accept) || accept === '') return;
   throw notAcceptable(['application/json']);
+}
+
+function isSameList(a: readonly ServedResource[], b: readonly ServedResource[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i]);
 }
 
 function placeOf({ group, version }: { readonly group: string; readonly version: string }): string {

@@ -26,8 +26,8 @@ import { type IncludeObject, makeTable, partial } from './table.ts';
 
 /** Characters of a streamed answer between two pauses of the thread: a few milliseconds. */
 const chunkCharsMax = 256 * 1024;
-/** Objects that are parsed to be selected between two pauses. */
-const parsedPerTurn = 500;
+/** Objects that are parsed, to be selected or to become rows, between two pauses. */
+const parsedPerTurn = 200;
 
 export function getObject(call: Call): KubeResponse {
   const { kernel, resource, target, info } = call;
@@ -99,6 +99,16 @@ export function prefixOf({ resource, target }: Call): string {
   return target.namespace === '' ? collection : `${collection}${target.namespace}/`;
 }
 
+/** As `prefixOf`, longer where only one name is wanted: it need not be looked for. */
+export function narrowPrefix(call: Call): string {
+  const { served } = call.resource;
+  const { query } = call.info;
+  const prefix = prefixOf(call);
+  const selected = /^metadata\.name==?([^,=!\\]+)$/.exec(query.get('fieldSelector') ?? '');
+  if (selected === null || (served.namespaced && call.target.namespace === '')) return prefix;
+  return served.namespaced ? `${prefix}${selected[1]}` : `${prefix}/${selected[1]}`;
+}
+
 interface Page {
   readonly entries: readonly Entry[];
   readonly version: number;
@@ -129,7 +139,7 @@ async function readPage(call: Call): Promise<Page> {
   const place = placeOf(call, limit);
   const selection = selectionOf(call);
   // A copy of references at one moment: what follows may take its time.
-  const candidates = [...store.list({ prefix: prefixOf(call), ...place })];
+  const candidates = [...store.list({ prefix: narrowPrefix(call), ...place })];
   const selects = selection.labels !== undefined || selection.fields !== undefined;
   const entries: Entry[] = [];
   let seen = 0;
@@ -251,13 +261,14 @@ async function* streamList(
   const writer = listWriter(call, page, form);
   let pending = [writer.head];
   let size = writer.head.length;
-  let isFirst = true;
+  let count = 0;
   for (const entry of page.entries) {
     const text = writer.item(entry);
-    pending.push(isFirst ? text : `,${text}`);
-    isFirst = false;
+    pending.push(count === 0 ? text : `,${text}`);
+    count += 1;
     size += text.length;
-    if (size < chunkCharsMax) continue;
+    const isTurn = writer.parses && count % parsedPerTurn === 0;
+    if (size < chunkCharsMax && !isTurn) continue;
     yield encode(pending.join(''));
     pending = [];
     size = 0;
@@ -270,6 +281,8 @@ async function* streamList(
 interface ListWriter {
   /** Up to and with the bracket of the items. */
   readonly head: string;
+  /** Each item costs parsing it. */
+  readonly parses: boolean;
   item(entry: Entry): string;
 }
 
@@ -290,12 +303,14 @@ function listWriter(call: Call, page: Page, form: Negotiated): ListWriter {
     const columnDefinitions = maker.columns;
     return {
       head: head({ kind: 'Table', apiVersion: metaVersion, columnDefinitions }, 'rows'),
+      parses: true,
       item: (entry) => JSON.stringify(maker.row(read(entry), nowMs)),
     };
   }
   if (form.form === 'partial') {
     return {
       head: head({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion }, 'items'),
+      parses: true,
       item: (entry) => JSON.stringify(partial(read(entry), form.version)),
     };
   }
@@ -303,6 +318,7 @@ function listWriter(call: Call, page: Page, form: Negotiated): ListWriter {
   const typeMeta = `"apiVersion":"${apiVersionText(served)}","kind":"${served.kind}",`;
   return {
     head: head({ kind: served.listKind, apiVersion: apiVersionText(served) }, 'items'),
+    parses: false,
     item: (entry) => {
       const text = textOf(kernel.store, resource, entry);
       // Items of built-in lists do not say what they are.

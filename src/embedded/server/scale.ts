@@ -1,4 +1,4 @@
-/** The scale sub-resource: the replicas of whatever has some, in one form (autoscaling/v1 Scale). */
+/** The scale sub-resource: replicas of whatever has some, in one form (autoscaling/v1 Scale). */
 import type { KubeResponse } from '../../kube/transport.ts';
 import type { Json, JsonObject, ScaleSubresource } from '../schema/api.ts';
 import { mediaTypeOf } from './body.ts';

@@ -63,12 +63,16 @@ export function createApiServer(
   aggregateRoles(store);
   cleanDefinitions(kernel);
   const discovery = makeDiscovery(kernel);
+  const start = uuid(random);
+  let answered = 0;
   let inFlight = 0;
 
   async function handle(request: KubeRequest, proven: UserInfo | undefined): Promise<KubeResponse> {
     const response = await answer(request, proven);
     // So that a line in a client's log and one in ours can be told to be of the same request.
-    return { ...response, headers: { ...response.headers, 'audit-id': uuid(random) } };
+    answered += 1;
+    const id = `${start}-${answered}`;
+    return { ...response, headers: { ...response.headers, 'audit-id': id } };
   }
 
   async function answer(request: KubeRequest, proven: UserInfo | undefined): Promise<KubeResponse> {

@@ -1,4 +1,4 @@
-/** Addresses and node ports of services: nobody forwards to them, but they are there, and unique. */
+/** Addresses and node ports of services: nobody forwards to them, but they are unique. */
 import type { Json, JsonObject } from '../schema/api.ts';
 import { objectAt, objectsAt, textAt, textsAt, withKeys } from './json.ts';
 import type { Call } from './kernel.ts';

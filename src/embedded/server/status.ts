@@ -206,7 +206,8 @@ export function unsupportedMediaType(accepted: readonly string[]): StatusError {
   return failure({
     code: 415,
     reason: 'UnsupportedMediaType',
-    message: `the body of the request was in an unknown format - accepted media types include: ${types}`,
+    message:
+      'the body of the request was in an unknown format - accepted media types include: ' + types,
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * Tokens of service accounts: JSON Web Tokens (RFC 7519) with HMAC-SHA-256 under a key of the store,
- * which nobody else can read. They end with their account, its pod or its secret.
+ * Tokens of service accounts: JSON Web Tokens (RFC 7519) with HMAC-SHA-256 under a key of the
+ * store, which nobody else can read. They end with their account, its pod or its secret.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock, Random } from '../../base/ports.ts';

@@ -1,4 +1,4 @@
-/** Events of a watch as lines of JSON (Kubernetes API concepts, "Efficient detection of changes"). */
+/** Events of a watch as lines of JSON (Kubernetes API concepts, "Detection of changes"). */
 import type { JsonObject } from '../schema/api.ts';
 import { withMeta } from './json.ts';
 import type { Call } from './kernel.ts';

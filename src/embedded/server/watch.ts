@@ -5,7 +5,14 @@
 import type { KubeResponse } from '../../kube/transport.ts';
 import { breathe, type Call } from './kernel.ts';
 import { type Negotiated, negotiate } from './negotiation.ts';
-import { isSelected, prefixOf, type Selection, selectionOf, versionParameter } from './reading.ts';
+import {
+  isSelected,
+  narrowPrefix,
+  prefixOf,
+  type Selection,
+  selectionOf,
+  versionParameter,
+} from './reading.ts';
 import { countParameter, isTrue } from './request.ts';
 import { encode, streamResponse } from './response.ts';
 import { forbiddenValue } from './metadata.ts';
@@ -128,7 +135,8 @@ async function* initialEvents(
   lines: LineWriter,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { store, clock } = call.kernel;
-  const entries = [...store.list({ prefix: prefixOf(call), version: start.version })];
+  const range = { prefix: narrowPrefix(call), version: start.version };
+  const entries = [...store.list(range)];
   let pending: string[] = [];
   let size = 0;
   for (const entry of entries) {

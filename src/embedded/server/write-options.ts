@@ -1,4 +1,4 @@
-/** The parameters that all writes share (Kubernetes API, CreateOptions, UpdateOptions, PatchOptions). */
+/** The parameters that all writes share (Kubernetes API: Create-, Update- and PatchOptions). */
 import type { Call } from './kernel.ts';
 import { isTrue } from './request.ts';
 import { badRequest, invalidOptions } from './status.ts';

@@ -147,7 +147,8 @@ function applyObject(call: Call, options: WriteOptions): KubeResponse {
 function requireNoUid({ resource, target }: Call, applied: JsonObject): void {
   const uid = textAt(metaOf(applied), 'uid');
   if (uid === '') return;
-  const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+  const why =
+    `uid mismatch: the provided object specified uid ${uid}, and no existing object was ` + 'found';
   throw conflict(resource.served, target.name, why);
 }
 

@@ -34,9 +34,9 @@ class Answering implements ApiServer {
     body: pieces(['ok']),
   });
 
-  async handle(request: KubeRequest, user: UserInfo | undefined): Promise<KubeResponse> {
+  handle(request: KubeRequest, user: UserInfo | undefined): Promise<KubeResponse> {
     this.asked.push({ request, user });
-    return await Promise.resolve(this.answer(request));
+    return Promise.resolve(this.answer(request));
   }
 
   async close(): Promise<void> {
