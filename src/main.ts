@@ -114,3 +114,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await main();
+// Somebody types: what is still being asked for a completion is not worth a wait.
+if (process.argv[2] === '__complete') process.exit();

@@ -81,7 +81,7 @@ function missingOf(blocks: readonly Block[]): readonly string[] {
   return [...new Set(blocks.flatMap((block) => block.needs))].filter((name) => !exists(name));
 }
 
-suite('commands of the documents run as written', () => {
+suite('commands of the documents run as written', { concurrency: 2 }, () => {
   for (const path of documents) {
     const blocks = extractBlocks(readFileSync(join(root, path), 'utf8'));
     if (blocks.length === 0) continue;

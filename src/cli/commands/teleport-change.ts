@@ -49,8 +49,12 @@ function cancel(registry: Registry, teleport: Command): void {
       const { source, destination } = found.spec;
       const what = (side: { readonly claim?: string; readonly volume?: string }) =>
         side.claim === undefined ? `volume ${side.volume}` : `claim ${side.claim}`;
+      const made =
+        source.claim === undefined
+          ? { volume: destination.volume ?? source.volume ?? '' }
+          : { claim: destination.claim ?? source.claim };
       await cli.confirm([
-        `This deletes ${what({ ...source, ...destination })} at ${destination.cluster},`,
+        `This deletes ${what(made)} at ${destination.cluster},`,
         `with what was written to it. ${what(source)} at ${source.cluster} stays as it is.`,
       ]);
       const known = await clustersOf(hub.client);
@@ -58,7 +62,7 @@ function cancel(registry: Registry, teleport: Command): void {
       const api = await apiOfSide(cli, hub.client, place);
       if (api === undefined) {
         const where = `the API of cluster ${destination.cluster} cannot be used from here`;
-        fail('ApiUnreachable', `${where}; delete ${what(destination)} there`);
+        fail('ApiUnreachable', `${where}; delete ${what(made)} there`);
       }
       const canceled = await cancelAt(cli, hub, { api, found });
       if (canceled === undefined) await printGone(cli, found, 'canceled');

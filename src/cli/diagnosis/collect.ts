@@ -66,8 +66,11 @@ export class Diagnosis {
     this.#patient = patient;
   }
 
+  /** What is not in it, fit to be shown. */
   get problems(): readonly Problem[] {
-    return this.#problems;
+    return this.#problems.map(({ what, message }) => {
+      return { what, message: this.#redaction.text(message) };
+    });
   }
 
   async collect(): Promise<readonly ArchiveFile[]> {
