@@ -1,7 +1,7 @@
 // Writes the table by which the embedded API server reads protobuf bodies of built-in kinds:
 //   with-node.sh tools/gen/protobuf-fields.ts MODULES > src/embedded/server/protobuf-fields.json
-// MODULES is the folder of the Go modules k8s.io/api@V and k8s.io/apimachinery@V, both of the version
-// that tools/kubernetes pins. The facts taken from their sources are field numbers, names and types.
+// MODULES is the folder of the Go modules k8s.io/api@V and k8s.io/apimachinery@V, of the version
+// that tools/kubernetes pins. Taken from their sources are field numbers, names and types.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, stdout } from 'node:process';

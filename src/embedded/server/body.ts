@@ -1,6 +1,7 @@
 /** Bodies of requests as JSON, whatever of the accepted encodings they came in. */
 import { parse } from 'yaml';
 import type { Json, JsonObject } from '../schema/api.ts';
+import { duplicateKeys } from './duplicates.ts';
 import { isList, isObject } from './json.ts';
 import { protobufObject, protobufType } from './protobuf.ts';
 import type { RequestInfo } from './request.ts';
@@ -53,6 +54,13 @@ function protobufBody(info: RequestInfo): JsonObject | undefined {
 function requireSize(body: Uint8Array): void {
   if (body.length <= bodyBytesMax) return;
   throw tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
+}
+
+/** Keys that the body has twice, by their paths. */
+export function repeatedKeys(info: RequestInfo): readonly string[] {
+  const isJson = ['', 'application/json', '*/*'].includes(mediaTypeOf(info));
+  const text = isJson ? bodyText(info) : '';
+  return text === '' ? [] : duplicateKeys(text);
 }
 
 /** What a patch says: an object, or the list of a JSON patch. */

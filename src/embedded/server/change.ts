@@ -155,7 +155,7 @@ function madeNew(
     throw plainFailure('resourceVersion should not be set on objects to be created');
   }
   const { object: pruned, unknown } = served.schema.prepare(located);
-  reportUnknown(call, options, unknown);
+  reportUnknown(call, options, { unknown, given: located });
   const meta = cleanMetadata(metaOf(pruned));
   const prefix = textAt(meta, 'generateName');
   const name = textAt(meta, 'name');
@@ -296,7 +296,7 @@ function changed(replacement: Replacement, live: JsonObject): JsonObject {
   const { served } = call.resource;
   const located = placed(call, typed(call, replacement.given));
   const { object: pruned, unknown } = served.schema.prepare(located);
-  reportUnknown(call, options, unknown);
+  reportUnknown(call, options, { unknown, given: located });
   const parts = partsOf(call, pruned, live);
   const metadata = keptMetadata(metaOf(parts), metaOf(live));
   const whole = { ...parts, metadata };

@@ -1,6 +1,6 @@
 /** Rules for `metadata` that hold for every kind (Kubernetes API conventions, "Metadata"). */
 import type { Random } from '../../base/ports.ts';
-import type { FieldError, JsonObject, ServedResource } from '../schema/api.ts';
+import type { FieldError, Json, JsonObject, ServedResource } from '../schema/api.ts';
 import { metaOf, objectAt, objectsAt, textAt, textsAt, withKeys } from './json.ts';
 import { isLabelKey, isLabelValue } from './selector.ts';
 
@@ -172,13 +172,21 @@ export function cleanMetadata(meta: JsonObject): JsonObject {
   return withKeys(meta, Object.fromEntries(serverSet.map((key) => [key, undefined])));
 }
 
+/** Clients may write the same moment with fractions, or in another zone. */
+function isSameTime(a: Json, b: Json | undefined): boolean {
+  if (typeof a !== 'string' || typeof b !== 'string') return false;
+  const seconds = (text: string): number => Math.floor(Date.parse(text) / 1000);
+  return seconds(a) === seconds(b);
+}
+
 const fixed = ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds'];
 
 /** What a client gave another value than it has for good. */
 export function fixedMetadata(given: JsonObject, live: JsonObject): FieldError[] {
   return fixed.flatMap((key): FieldError[] => {
     const value = given[key];
-    if (value === undefined || value === null || value === '' || value === live[key]) return [];
+    if (value === undefined || value === null || value === '') return [];
+    if (value === live[key] || isSameTime(value, live[key])) return [];
     return [invalidValue(`metadata.${key}`, value, 'field is immutable')];
   });
 }

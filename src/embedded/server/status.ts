@@ -128,7 +128,7 @@ export function invalid(
     details: {
       ...(name === '' ? {} : { name }),
       ...(subject.group === '' ? {} : { group: subject.group }),
-      kind: subject.kind,
+      ...(subject.kind === '' ? {} : { kind: subject.kind }),
       causes: errors.map(({ reason, message, field }) => ({ reason, message, field })),
     },
   });

@@ -1,7 +1,11 @@
 /** The parameters that all writes share (Kubernetes API: Create-, Update- and PatchOptions). */
+import type { Json, JsonObject } from '../schema/api.ts';
+import { repeatedKeys } from './body.ts';
+import { isList, isObject } from './json.ts';
 import type { Call } from './kernel.ts';
+import { invalidValue } from './metadata.ts';
 import { isTrue } from './request.ts';
-import { badRequest, invalidOptions } from './status.ts';
+import { badRequest, invalid, invalidOptions } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -59,19 +63,42 @@ function fieldValidationOf(text: string): FieldValidation {
   );
 }
 
-/** What to do about fields that the schema does not know. */
-export function reportUnknown(call: Call, options: WriteOptions, unknown: readonly string[]): void {
-  if (unknown.length === 0 || options.fieldValidation === 'Ignore') return;
+/** What to do about fields that the schema does not know, or that are there twice. */
+export function reportUnknown(
+  call: Call,
+  options: WriteOptions,
+  found: { readonly unknown: readonly string[]; readonly given: JsonObject },
+): void {
+  if (options.fieldValidation === 'Ignore') return;
+  const { verb } = call.target;
+  const repeated = verb === 'create' || verb === 'update' ? repeatedKeys(call.info) : [];
+  const { unknown, given } = found;
+  if (unknown.length + repeated.length === 0) return;
   const { served } = call.resource;
-  const texts = (served.builtIn ? unknown : unknown.toSorted()).map(
-    (path) => `unknown field "${path}"`,
-  );
+  const texts = [
+    ...repeated.map((path) => `duplicate field "${path}"`),
+    ...(served.builtIn ? unknown : unknown.toSorted()).map((path) => `unknown field "${path}"`),
+  ];
   if (options.fieldValidation === 'Strict') {
     const { kind, version } = served;
+    if (verb === 'patch') throw badPatch(given, `strict decoding error: ${texts.join(', ')}`);
     throw badRequest(
       `${kind} in version "${version}" cannot be handled as a ${kind}: strict decoding error: ` +
         texts.join(', '),
     );
   }
   call.warnings.push(...texts);
+}
+
+/** A patch that leads to an object that cannot be read back, as a real server complains of it. */
+function badPatch(given: JsonObject, why: string): Error {
+  const errors = [invalidValue('patch', JSON.stringify(ordered(given)), why)];
+  return invalid({ group: '', plural: '', kind: '' }, '', errors);
+}
+
+function ordered(value: Json): Json {
+  if (isList(value)) return value.map(ordered);
+  if (!isObject(value)) return value;
+  const keys = Object.keys(value).toSorted();
+  return Object.fromEntries(keys.map((key) => [key, ordered(value[key] ?? null)]));
 }
