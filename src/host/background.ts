@@ -1,4 +1,4 @@
-/** Processes of ours in the background: started until they say that they serve, ended by their id. */
+/** Our processes in the background: started until they say that they serve, ended by their id. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { fromWireError } from '../api/wire.ts';

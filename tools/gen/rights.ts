@@ -24,8 +24,8 @@ export function rightsReference(): string {
     '',
     '# Rights',
     '',
-    'What Transship asks for in a cluster. A right that is missing is named in a condition with the',
-    'reason `Forbidden`, and the work goes on when it is granted.',
+    'What Transship asks for in a cluster. A right that is missing is named in a condition with',
+    'the reason `Forbidden`, and the work goes on when it is granted.',
     '',
     '## The controller, everywhere in its own cluster',
     '',
@@ -43,9 +43,9 @@ export function rightsReference(): string {
     '',
     '## People',
     '',
-    'Cluster roles `view`, `edit` and `admin` include the kinds: `view` reads all of them, `edit` also',
-    'makes and changes those that belong to a namespace (Teleport, Plan, …). Volumes, pools, policies',
-    'and clusters are changed by whoever administers the cluster.',
+    'Cluster roles `view`, `edit` and `admin` include the kinds: `view` reads all of them, `edit`',
+    'also makes and changes those that belong to a namespace (Teleport, Plan, …). Volumes, pools,',
+    'policies and clusters are changed by whoever administers the cluster.',
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -1,4 +1,4 @@
-/** Keys and certificates of one embedded cluster: made at its first start, renewed before they end. */
+/** Keys and certificates of an embedded cluster: made at its first start, renewed in time. */
 import { X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What a case of the controllers gets: a fleet, names of its own, short ways to ask and to wait. */
+/** What a case of the controllers gets: a fleet, own names, short ways to ask and to wait. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Teleport } from '../../../src/api/kinds/teleport.ts';
