@@ -164,7 +164,7 @@ describe('server-side apply, whatever is applied by whom', () => {
 });
 
 test('whoever gives up the only label leaves the rest of the metadata alone', () => {
-  const metadata = { name: 'x', uid: 'u', creationTimestamp: timeOf(0) };
+  const metadata = { name: 'x', uid: 'u', creationTimestamp: '1970-01-01T00:00:00Z' };
   const made = applied(nothing, 'm1', service({}, { l: '1' }));
   const live = withManaged({ ...made.live, metadata }, managersOf(made));
   const labelled = {

@@ -10,6 +10,7 @@ import type {
 } from './api.ts';
 import { emptySet, type FieldSet, pathText } from './field-set.ts';
 import { at, equal, isArray, isObject, textAt, without } from './json.ts';
+import { ownedByLastApplied, withLastApplied } from './last-applied.ts';
 import {
   type Manager,
   managerKey,
@@ -41,10 +42,13 @@ export function apply(node: SchemaNode, hasStatus: boolean, request: ApplyReques
   const merged = merge(node, live, applied) as JsonObject;
   // With name and kind, which every applied object has: metadata never goes as a whole.
   const all = [...others.values()].reduce((sum, manager) => sum.union(manager.set), named);
-  const object = prune(node, merged, { last: last?.set ?? emptySet, owned: all });
-  const comparison = compare(node, live, object);
-  const conflicts = conflictsOf(others, comparison);
-  if (!request.force && conflicts.length > 0) return { conflicts };
+  const pruned = prune(node, merged, { last: last?.set ?? emptySet, owned: all });
+  const object = withLastApplied(pruned, request);
+  const comparison = compare(node, live, pruned);
+  const conflicts = request.force
+    ? []
+    : conflictsOf(others, comparison, ownedByLastApplied(node, request));
+  if (conflicts.length > 0) return { conflicts };
   const isSame = request.live !== undefined && equal(live, object);
   const after = new Map(giveUp(others, comparison));
   if (!set.isEmpty) after.set(key, claim(identity, last, { set, isSame, time: request.time }));
@@ -72,7 +76,9 @@ function claim(
   ) {
     return last;
   }
-  return { ...identity, set, time };
+  // Who only joined what others had changed nothing: there is no time to tell.
+  const changed = isSame ? last?.time : time;
+  return { ...identity, set, time: changed };
 }
 
 function identityOf(
@@ -116,7 +122,8 @@ function managersBefore(node: SchemaNode, live: JsonObject, request: ApplyReques
     apiVersion,
     subresource: undefined,
     time,
-    set: fieldsOf(node, live).difference(unowned),
+    // As if it had been written by one update.
+    set: compare(node, emptyObject(node), live).added.difference(unowned),
   };
   return first.set.isEmpty ? managers : new Map([[managerKey(first), first]]);
 }
@@ -137,8 +144,15 @@ function prune(
   return remove(node, merged, gone.difference(owned).intersection(last)) as JsonObject;
 }
 
-function conflictsOf(others: Managers, comparison: Comparison): readonly ApplyConflict[] {
+/** Others that own what would change; nobody when all of it was the applier's before. */
+function conflictsOf(
+  others: Managers,
+  comparison: Comparison,
+  allowed: FieldSet,
+): readonly ApplyConflict[] {
   const changed = comparison.modified.union(comparison.added);
+  const owned = [...others.values()].reduce((sum, { set }) => sum.union(set), emptySet);
+  if (owned.intersection(changed).difference(allowed).isEmpty) return [];
   return [...others.values()].flatMap(({ manager, operation, subresource, set, ...rest }) => {
     // An applier owns fields in every version.
     const apiVersion = operation === 'Apply' ? '' : rest.apiVersion;

@@ -17,8 +17,10 @@ import { logicChecks } from './logic.ts';
 import { canonical, isArray, isObject, own, put } from './json.ts';
 import type { MutableObject } from './json.ts';
 import type { SchemaNode } from './node.ts';
+import { isMicro } from './prepare.ts';
 import { parseQuantity } from './quantity.ts';
-import { type Check, Report } from './report.ts';
+import type { Check, Report } from './report.ts';
+import { canonicalTime, timeTrouble } from './times.ts';
 
 /** The check of a node and of all below it; made at first use, since nodes may be recursive. */
 export class Checker {
@@ -199,11 +201,9 @@ function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): voi
   };
   const { format } = node;
   if (node.builtIn && format !== undefined) {
-    const why = builtInFormats[format];
-    if (why === undefined) return;
     checks.push((value, path, report) => {
-      if (typeof value !== 'string' || hasFormat(format, value)) return;
-      report.add(typeInvalid(path, value, why));
+      const why = typeof value === 'string' ? undecodable(node, value) : undefined;
+      if (why !== undefined) report.add(typeInvalid(path, value, why));
     });
     return;
   }
@@ -219,11 +219,16 @@ function addTexts(schema: OpenApiSchema, node: SchemaNode, checks: Check[]): voi
   });
 }
 
-/** What Go cannot decode, and in which words it says so. */
-const builtInFormats: Readonly<Record<string, string>> = {
-  byte: 'illegal base64 data',
-  'date-time': 'cannot parse as an RFC 3339 time',
-};
+/** Why Go cannot decode a text of a built-in kind, in its words. */
+function undecodable(node: SchemaNode, text: string): string | undefined {
+  if (node.format === 'byte' && !hasFormat('byte', text)) {
+    const at = /^(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]*/.exec(text)?.[0].length ?? 0;
+    return `illegal base64 data at input byte ${at}`;
+  }
+  if (node.format !== 'date-time' || canonicalTime(text, isMicro(node)) !== undefined)
+    return undefined;
+  return timeTrouble(text, isMicro(node));
+}
 
 /** Characters as Go counts them. */
 export function runes(text: string): number {

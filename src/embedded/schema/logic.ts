@@ -10,11 +10,11 @@ export function logicChecks(
 ): readonly Check[] {
   const parts = (key: string): readonly Check[] =>
     ((schema[key] as readonly OpenApiSchema[] | undefined) ?? []).map(checkOf);
-  const [all, any, one] = [parts('allOf'), parts('anyOf'), parts('oneOf')];
+  const [all, some, one] = [parts('allOf'), parts('anyOf'), parts('oneOf')];
   const not = schema['not'] as OpenApiSchema | undefined;
   return [
     ...(all.length > 0 ? [allCheck(all)] : []),
-    ...(any.length > 0 ? [anyCheck(any)] : []),
+    ...(some.length > 0 ? [anyCheck(some)] : []),
     ...(one.length > 0 ? [oneCheck(one)] : []),
     ...(not === undefined ? [] : [notCheck(checkOf(not))]),
   ];

@@ -33,6 +33,16 @@ const rulesSkipped = invalid(
     'correct the existing errors to complete validation',
 );
 
+/** What built-in kinds' own checks find too, in better words: a server has no schema for these. */
+function isSoft({ reason }: FieldError): boolean {
+  return reason === 'FieldValueRequired' || reason === 'FieldValueNotSupported';
+}
+
+function isTold(error: FieldError, own: readonly FieldError[]): boolean {
+  const list = error.field.replace(/\[\d+\]$/, '');
+  return own.some(({ field }) => field === error.field || field === list);
+}
+
 export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
   const { node } = options;
   const rules = { hasStatus: options.hasStatus, unowned: setOfPaths(options.unowned ?? []) };
@@ -54,8 +64,9 @@ export function createObjectSchema(options: ObjectSchemaOptions): ObjectSchema {
         if (errors.some(isBlocking)) return [...errors, rulesSkipped];
         return [...errors, ...options.rules(object, old)];
       }
-      if (errors.length > 0) return errors;
-      return options.validate?.(object, old) ?? [];
+      if (!errors.every(isSoft)) return errors;
+      const own = options.validate?.(object, old) ?? [];
+      return [...own, ...errors.filter((error) => !isTold(error, own))];
     },
     strategicMerge: (current, patch) => strategicMerge(node, current, patch),
     apply: (request) => apply(node, options.hasStatus, request),

@@ -132,11 +132,11 @@ describe('strategic merge patch', () => {
     assert.deepEqual(nodeSelector({ $patch: 'replace', z: '3' }), { z: '3' });
   });
 
-  test('lists of texts: items are added and deleted', () => {
+  test('lists of texts: items are added before the others, and deleted', () => {
     const current = { metadata: { finalizers: ['a', 'b'] } };
     const patch = { metadata: { finalizers: ['c'], '$deleteFromPrimitiveList/finalizers': ['a'] } };
     const merged = podSchema.strategicMerge(current, patch);
-    assert.deepEqual(merged, { metadata: { finalizers: ['b', 'c'] } });
+    assert.deepEqual(merged, { metadata: { finalizers: ['c', 'b'] } });
   });
 
   test('refuses an item without its key and a directive nobody knows', () => {

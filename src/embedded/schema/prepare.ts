@@ -6,6 +6,7 @@ import type { Json, JsonObject } from './api.ts';
 import { isArray, isObject, type MutableObject, put } from './json.ts';
 import type { SchemaNode } from './node.ts';
 import { canonicalQuantity } from './quantity.ts';
+import { canonicalTime } from './times.ts';
 
 export interface Prepared {
   readonly object: JsonObject;
@@ -122,8 +123,17 @@ function isOmitted(node: SchemaNode, value: Json): boolean {
   return node.additional !== undefined && isObject(value) && Object.keys(value).length === 0;
 }
 
+/** Is it a time with microseconds? */
+export function isMicro(node: SchemaNode): boolean {
+  return node.schema['x-transship-time'] === 'micro';
+}
+
 function canonicalScalar(node: SchemaNode, value: Json): Json {
-  if (node.format !== 'quantity' || !node.builtIn) return value;
+  if (!node.builtIn) return value;
+  if (node.format === 'date-time' && typeof value === 'string') {
+    return canonicalTime(value, isMicro(node)) ?? value;
+  }
+  if (node.format !== 'quantity') return value;
   if (typeof value !== 'string' && typeof value !== 'number') return value;
   return canonicalQuantity(value) ?? value;
 }

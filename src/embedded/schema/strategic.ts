@@ -100,7 +100,7 @@ function mergeScalars(current: readonly Json[], patch: ListPatch): Json {
   const kept = current.filter((item) => !deleted.has(canonical(item)));
   const known = new Set(kept.map(canonical));
   const fresh = patch.items.filter((item) => !known.has(canonical(item)));
-  return ordered([...kept, ...fresh], current, patch.order, canonical);
+  return ordered([...kept, ...fresh], current, patch.order ?? patch.items, canonical);
 }
 
 function mergeObjects(
@@ -132,17 +132,19 @@ function mergeObjects(
     const before = merged.get(name);
     merged.set(name, mergeMap(node?.items, isObject(before) ? before : {}, item));
   }
-  return ordered([...merged.values()], current, patch.order, keyText);
+  return ordered([...merged.values()], current, patch.order ?? patch.items, keyText);
 }
 
-/** Items the order names are in that order; others keep their place among the current ones. */
+/**
+ * Items the order names are in that order; others keep their place among the current ones. Without
+ * `$setElementOrder` the order is that of the patch, so that new items come first.
+ */
 function ordered(
   items: readonly Json[],
   current: readonly Json[],
-  order: readonly Json[] | undefined,
+  order: readonly Json[],
   textOf: (item: Json) => string,
 ): readonly Json[] {
-  if (order === undefined) return items;
   const wanted = new Map(order.map((item, i) => [textOf(item), i]));
   const place = new Map(current.map((item, i) => [textOf(item), i]));
   const rank = (item: Json): number => wanted.get(textOf(item)) ?? 0;

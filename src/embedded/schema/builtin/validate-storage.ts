@@ -59,7 +59,9 @@ function checkClaimUpdate(object: JsonObject, old: JsonObject): readonly FieldEr
     const sized = edit(out, ['resources', 'requests'], (requests) => without(requests, 'storage'));
     return without(sized, 'volumeAttributesClassName');
   };
-  if (!equal(fixed(spec), fixed(before))) return [forbidden('spec', claimWords)];
+  if (!equal(fixed(spec), fixed(before))) {
+    return [forbidden('spec', claimWords), ...checkMode(object, old)];
+  }
   const [now, earlier] = [spec, before].map((one) =>
     textAt(one, 'resources', 'requests', 'storage'),
   );
@@ -119,11 +121,13 @@ function checkVolumeUpdate(object: JsonObject, old: JsonObject): readonly FieldE
     const field = 'spec.persistentvolumesource';
     errors.push(forbidden(field, 'spec.persistentvolumesource is immutable after creation'));
   }
+  return [...errors, ...checkMode(object, old)];
+}
+
+function checkMode(object: JsonObject, old: JsonObject): readonly FieldError[] {
   const mode = at(object, 'spec', 'volumeMode');
-  if (!equal(mode, at(old, 'spec', 'volumeMode'))) {
-    errors.push(invalid('volumeMode', mode ?? null, 'field is immutable'));
-  }
-  return errors;
+  if (equal(mode, at(old, 'spec', 'volumeMode'))) return [];
+  return [invalid('volumeMode', mode ?? null, 'field is immutable')];
 }
 
 const policies = ['Delete', 'Retain'];
