@@ -75,11 +75,10 @@ test('a full disk turns the pool read-only, and space turns it back', {
   const { status } = await agent.pool();
   assert.equal(status.phase, 'ReadOnly');
   assert.equal((await conditionOf(agent, 'Writable'))?.reason, 'PoolFull');
-  await cloud.startPlanes(['east']);
-  const refused = await cloud.cli('volume', 'create', 'more', '--size', '1Mi', '--cluster', 'east');
-  assert.equal(refused.code, 3, refused.stderr);
-  assert.match(refused.stderr, /full/);
-  assert.match(refused.stderr, /[Ff]ree space|add capacity/);
+  const refused = await refusal(agent.call('volume.create', { name: 'more', sizeBytes: mebibyte }));
+  assert.equal(refused.reason, 'ReadOnly', refused.message);
+  assert.match(refused.message, /full/);
+  assert.match(refused.remedy, /[Ff]ree space|add capacity/);
   // What was taken is there, also over a kill on the full disk.
   await assertTaken(client, 7, takenBytes);
   await agent.kill();
