@@ -24,6 +24,7 @@ const beside: readonly string[] = [
   'test/controllers',
   'test/relay',
   'test/conformance',
+  'test/workload',
   'bench',
   'tools',
 ];
