@@ -106,9 +106,9 @@ export class TeleportController implements Controller {
   /** Nothing is at the destination yet, or the watch does not show it yet. */
   async #start(teleport: Teleport, destination: ClusterAccess): Promise<Outcome> {
     const { source: side } = sidesOf(teleport);
-    const source = this.#reach(side.cluster);
+    const source = this.#hasAgentsOnly(side.cluster) ? undefined : this.#reach(side.cluster);
     const plan = await preflight(teleport, { source, destination });
-    const sourceVolume = plan.source.metadata.name ?? '';
+    const { sourceVolume } = plan;
     const known = teleport.status;
     const started =
       hasStarted(teleport) && known?.sourceVolume === sourceVolume
@@ -119,7 +119,10 @@ export class TeleportController implements Controller {
             sourceVolume,
             volume: volumeNameOf(teleport),
           });
-    await this.#guard.protect(started, source, plan.source);
+    // Where its API is not known the agents' lease alone keeps the source.
+    if (source !== undefined && plan.source !== undefined) {
+      await this.#guard.protect(started, source, plan.source);
+    }
     const volume = await makeVolume(started, destination, plan);
     return this.#follow(started, destination, { volume, bound: undefined, claim: undefined });
   }
@@ -291,7 +294,7 @@ export class TeleportController implements Controller {
   async #letSourceGo(teleport: Teleport): Promise<void> {
     const { cluster } = sidesOf(teleport).source;
     const { sourceVolume } = teleport.status ?? {};
-    if (sourceVolume === undefined) return;
+    if (sourceVolume === undefined || this.#hasAgentsOnly(cluster)) return;
     if (!this.#isGone(cluster)) {
       return this.#guard.release(teleport, reach(this.#c.remotes.find(cluster), cluster));
     }
@@ -300,6 +303,13 @@ export class TeleportController implements Controller {
       `on its volume ${sourceVolume}`;
     const what = { type: 'Warning', reason: 'NotFound', action: 'CleaningUp' } as const;
     this.#c.ports.events.record({ regarding: teleport, ...what, note });
+  }
+
+  /** It joined by a token: nobody gave us a kubeconfig of it. */
+  #hasAgentsOnly(cluster: string): boolean {
+    const object = this.#c.informers.clusters.get({ namespace: '', name: cluster });
+    if (object === undefined || object.spec.local === true) return false;
+    return object.spec.kubeconfigSecretRef === undefined;
   }
 
   #isGone(cluster: string): boolean {

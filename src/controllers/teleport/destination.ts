@@ -86,7 +86,7 @@ export async function makeVolume(
       },
     },
     spec: {
-      source: { teleport: teleportSourceOf(teleport, plan.source.metadata.name ?? '') },
+      source: { teleport: teleportSourceOf(teleport, plan.sourceVolume) },
       ...(historyPolicy === undefined ? {} : { historyPolicy }),
     },
   };

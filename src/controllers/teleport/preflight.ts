@@ -18,13 +18,15 @@ import { type ClusterAccess, isSynced, troubleOf } from '../remotes/access.ts';
 import { type ClaimTemplate, type Side, sidesOf, templateOf, volumeNameOf } from './plan.ts';
 
 export interface Reach {
-  readonly source: ClusterAccess;
+  /** Undefined: its agents are known, its API is not. Its volumes can be had, its claims cannot. */
+  readonly source: ClusterAccess | undefined;
   readonly destination: ClusterAccess;
 }
 
 export interface Plan {
-  /** The Volume at the source. */
-  readonly source: Volume;
+  readonly sourceVolume: string;
+  /** The Volume at the source; undefined where its API is not known. */
+  readonly source: Volume | undefined;
   /** Undefined: no claim is made. */
   readonly template: ClaimTemplate | undefined;
   readonly historyPolicy: string | undefined;
@@ -55,11 +57,17 @@ export function reach(access: ClusterAccess | undefined, cluster: string): Clust
 export async function preflight(teleport: Teleport, { source, destination }: Reach): Promise<Plan> {
   const sides = sidesOf(teleport);
   if (sides.source.claim === undefined) {
-    const volume = await volumeOf(source, sides.source.volume ?? '', sides.source.cluster);
+    const { volume: sourceVolume = '', cluster } = sides.source;
+    const volume = source && (await volumeOf(source, sourceVolume, cluster));
     await checkVolumeFree(teleport, destination);
     const { historyPolicy } = teleport.spec.destination;
     checkPolicy(destination, historyPolicy);
-    return { source: volume, template: undefined, historyPolicy };
+    return { sourceVolume, source: volume, template: undefined, historyPolicy };
+  }
+  if (source === undefined) {
+    const what = `the API of cluster ${sides.source.cluster} is not known`;
+    const message = `${what}: give its Cluster a spec.kubeconfigSecretRef, or teleport the volume`;
+    throw new NotYet('CredentialsMissing', message);
   }
   const { claim, bound } = await boundClaim(source, sides.source);
   const volume = await volumeOf(source, handleOf(bound), sides.source.cluster);
@@ -68,7 +76,8 @@ export async function preflight(teleport: Teleport, { source, destination }: Rea
   const historyPolicy =
     teleport.spec.destination.historyPolicy ?? theirs?.parameters?.['historyPolicy'];
   checkPolicy(destination, historyPolicy);
-  return { source: volume, template, historyPolicy };
+  const sourceVolume = volume.metadata.name ?? '';
+  return { sourceVolume, source: volume, template, historyPolicy };
 }
 
 async function boundClaim(
@@ -106,9 +115,13 @@ async function checkVolumeFree(teleport: Teleport, destination: ClusterAccess): 
   fail('AlreadyExists', `cluster ${destination.name} has a volume ${name} already`);
 }
 
+interface BothReached extends Reach {
+  readonly source: ClusterAccess;
+}
+
 async function checkDestination(
   teleport: Teleport,
-  { source, destination }: Reach,
+  { source, destination }: BothReached,
   claim: PersistentVolumeClaim,
 ): Promise<ClaimTemplate> {
   const { cluster, namespace, claim: name = '' } = sidesOf(teleport).destination;
@@ -127,7 +140,7 @@ async function checkDestination(
 }
 
 /** The class of the same name has to mean the same, unless another one was chosen (I-9). */
-function checkClass({ source, destination }: Reach, name: string, isChosen: boolean): void {
+function checkClass({ source, destination }: BothReached, name: string, isChosen: boolean): void {
   const cluster = destination.name;
   const theirs = destination.classes.get({ namespace: '', name });
   if (theirs === undefined) notYet(`cluster ${cluster} has no storage class ${name}`);

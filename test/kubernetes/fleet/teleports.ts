@@ -185,4 +185,26 @@ export const teleportCases = fleetCases({
     await t.west.client.create(namespaces, { metadata: { name: namespace } });
     await t.succeeded('no-namespace').catch(() => t.failed('no-namespace', 'NotFound'));
   },
+
+  'a volume of a cluster whose agents alone are known': {
+    alone: true,
+    run: async (t) => {
+      const { east, west } = t;
+      const name = `${t.namespace}-db`;
+      await t.makeVolume(east, name, { size: '16Mi' });
+      await t.fill(east, name, 4 * MiB);
+      const key = { namespace: '', name: 'east' };
+      const before = await t.object(west, resources.clusters, 'east');
+      const { kubeconfigSecretRef } = before.spec;
+      await west.client.patch(resources.clusters, key, { spec: { kubeconfigSecretRef: null } });
+      const known = { type: 'Reachable', status: 'Unknown', reason: 'CredentialsMissing' };
+      await t.condition(west, resources.clusters, 'east', known);
+      await t.teleport({ name: 'there', volume: name }, west);
+      await t.succeeded('there', west);
+      assert.equal(await t.digest(west, name), await t.digest(east, name));
+      await west.client.patch(resources.clusters, key, { spec: { kubeconfigSecretRef } });
+      const ready = { type: 'Reachable', status: 'True' };
+      await t.condition(west, resources.clusters, 'east', ready);
+    },
+  },
 });
