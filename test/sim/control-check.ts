@@ -2,6 +2,7 @@
 import type { Teleport } from '../../src/api/kinds/teleport.ts';
 import type { Volume } from '../../src/api/kinds/volume.ts';
 import { isReason } from '../../src/base/reasons.ts';
+import { parseSize } from '../../src/base/units.ts';
 import {
   annotations,
   isSourceFinalizer,
@@ -251,7 +252,12 @@ function claimMayWait({ api }: SimCluster, claim: PersistentVolumeClaim): boolea
   }
   if (from === undefined) return false;
   const source = api.find<PersistentVolumeClaim>('PersistentVolumeClaim', from, namespace);
-  return source?.status?.phase !== 'Bound';
+  const bound = api.find<PersistentVolume>('PersistentVolume', source?.spec?.volumeName ?? '');
+  if (source?.status?.phase !== 'Bound' || bound === undefined) return true;
+  // A clone that would be smaller than its source cannot be.
+  const volume = api.find<Volume>('Volume', bound.spec?.csi?.volumeHandle ?? '');
+  const wantedBytes = parseSize(claim.spec?.resources?.requests?.storage ?? '0');
+  return volume === undefined || wantedBytes < (volume.status?.sizeBytes ?? 0);
 }
 
 /** Volumes of the agent and Volume objects are one to one; leases are somebody's. */
@@ -289,10 +295,14 @@ function poolsLeft({ name: at, api, agent }: SimCluster): string[] {
     .map((pool) => `pool ${at}/${pool.metadata.name}: ${told(pool, 'Ready')}`);
 }
 
-/** All content is what was written, and every cache is what its server has. */
+/** Every cache is what its server has. */
+export function cachesLeft(world: ControlWorld): string[] {
+  return world.clusters.flatMap(({ observer }) => observer.differences());
+}
+
+/** All content is what was written. */
 export async function checkEnd(world: ControlWorld): Promise<void> {
   for (const cluster of world.stores) {
     for (const kept of cluster.agent!.ledger.volumes.values()) await readAll(cluster, kept);
   }
-  for (const { observer } of world.clusters) observer.compare();
 }

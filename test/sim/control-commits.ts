@@ -1,6 +1,7 @@
 /** What must be true of every single change that an API server makes durable. */
 import type { Teleport } from '../../src/api/kinds/teleport.ts';
 import type { Volume } from '../../src/api/kinds/volume.ts';
+import { labels, sourceFinalizer } from '../../src/controllers/labels.ts';
 import type { Condition, KubeObject } from '../../src/kube/objects.ts';
 import type { Committed, SimApi } from './control-api.ts';
 import type { ControlWorld } from './control-world.ts';
@@ -16,7 +17,6 @@ interface WithStatus extends KubeObject {
 /** Part of every secret in this world; it must not be anywhere else. */
 export const secretMark = 'S3CR3T';
 
-const ours = 'transship.dev/';
 const coreConditionsOf: ReadonlySet<string> = new Set(['transship.dev/v1alpha1']);
 
 /** Status writes of one object in ten seconds; more is a loop. */
@@ -47,7 +47,10 @@ export class Watchman {
     checkNoSecret(api, key, now);
     checkConditions(api, key, before, now);
     this.#checkRate(world, api, key, before, now);
-    if (now.kind === 'Volume') checkComplete(world, api, now as Volume);
+    if (now.kind === 'Volume') {
+      checkComplete(world, api, now as Volume);
+      if (before === undefined) checkBirth(world, api, now as Volume);
+    }
     if (now.kind === 'Teleport') checkSucceeded(world, now as Teleport, before as Teleport);
   }
 
@@ -117,6 +120,21 @@ function checkComplete(world: ControlWorld, api: SimApi, volume: Volume): void {
   checkNothingMissing(world, api.name, volume.metadata.name ?? '', `Volume ${api.name}`);
 }
 
+/** Nobody makes volumes at agents here; and what a teleport reads from is kept before it begins. */
+function checkBirth(world: ControlWorld, api: SimApi, { metadata, spec }: Volume): void {
+  const where = `volume ${api.name}/${metadata.name}`;
+  if (metadata.labels?.[labels.adopted] !== undefined) {
+    throw new Mismatch(`${where} was at the agent, and nobody had asked for it`);
+  }
+  const teleport = metadata.labels?.[labels.teleport];
+  const source = spec.source?.teleport;
+  if (teleport === undefined || source === undefined) return;
+  const kept = world.find(source.cluster)?.api.find<Volume>('Volume', source.volume);
+  if (kept?.metadata.finalizers?.includes(sourceFinalizer(teleport)) === false) {
+    throw new Mismatch(`${where} is made, but its source is not kept for it`);
+  }
+}
+
 function checkSucceeded(world: ControlWorld, now: Teleport, before: Teleport | undefined): void {
   const succeeded = conditionOf(now, 'Succeeded');
   const was = conditionOf(before, 'Succeeded');
@@ -151,5 +169,3 @@ function checkNothingMissing(
     );
   }
 }
-
-export { ours };

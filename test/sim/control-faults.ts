@@ -89,8 +89,10 @@ export const faultSteps = {
   linkRestore: fault(4, restoreLinks),
   clockJump: fault(1, (world, cluster) => {
     const { rng } = world;
-    const by = rng.pick([-1, 1]) * rng.pick([1, 10, 60 * 24]) * minuteMs;
-    const all = [cluster.api, cluster.agent, cluster.runtime, ...cluster.controllers];
+    const by = rng.pick([-1, 1]) * rng.pick([0.1, 1, 5]) * minuteMs;
+    const { controllers } = cluster;
+    const others = [cluster.api, cluster.agent, cluster.runtime];
+    const all = rng.chance(0.5) ? controllers : others;
     const one = rng.pick(all.filter((each) => each !== undefined));
     one.skewMs += by;
   }),

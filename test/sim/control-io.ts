@@ -44,7 +44,9 @@ function pickPlace(world: ControlWorld, cluster: SimCluster): Place | undefined 
 /** Throws `Gone` when the agent's process has ended meanwhile. */
 async function answer<T>({ running }: Place, call: () => T | Promise<T>): Promise<T> {
   try {
-    const result = await call();
+    const ended = Promise.withResolvers<never>();
+    const forget = running.life.onEnd(() => ended.reject(new Gone()));
+    const result = await Promise.race([call(), ended.promise]).finally(forget);
     if (!running.life.isAlive) throw new Gone();
     return result;
   } catch (error) {

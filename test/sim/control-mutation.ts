@@ -9,4 +9,6 @@ export interface ControlMutation {
   readonly transport?: (transport: KubeTransport, cluster: string) => KubeTransport;
   readonly agent?: (client: ControlClient) => ControlClient;
   readonly clock?: (clock: Clock) => Clock;
+  /** The faults that make it show, by name; all of them when absent. */
+  readonly faults?: readonly string[];
 }

@@ -8,7 +8,6 @@ import { createInformer } from '../../src/kube/informer.ts';
 import { keyOf, keyText, type KubeObject, type ResourceType } from '../../src/kube/objects.ts';
 import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
 import { Worker, type WorkerPorts } from './control-worker.ts';
-import { Mismatch } from './model.ts';
 
 const user = { name: 'observer', groups: ['system:masters'] };
 
@@ -53,23 +52,25 @@ export class Observer extends Worker {
     };
   }
 
-  /** Throws when something was missed. */
-  compare(): void {
+  /** What it does not know yet, or will never know because it missed it. */
+  differences(): string[] {
+    const left: string[] = [];
     const { api, name } = this.o.cluster();
     for (const { informer, kind, isSelected, told } of this.#watched) {
       const known = new Map([...informer.list()].map((one) => [textOf(one), versionOf(one)]));
       const there = api.list<KubeObject>(kind).filter(isSelected);
       const wanted = new Map(there.map((one) => [textOf(one), versionOf(one)]));
       for (const map of [known, told]) {
-        const what = `${map === told ? 'listeners' : 'the cache'} of ${kind} at ${name}`;
+        const what = `${map === told ? 'listeners' : 'caches'} of ${kind} at ${name}`;
         for (const [key, version] of wanted) {
-          if (map.get(key) !== version) throw new Mismatch(`${what} missed a change of ${key}`);
+          if (map.get(key) !== version) left.push(`${what} have not seen a change of ${key}`);
         }
         for (const key of map.keys()) {
-          if (!wanted.has(key)) throw new Mismatch(`${what} missed the end of ${key}`);
+          if (!wanted.has(key)) left.push(`${what} have not seen the end of ${key}`);
         }
       }
     }
+    return left;
   }
 }
 

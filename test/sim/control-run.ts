@@ -1,6 +1,6 @@
 /** One schedule of clusters with their control planes, from its seed to its verdict. */
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { checkEnd, unsettled } from './control-check.ts';
+import { cachesLeft, checkEnd, unsettled } from './control-check.ts';
 import { faultSteps, makeCalm, type FaultStep } from './control-faults.ts';
 import { read, readAfterCrash, write } from './control-io.ts';
 import type { ControlMutation } from './control-mutation.ts';
@@ -12,7 +12,7 @@ import { Mismatch } from './model.ts';
 
 const minuteMs = 60_000;
 /** Of virtual time: back-offs, time-outs and retries of what seemed final fit in many times. */
-const patienceMs = 60 * minuteMs;
+const patienceMs = 20 * minuteMs;
 /** Things must stay good for so long; what is held back for a while comes meanwhile. */
 const settledMs = 40_000;
 const lookEveryMs = 4_000;
@@ -54,12 +54,17 @@ async function live(world: ControlWorld): Promise<void> {
   }
   if (rng.chance(0.8)) await scheduler.idle(rng.pick([3_000, 10_000]));
   const count = rng.pick([40, 80, 160]);
-  const harshness = rng.pick([0, 0.1, 0.3]);
+  const harshness = harshnessOf(world, rng.pick([0, 0.1, 0.3]));
   for (let step = 0; step < count; step += 1) {
     await takeStep(world, harshness);
     if (world.violation !== undefined) throw world.violation;
   }
   await finish(world);
+}
+
+function harshnessOf({ mutation }: ControlWorld, chosen: number): number {
+  if (mutation.faults === undefined) return chosen;
+  return mutation.faults.length === 0 ? 0 : 0.3;
 }
 
 const userWeights: Readonly<Record<keyof typeof userSteps, number>> = {
@@ -112,7 +117,9 @@ async function takeStep(world: ControlWorld, harshness: number): Promise<void> {
 
 async function fault(world: ControlWorld, cluster: SimCluster): Promise<void> {
   const weights = Object.fromEntries(
-    Object.entries(faultSteps).map(([name, { weight }]) => [name, weight]),
+    Object.entries(faultSteps)
+      .filter(([name]) => world.mutation.faults?.includes(name) ?? true)
+      .map(([name, { weight }]) => [name, weight]),
   ) as Record<keyof typeof faultSteps, number>;
   const name = world.rng.weighted(weights);
   world.scheduler.note(`fault ${name} at ${cluster.name}`);
@@ -141,7 +148,7 @@ async function finish(world: ControlWorld): Promise<void> {
     readLater(world);
     await scheduler.idle(lookEveryMs);
     if (world.violation !== undefined) throw world.violation;
-    const left = unsettled(world);
+    const left = [...unsettled(world), ...cachesLeft(world)];
     if (left.length > 0) goodSinceMs = undefined;
     else goodSinceMs ??= scheduler.nowMs;
     if (goodSinceMs !== undefined && scheduler.nowMs - goodSinceMs >= settledMs) break;

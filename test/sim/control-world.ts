@@ -120,7 +120,8 @@ export class ControlWorld {
             onMessage: say,
           });
     const line = { lostBefore: 0, lostAfter: 0, delayMs: 1 };
-    const identities = rng.chance(0.5) ? ['one'] : ['one', 'two'];
+    const isAlone = rng.chance(0.5) && mutation.faults?.includes('clockJump') !== true;
+    const identities = isAlone ? ['one'] : ['one', 'two'];
     const controllers = identities.map((identity) => {
       const own = rng.fork(`controller ${identity}`);
       return new ControllerProcess({ ...belonging, identity, rng: own });

@@ -36,3 +36,13 @@ test('a teleport that is Available before all is there is caught', async () => {
   const verdicts = await verdictsOf(seeds(12, 'available-too-early'));
   assert.ok(verdicts.some(({ violation }) => violation !== undefined));
 });
+
+test('a source that is not kept for its teleport is caught', async () => {
+  const verdicts = await verdictsOf(seeds(4, 'source-let-go-early'));
+  assert.ok(verdicts.some(({ violation }) => violation !== undefined));
+});
+
+test('a secret in a status is caught', async () => {
+  const verdicts = await verdictsOf(seeds(2, 'secret-told'));
+  assert.ok(verdicts.some(({ violation }) => violation !== undefined));
+});

@@ -1,11 +1,18 @@
-/** All kinds of schedules behind one seed: most are of one engine, some of agents that teleport. */
+/**
+ * All kinds of schedules behind one seed: most are of one engine, some of agents that teleport, some
+ * of whole clusters with their control planes.
+ */
+import { controlMutants } from './control-mutants.ts';
+import { runControl } from './control-run.ts';
 import { type RunResult, runSchedule } from './engine-run.ts';
 import { mutants } from './mutants.ts';
 import { teleportMutants } from './teleport-mutants.ts';
 import { runTeleports } from './teleport-run.ts';
 
-/** One seed in so many is of teleports: they take longer. */
+/** One seed in so many is of teleports, one of control planes: they take longer. */
 const teleportEvery = 8;
+const controlEvery = 8;
+const controlOffset = 4;
 
 export interface AnyOptions {
   readonly seed: number;
@@ -17,13 +24,18 @@ export interface AnyOptions {
 export const allMutants: Readonly<Record<string, { readonly promise: string }>> = {
   ...mutants,
   ...teleportMutants,
+  ...controlMutants,
 };
 
 export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult> {
   const broken = mutant === undefined ? undefined : teleportMutants[mutant];
   if (broken !== undefined) return runTeleports({ seed, onEvent, mutation: broken.mutation });
+  const misruled = mutant === undefined ? undefined : controlMutants[mutant];
+  if (misruled !== undefined) return runControl({ seed, onEvent, mutation: misruled.mutation });
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
   const isOfTeleports = mutant === undefined && seed % teleportEvery === 0;
+  const isOfControl = mutant === undefined && seed % controlEvery === controlOffset;
+  if (isOfControl) return runControl({ seed, onEvent });
   if (isOfTeleports) return runTeleports({ seed, onEvent });
   return runSchedule({ seed, mutate, open, profile, onEvent });
 }
