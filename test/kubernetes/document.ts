@@ -64,6 +64,8 @@ export function steady(doc: unknown, namespace: string): unknown {
   return JSON.parse(
     text
       .replaceAll(namespace, 'NS')
+      // Also in objects that are quoted in messages.
+      .replace(/(resourceVersion[\\"]+:[\\"]+)\d+/g, '$1RV')
       .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID')
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, 'TIME'),
   );

@@ -51,7 +51,7 @@ const kinds: Readonly<Record<string, string>> = {
 const words: Readonly<Record<string, string>> = {
   'io.k8s.apimachinery.pkg.apis.meta.v1.Time': 'time',
   'io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime': 'microtime',
-  'io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1': 'object',
+  'io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1': 'fields',
   'io.k8s.apimachinery.pkg.api.resource.Quantity': 'quantity',
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': 'intstr',
   'io.k8s.apimachinery.pkg.runtime.RawExtension': 'any',

@@ -3,7 +3,7 @@ import type { FieldError, Json, JsonObject, OpenApiSchema, ServedResource } from
 import type { RuleCompiler } from './cel/rules.ts';
 import { Checker } from './check.ts';
 import { customColumns } from './columns.ts';
-import { forbidden, invalid, required } from './field-errors.ts';
+import { forbidden, invalid, required, unsupported } from './field-errors.ts';
 import { at, equal, isObject, listAt, textAt } from './json.ts';
 import { NodeCompiler, type SchemaNode } from './node.ts';
 import { createObjectSchema } from './object-schema.ts';
@@ -13,6 +13,7 @@ import { checkStructure } from './structural.ts';
 
 /** Versions one definition may have. */
 const versionsMax = 50;
+const scopes: readonly string[] = ['Cluster', 'Namespaced'];
 
 export type DefinitionResult =
   | readonly ServedResource[]
@@ -64,6 +65,9 @@ function checkDefinition(crd: JsonObject): readonly FieldError[] {
   if (name !== `${plural}.${group}`) {
     errors.push(invalid('metadata.name', name, 'must be spec.names.plural+"."+spec.group'));
   }
+  const scope = textAt(crd, 'spec', 'scope') ?? '';
+  if (scope === '') errors.push(required('spec.scope'));
+  else if (!scopes.includes(scope)) errors.push(unsupported('spec.scope', scope, scopes));
   if (at(crd, 'spec', 'preserveUnknownFields') === true) {
     const why =
       'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in ' +
@@ -90,6 +94,9 @@ function checkVersions(versions: readonly Json[]): readonly FieldError[] {
   if (versions.length > 0 && stored.length !== 1) {
     const why = 'must have exactly one version marked as storage version';
     errors.push({ ...invalid('spec.versions', shown, why) });
+    if (stored.length === 0) {
+      errors.push(invalid('status.storedVersions', null, 'must have at least one stored version'));
+    }
   }
   versions.forEach((version, i) => {
     const name = textAt(version, 'name') ?? '';

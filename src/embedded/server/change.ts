@@ -131,11 +131,13 @@ function requireValid({ resource }: Call, name: string, errors: readonly FieldEr
   const mistyped = errors.find((error) => error.reason === 'FieldValueTypeInvalid');
   if (!served.builtIn || mistyped === undefined) throw invalid(served, name, errors);
   const as = `${served.kind} in version "${served.version}" cannot be handled as a ${served.kind}`;
-  if (mistyped.message.includes('base64')) {
-    throw badRequest(`${as}: illegal base64 data at input byte 0 in ${mistyped.field}`);
-  }
   const found = /^Invalid value: "(\w+)".* must be of type (\w+)/.exec(mistyped.message);
-  const [, is = 'value', wanted = 'another type'] = found ?? [];
+  if (found === null) {
+    // What is wrong with a text, after the text itself.
+    const why = mistyped.message.replace(/^Invalid value: ("(\\.|[^"\\])*"|[^:]*): /, '');
+    throw badRequest(`${as}: ${why}`);
+  }
+  const [, is, wanted] = found;
   const where = `${served.kind}.${mistyped.field}`;
   throw badRequest(
     `${as}: json: cannot unmarshal ${is} into Go struct field ${where} of type ${wanted}`,

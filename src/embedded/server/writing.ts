@@ -22,7 +22,6 @@ import {
 } from './status.ts';
 import { type WriteOptions, writeOptions } from './write-options.ts';
 import type { Entry } from './store.ts';
-import { takesOver } from './taking-over.ts';
 
 export function createObject(call: Call): KubeResponse {
   const options = writeOptions(call);
@@ -192,9 +191,6 @@ function merged(
     subresource: subresource === '' ? undefined : subresource,
   });
   if (!('conflicts' in result)) return result;
-  if (!options.force && takesOver(options.manager, live, result.conflicts)) {
-    return merged(call, { ...options, force: true }, live, applied);
-  }
   throw applyConflict(result.conflicts);
 }
 

@@ -25,6 +25,8 @@ const leaseNamespace = 'kube-node-lease';
 const leaseSeconds = 40;
 const heartbeatMs = 10_000;
 const podsMax = 500;
+/** Younger pods of a node that is not there are left alone, as podgc of Kubernetes does. */
+const nodelessMs = 40_000;
 
 /** Registers the nodes, then keeps saying that they are alive. */
 export class NodeKeeper {
@@ -159,6 +161,9 @@ export function createPodCollector(): Controller {
       const { nodeName } = pod?.spec ?? {};
       if (pod === undefined || nodeName === undefined) return nothing;
       if (view.get(nodes, { namespace: '', name: nodeName }) !== undefined) return nothing;
+      // A node may be registered a moment after a pod that names it.
+      const ageMs = view.nowMs - Date.parse(pod.metadata.creationTimestamp ?? '');
+      if (ageMs < nodelessMs) return { actions: [], againAfterMs: nodelessMs - ageMs };
       return decision([remove(pods, pod, { graceSeconds: 0 })]);
     },
   };

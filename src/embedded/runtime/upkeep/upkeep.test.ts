@@ -87,12 +87,17 @@ test('every namespace has its account and the certificates, again when they chan
   assert.equal(world.get(configMaps, place)?.data?.['ca.crt'], 'pem');
 });
 
-test('pods of a node that is gone are deleted', () => {
+test('pods of a node that is gone are deleted, unless they are new', () => {
   const world = new MemoryWorld();
   world.put(nodes, { metadata: { name: 'a' } });
   for (const nodeName of ['a', 'b']) {
     world.put(pods, { metadata: { name: nodeName }, spec: { containers: [], nodeName } });
     world.step(createPodCollector(), { namespace: 'default', name: nodeName });
+  }
+  assert.deepEqual(world.done, []);
+  world.nowMs += 40_000;
+  for (const name of ['a', 'b']) {
+    world.step(createPodCollector(), { namespace: 'default', name });
   }
   assert.deepEqual(world.done, ['delete /pods b']);
 });

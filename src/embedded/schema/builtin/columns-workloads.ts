@@ -103,8 +103,8 @@ export const workloadColumns: Readonly<Record<string, readonly PrinterColumn[]>>
   'apps.Deployment': [
     name,
     column('Ready', ready),
-    column('Up-to-date', (object) => String(numberAt(object, 'status', 'updatedReplicas'))),
-    column('Available', (object) => String(numberAt(object, 'status', 'availableReplicas'))),
+    column('Up-to-date', count('status', 'updatedReplicas')),
+    column('Available', count('status', 'availableReplicas')),
     age,
     ...templateColumns,
     selector,

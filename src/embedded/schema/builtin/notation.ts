@@ -6,7 +6,7 @@
  * field  = type { " " modifier }
  * type   = word | PACKAGE "." NAME | type "[]" (list) | type "{}" (map)
  * word   = "string" [ "(" VALUE { "|" VALUE } ")" ] | "bool" | "int32" | "int64" | "number"
- *        | "bytes" | "time" | "microtime" | "quantity" | "intstr" | "object" | "any"
+ *        | "bytes" | "time" | "microtime" | "quantity" | "intstr" | "fields" | "object" | "any"
  * modifier = "!" (required) | "+" (written even when it has the zero value) | "=" JSON (default)
  *        | "set" | "map:" KEYS | "atomic" | "merge" [ ":" KEY ] | "retainKeys"
  * ```
@@ -30,6 +30,7 @@ type Draft = { [key: string]: unknown };
 
 const quantityName = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
 const eitherName = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
+const fieldsName = 'io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1';
 
 /** Definitions that are no structures. */
 const scalars: Readonly<Record<string, OpenApiSchema>> = {
@@ -37,6 +38,10 @@ const scalars: Readonly<Record<string, OpenApiSchema>> = {
     description: 'A number with an optional suffix, such as 500m or 10Gi.',
     oneOf: [{ type: 'string' }, { type: 'number' }],
     format: 'quantity',
+  },
+  [fieldsName]: {
+    description: 'A set of fields, as a tree whose keys say what they stand for.',
+    type: 'object',
   },
   [eitherName]: {
     description: 'A whole number, or a text such as a percentage.',
@@ -56,6 +61,7 @@ const words: Readonly<Record<string, OpenApiSchema>> = {
   microtime: { type: 'string', format: 'date-time', 'x-transship-time': 'micro' },
   quantity: { $ref: `#/components/schemas/${quantityName}` },
   intstr: { $ref: `#/components/schemas/${eitherName}` },
+  fields: { $ref: `#/components/schemas/${fieldsName}` },
   object: { type: 'object' },
   any: {},
 };

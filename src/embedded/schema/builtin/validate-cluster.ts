@@ -12,7 +12,7 @@ import {
   type Validate,
 } from './checks.ts';
 
-export const checkService: Validate = (object) => {
+export const checkService: Validate = (object, old) => {
   const spec = object['spec'];
   const type = textAt(spec, 'type') ?? 'ClusterIP';
   const address = textAt(spec, 'clusterIP') ?? '';
@@ -25,8 +25,16 @@ export const checkService: Validate = (object) => {
     const why = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
     errors.push(invalid('spec.clusterIPs[0]', address, why));
   }
-  return [...errors, ...checkServicePorts(ports)];
+  return [...errors, ...checkServicePorts(ports), ...checkAddress(object, old)];
 };
+
+/** A service keeps its address for as long as it has one. */
+function checkAddress(object: JsonObject, old: JsonObject | undefined): readonly FieldError[] {
+  const [now, before] = [object, old].map((one) => textAt(one, 'spec', 'clusterIP') ?? '');
+  const hadOne = textAt(old, 'spec', 'type') !== 'ExternalName' && (before ?? '') !== '';
+  if (!hadOne || now === before) return [];
+  return [invalid('spec.clusterIPs[0]', [now ?? ''], 'may not change once set')];
+}
 
 function checkServicePorts(ports: readonly Json[]): readonly FieldError[] {
   const names = new Set<string>();
@@ -153,7 +161,12 @@ export function checkBinding(roles: readonly string[]): Validate {
       }
     });
     if (old !== undefined && !equal(role, old['roleRef'])) {
-      errors.push(invalid('roleRef', role ?? null, 'cannot change roleRef'));
+      // With the fields' names in Go, which servers show here.
+      const [APIGroup, Kind, Name] = ['apiGroup', 'kind', 'name'].map(
+        (key) => textAt(role, key) ?? '',
+      );
+      const shown = { APIGroup, Kind, Name } as JsonObject;
+      errors.push(invalid('roleRef', shown, 'cannot change roleRef'));
     }
     return errors;
   };

@@ -40,9 +40,12 @@ export function checkPodSpec(spec: Json | undefined, rules: PodRules): readonly 
   return errors;
 }
 
+const policies: readonly string[] = ['Always', 'OnFailure', 'Never'];
+
 function checkRestart(spec: Json | undefined, { path, restart }: PodRules): readonly FieldError[] {
   const field = `${path}.restartPolicy`;
   const policy = textAt(spec, 'restartPolicy') ?? 'Always';
+  if (!policies.includes(policy)) return [unsupported(field, policy, policies)];
   if (restart === undefined || restart.includes(policy)) return [];
   if (restart.includes('Always')) return [unsupported(field, policy, restart)];
   return [required(field, 'valid values: "OnFailure", "Never"')];
