@@ -113,7 +113,7 @@ suite('a lease', () => {
     await Promise.all([time.finish(a.election.stop()), time.finish(b.election.stop())]);
   });
 
-  test('that is won while its candidate is told to stop is given back, and nothing begins', async () => {
+  test('that is won while its candidate stops is given back, and nothing begins', async () => {
     const time = new TestTime();
     const server = new FakeServer();
     const { transport } = server;

@@ -46,7 +46,8 @@ export class Watchman {
     }
     checkNoSecret(api, key, now);
     checkConditions(api, key, before, now);
-    this.#checkRate(world, api, key, before, now);
+    const isTold = before !== undefined && statusText(before) !== statusText(now);
+    if (isTold) this.#checkRate(world.scheduler.nowMs, `${api.name}${key}`);
     if (now.kind === 'Volume') {
       checkComplete(world, api, now as Volume);
       if (before === undefined) checkBirth(world, api, now as Volume);
@@ -54,18 +55,7 @@ export class Watchman {
     if (now.kind === 'Teleport') checkSucceeded(world, now as Teleport, before as Teleport);
   }
 
-  #checkRate(
-    world: ControlWorld,
-    api: SimApi,
-    key: string,
-    before: KubeObject | undefined,
-    now: KubeObject,
-  ): void {
-    const status = (object: KubeObject | undefined) =>
-      JSON.stringify((object as WithStatus)?.status);
-    if (before === undefined || status(before) === status(now)) return;
-    const { nowMs } = world.scheduler;
-    const id = `${api.name}${key}`;
+  #checkRate(nowMs: number, id: string): void {
     const times = (this.#writes.get(id) ?? []).filter((at) => at > nowMs - writesWithinMs);
     times.push(nowMs);
     this.#writes.set(id, times);
@@ -73,6 +63,10 @@ export class Watchman {
       throw new Mismatch(`${id}: ${times.length} status writes in ${writesWithinMs / 1000} s`);
     }
   }
+}
+
+function statusText(object: KubeObject): string {
+  return JSON.stringify((object as WithStatus).status);
 }
 
 function checkNoSecret(api: SimApi, key: string, now: KubeObject): void {

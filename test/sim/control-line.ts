@@ -1,4 +1,4 @@
-/** The way from a controller to an agent: operations that are lost, late, or done and not answered. */
+/** The way from a controller to an agent: operations are lost, late, or done and not answered. */
 import type { EventOf, OperationName, RequestOf, ResponseOf } from '../../src/api/control.ts';
 import type { ControlClient } from '../../src/api/control-client.ts';
 import { checkRequest, fromWireError, toWireError } from '../../src/api/wire.ts';

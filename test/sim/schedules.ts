@@ -1,6 +1,6 @@
 /**
- * All kinds of schedules behind one seed: most are of one engine, some of agents that teleport, some
- * of whole clusters with their control planes.
+ * All kinds of schedules behind one seed: most are of one engine, some of agents that teleport,
+ * some of whole clusters with their control planes.
  */
 import { controlMutants } from './control-mutants.ts';
 import { runControl } from './control-run.ts';
