@@ -1,13 +1,19 @@
 /** Runs the cases of the controllers on fleets over one or both kinds of API servers. */
 import { FleetContext } from './context.ts';
-import type { FleetCase } from './case.ts';
+import { type FleetCase, SkippedCase } from './case.ts';
 import { claimCases } from './claims.ts';
 import { type Fleet, obstacle, type Side, startFleet } from './fleet.ts';
+import { dayCases } from './days.ts';
+import { hundredCases } from './hundred.ts';
+import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
 
 export const fleetSuites: readonly (readonly [group: string, cases: readonly FleetCase[]])[] = [
   ['controllers: claims', claimCases],
   ['controllers: teleports', teleportCases],
+  ['controllers: bad days', dayCases],
+  ['controllers: rights', rightCases],
+  ['controllers: a hundred', hundredCases],
 ];
 
 export interface FleetTally {
@@ -18,16 +24,27 @@ export interface FleetTally {
 
 const atOnce = 4;
 const caseMs = 110_000;
+const longCaseMs = 300_000;
+
+export interface FleetChoice {
+  /** Part of a group and name. */
+  readonly word?: string | undefined;
+  /** Also the cases that take long. */
+  readonly long: boolean;
+}
 
 /** Prints what failed, and one line for each group. */
 export async function runFleets(
   sides: readonly Side[],
-  word: string | undefined,
+  { word, long }: FleetChoice,
 ): Promise<FleetTally> {
   const tally: FleetTally = { passed: 0, failed: 0, skipped: 0 };
   for (const side of sides) {
     const chosen = fleetSuites.map(([group, all]) => {
-      const fits = (one: FleetCase) => word === undefined || `${group}: ${one.name}`.includes(word);
+      const fits = (one: FleetCase) =>
+        (long || !one.long) &&
+        (one.only ?? side) === side &&
+        (word === undefined || `${group}: ${one.name}`.includes(word));
       return [group, all.filter(fits)] as const;
     });
     const total = chosen.reduce((sum, [, all]) => sum + all.length, 0);
@@ -59,10 +76,18 @@ async function runGroup(
   all: readonly FleetCase[],
   tally: FleetTally,
 ): Promise<void> {
+  if (all.length === 0) return;
   let failed = 0;
   const run = async (one: FleetCase): Promise<void> => {
+    const started = performance.now();
     const error = await runOne(fleet, group, one);
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    if (one.long) console.log(`${fleet.side} ${group}: ${one.name}: ${seconds} s`);
     if (error === undefined) return void (tally.passed += 1);
+    if (error instanceof SkippedCase) {
+      console.log(`skipped on ${fleet.side}: ${one.name}: ${error.message}`);
+      return void (tally.skipped += 1);
+    }
     failed += 1;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     console.log(`FAILED ${fleet.side} ${group}: ${one.name}\n${text.replace(/^/gm, '    ')}`);
@@ -84,7 +109,8 @@ async function runOne(fleet: Fleet, group: string, one: FleetCase): Promise<unkn
   const index = fleetSuites[number]![1].indexOf(one);
   const context = new FleetContext(fleet, `case-${number}-${index}`);
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`not over in ${caseMs / 1000} s`)), caseMs);
+  const ms = one.long ? longCaseMs : caseMs;
+  const timer = setTimeout(() => late.reject(new Error(`not over in ${ms / 1000} s`)), ms);
   try {
     await context.makeNamespaces();
     await Promise.race([one.run(context), late.promise]);

@@ -1,0 +1,127 @@
+/** Rights that are missing and credentials that are worth nothing any more: said, and waited for. */
+import assert from 'node:assert/strict';
+import { introduce } from '../../../src/cli/api/peering.ts';
+import { resources } from '../../../src/api/kinds/resources.ts';
+import {
+  controllerRules,
+  peerAccount,
+  peerRole,
+  peerRules,
+  systemNamespace,
+} from '../../../src/controllers/installation.ts';
+import { createClock } from '../../../src/host/clock.ts';
+import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
+import { secrets } from '../../../src/kube/resources.ts';
+import { fleetCases } from './case.ts';
+import { type FleetContext, MiB } from './context.ts';
+import { clusterReady, type Member } from './member.ts';
+
+const clusterRoles: ResourceType<KubeObject> = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'clusterroles',
+  kind: 'ClusterRole',
+  namespaced: false,
+};
+
+const events: ResourceType<KubeObject & { readonly note?: string }> = {
+  group: 'events.k8s.io',
+  version: 'v1',
+  plural: 'events',
+  kind: 'Event',
+  namespaced: true,
+};
+
+export const rightCases = fleetCases({
+  'the peer may not create PersistentVolumes: said with the rule, and goes on when it may': {
+    alone: true,
+    run: async (t) => {
+      const { east, west } = t;
+      await t.filledClaim(east, 'data', MiB);
+      const without = peerRules.flatMap(({ apiGroups, resources: of, verbs }) => {
+        if (!of.includes('persistentvolumes')) return [{ apiGroups, resources: of, verbs }];
+        const rest = of.filter((one) => one !== 'persistentvolumes');
+        const fewer = verbs.filter((verb) => verb !== 'create');
+        return [
+          { apiGroups, resources: rest, verbs },
+          { apiGroups, resources: ['persistentvolumes'], verbs: fewer },
+        ];
+      });
+      await setRules(west, peerRole, without);
+      try {
+        await t.teleport({ name: 'data', claim: 'data' });
+        const blocked = { type: 'Ready', status: 'False', reason: 'Forbidden' };
+        const { status } = await t.condition(east, resources.teleports, 'data', blocked);
+        const succeeded = status?.conditions?.find(({ type }) => type === 'Succeeded');
+        assert.equal(succeeded?.status, 'Unknown');
+        assert.match(succeeded.message, /right to create persistentvolumes/);
+        assert.match(succeeded.message, /peer-east/);
+      } finally {
+        await setRules(west, peerRole, peerRules);
+      }
+      await t.succeeded('data');
+    },
+  },
+
+  'the controller may not create Volumes: the claim hears of it, and goes on when it may': {
+    alone: true,
+    run: async (t) => {
+      const { east } = t;
+      const [ours, ...others] = controllerRules;
+      const verbs = ours!.verbs.filter((verb) => verb !== 'create');
+      await setRules(east, 'transship-controller', [{ ...ours!, verbs }, ...others]);
+      try {
+        await t.makeClaim(east, 'data');
+        await t.until('an event that names the rule', async () => {
+          for await (const { note = '' } of east.client.list(events, { namespace: t.namespace })) {
+            if (note.includes('right to create volumes')) return true;
+          }
+          return undefined;
+        });
+      } finally {
+        await setRules(east, 'transship-controller', controllerRules);
+      }
+      await t.bound(east, 'data');
+    },
+  },
+
+  'the token of a peer is revoked: Unauthorized until there is a new one': {
+    alone: true,
+    run: async (t) => {
+      const { east, west } = t;
+      await t.filledClaim(east, 'data', MiB);
+      const name = peerAccount(east.name);
+      await west.client.delete(secrets, { namespace: systemNamespace, name });
+      await t.condition(east, resources.clusters, west.name, {
+        type: 'Reachable',
+        status: 'False',
+        reason: 'Unauthorized',
+      });
+      await t.teleport({ name: 'data', claim: 'data' });
+      const waiting = await waitingFor(t, 'data', 'Unauthorized');
+      assert.match(waiting, /west/);
+      await introduce({
+        hub: east.open,
+        hubName: east.name,
+        cluster: west.open,
+        clusterName: west.name,
+        clock: createClock(),
+      });
+      await t.succeeded('data');
+      await clusterReady(east, west.name);
+    },
+  },
+});
+
+async function setRules({ client }: Member, name: string, rules: readonly object[]): Promise<void> {
+  await client.patch(clusterRoles, { namespace: '', name }, { rules });
+}
+
+/** What a Teleport waits with this reason for. */
+async function waitingFor(t: FleetContext, name: string, reason: string): Promise<string> {
+  const blocked = { type: 'Ready', status: 'False', reason };
+  const { status } = await t.condition(t.east, resources.teleports, name, blocked);
+  const succeeded = status?.conditions?.find(({ type }) => type === 'Succeeded');
+  assert.equal(succeeded?.status, 'Unknown');
+  return succeeded.message;
+}
