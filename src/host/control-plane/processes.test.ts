@@ -104,7 +104,7 @@ suite('processes', () => {
     await place.processes.start(attempt, specOf(script));
     await until(() => fs.readFileSync(logFile(), 'utf8') === 'up\n');
     const mark = `TRANSSHIP_CONTAINER=${attempt.pod}/main/0`;
-    assert.ok(processesWith(mark).length >= 3);
+    await until(() => processesWith(mark).length >= 3);
     place.processes.signal(attempt, 'SIGTERM');
     assert.equal(place.processes.look(attempt).state, 'running');
     place.processes.signal(attempt, 'SIGKILL');
