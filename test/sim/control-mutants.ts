@@ -60,7 +60,7 @@ function pretending(promise: string, isMeant: (request: KubeRequest) => boolean)
   const transport = (next: KubeTransport): KubeTransport => {
     return async (request) => (isMeant(request) ? done() : next(request));
   };
-  return { promise, mutation: { transport } };
+  return { promise, mutation: { transport, faults: [] } };
 }
 
 function done(): KubeResponse {
@@ -81,23 +81,45 @@ function complete(volume: VolumeObject): VolumeObject {
   return { ...volume, status: { ...volume.status, phase: 'Available', missingBytes: 0 } };
 }
 
-/** Objects that a list left out, and that a new list shows once more. */
+/** What was ever seen, by the path of its list. */
+type Memory = Map<string, Map<string, KubeObject>>;
+
+/** Objects that are gone, and that a new list shows once more. */
 function remembering(next: KubeTransport): KubeTransport {
-  const seen = new Map<string, Map<string, KubeObject>>();
+  const memory: Memory = new Map();
   return async (request) => {
     const response = await next(request);
     const [path = '', query = ''] = request.path.split('?');
-    const isList = request.method === 'GET' && query.includes('limit=');
-    if (!isList || response.status !== 200 || query.includes('continue=')) return response;
+    if (request.method !== 'GET' || response.status !== 200) return response;
+    const known = memory.get(path) ?? new Map<string, KubeObject>();
+    memory.set(path, known);
+    if (query.includes('watch=true')) return { ...response, body: noting(response.body, known) };
+    if (!query.includes('limit=') || query.includes('continue=')) return response;
     const parts: Uint8Array[] = [];
     for await (const part of response.body) parts.push(part);
     const list = JSON.parse(Buffer.concat(parts).toString('utf8')) as { items?: KubeObject[] };
-    const known = seen.get(path) ?? new Map<string, KubeObject>();
-    seen.set(path, known);
-    for (const item of list.items ?? []) known.set(item.metadata.uid ?? '', item);
+    for (const item of list.items ?? []) note(known, item);
     const items = [...known.values()];
     return { ...response, body: bytesOf(Buffer.from(JSON.stringify({ ...list, items }))) };
   };
+}
+
+function note(known: Map<string, KubeObject>, object: KubeObject): void {
+  const { uid } = object.metadata;
+  if (uid !== undefined) known.set(uid, object);
+}
+
+async function* noting(
+  body: AsyncIterable<Uint8Array>,
+  known: Map<string, KubeObject>,
+): AsyncGenerator<Uint8Array> {
+  let rest = '';
+  for await (const part of body) {
+    const lines = (rest + Buffer.from(part).toString('utf8')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) note(known, (JSON.parse(line) as { object: KubeObject }).object);
+    yield part;
+  }
 }
 
 export const controlMutants: Readonly<Record<string, ControlMutant>> = {
@@ -120,15 +142,15 @@ export const controlMutants: Readonly<Record<string, ControlMutant>> = {
         try {
           return await client.call(name, request);
         } catch (error) {
-          const isThere = asTransshipError(error).reason === 'AlreadyExists';
-          if (name !== 'volume.create' || !isThere) throw error;
+          const isLost = asTransshipError(error).reason === 'AgentUnreachable';
+          if (name !== 'volume.create' || !isLost) throw error;
           const made = request as unknown as RequestOf<'volume.create'>;
           const second = { ...made, name: `${made.name.slice(0, 40)}-again` };
           return (await client.call('volume.create', second)) as ResponseOf<N>;
         }
       },
     }),
-    ['agentLine', 'controllerKill', 'controllerStart'],
+    ['agentLine'],
   ),
   'deletion-missed': {
     promise: 'a new list ends what is not in it',
@@ -153,9 +175,9 @@ export const controlMutants: Readonly<Record<string, ControlMutant>> = {
       return complete(answer as VolumeObject) as ResponseOf<N>;
     },
   })),
-  'cancel-leaves-volume': pretending(
-    'what a cancelled teleport made goes with it',
-    (request) => request.method === 'DELETE' && isOf(request, 'persistentvolumes/tp-'),
+  'bound-volume-left': pretending(
+    'what was made for a claim or a cancelled teleport goes with it',
+    (request) => request.method === 'DELETE' && isOf(request, 'persistentvolumes/'),
   ),
   'deletion-not-done': agent('a volume goes with its object', (client) => ({
     call: async <N extends OperationName>(name: N, request: RequestOf<N>) => {
