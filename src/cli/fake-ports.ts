@@ -143,6 +143,7 @@ const fakePlanes: CliPorts['planes'] = {
   stop: async () => false,
   writeShared: async () => '/home/user/.transship/kubeconfig',
   logPath: (name) => `/home/user/.transship/clusters/${name}/control-plane.log`,
+  metricsUrl: () => undefined,
   open: async () => fail('ApiUnreachable', 'no API server here'),
 };
 

@@ -84,6 +84,8 @@ export interface Planes {
   start(options: StartPlane): Promise<boolean>;
   /** Ends its pods, then itself, and waits. False when none runs. */
   stop(name: string, timeoutMs: number): Promise<boolean>;
+  /** Where its metrics are; undefined before its first start. */
+  metricsUrl(name: string): string | undefined;
   /** One kubeconfig with all clusters of this home as contexts; returns its path. */
   writeShared(names: readonly string[]): Promise<string>;
   logPath(name: string): string;

@@ -2,6 +2,7 @@
 import type { Planes, StartPlane } from '../cli/ports.ts';
 import { recordedProcess, startBackground, waitForEnd } from './background.ts';
 import { planePaths } from './control-plane/paths.ts';
+import { readSaved } from './control-plane/saved.ts';
 
 /** Many small objects that live long: young ones should not wait in a large nursery. */
 const planeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16'];
@@ -30,6 +31,10 @@ export function createPlanes(options: PlanesOptions): Planes {
       return true;
     },
     logPath: (name) => planePaths(home, name).log,
+    metricsUrl: (name) => {
+      const { metricsPort } = readSaved(planePaths(home, name));
+      return metricsPort === undefined ? undefined : `http://127.0.0.1:${metricsPort}/metrics`;
+    },
     writeShared: async (names) => (await access()).writeShared(home, names),
     open: async (place) => (await access()).openApi(home, place),
   };

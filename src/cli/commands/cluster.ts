@@ -207,6 +207,8 @@ async function showAgent(cli: Cli): Promise<void> {
     const { home, pid, nbdSocket, metricsUrl } = status;
     cli.out(`Peers at: ${spec.address}\nFingerprint: ${spec.fingerprint}\n`);
     cli.out(`Home: ${home}\nProcess: ${pid}\nNBD: ${nbdSocket}\nMetrics: ${metricsUrl}\n`);
+    const ofPlane = cli.ports.planes.metricsUrl((await cli.client()).cluster);
+    if (ofPlane !== undefined) cli.out(`Metrics of the control plane: ${ofPlane}\n`);
   } catch (error) {
     // The conditions say it already.
     if (asTransshipError(error).reason !== 'AgentUnreachable') throw error;

@@ -27,6 +27,7 @@ import { agentPaths } from '../agent-paths.ts';
 import { recordProcess } from '../background.ts';
 import { createClock } from '../clock.ts';
 import { controllerIdentity, controllerManager, controllerPorts } from '../controllers.ts';
+import { serveMetrics } from '../control-server.ts';
 import { createMetrics } from '../metrics.ts';
 import { writePrivate } from '../private-file.ts';
 import { createRandom } from '../random.ts';
@@ -36,6 +37,7 @@ import { openPki, type Pki } from './authority.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { startMachinery } from './machinery.ts';
 import { type PlanePaths, planePaths } from './paths.ts';
+import { readSaved, save } from './saved.ts';
 import { openSqlite } from './sqlite.ts';
 
 export interface ControlPlaneOptions {
@@ -106,6 +108,9 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
   await install(clientOf(machinery, 'transship-install'), home, name);
   log.log('info', 'API server ready', { port: listener.port });
   const metrics = createMetrics();
+  const metricsServer = await serveMetrics(readSaved(paths).metricsPort ?? 0, () => metrics.text());
+  undo.push(() => metricsServer.close());
+  save(paths, { metricsPort: metricsServer.port! });
   const apiServer = { host, port: listener.port, authority: pki.authority };
   const client = clientOf(machinery, 'transship-embedded');
   late.runtime = startMachinery({ home, start, paths, client, metrics, apiServer, undo });
@@ -129,10 +134,6 @@ async function install(client: KubeClient, home: string, name: string): Promise<
   });
 }
 
-interface Saved {
-  readonly apiPort?: number;
-}
-
 /** The port of the last time, because kubeconfigs name it; any other when somebody took it. */
 async function listen(
   paths: PlanePaths,
@@ -150,7 +151,7 @@ async function listen(
     return listenAt(0);
   });
   undo.push(() => listener.close());
-  writePrivate(paths.settings, JSON.stringify({ apiPort: listener.port } satisfies Saved));
+  save(paths, { apiPort: listener.port });
   const context = {
     name: start.name,
     server: `https://${host}:${listener.port}`,
@@ -159,13 +160,4 @@ async function listen(
   };
   writePrivate(paths.kubeconfig, kubeconfigText([context], start.name));
   return listener;
-}
-
-function readSaved(paths: PlanePaths): Saved {
-  try {
-    return JSON.parse(fs.readFileSync(paths.settings, 'utf8')) as Saved;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    return fail('BadArgument', `${paths.settings} is damaged; correct or remove it`, error);
-  }
 }
