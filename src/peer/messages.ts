@@ -91,7 +91,7 @@ export function commonVersion(mine: Hello['protocol'], theirs: Hello): number {
 }
 
 export interface GrantRequest extends LeaseRequest {
-  /** Random; asking again with it gives the same lease. */
+  /** Random; asking again with it gives the same lease. The lease has it as its name. */
   readonly key: string;
 }
 

@@ -189,8 +189,8 @@ class ChannelPeer implements Peer {
     return decodeVolumes(onlyPayload(await this.#ask(operations.volumes, new Uint8Array(0))));
   }
 
-  async grantLease(request: LeaseRequest): Promise<LeaseGrant> {
-    const key = Buffer.from(this.#parts.options.random.bytes(16)).toString('hex');
+  async grantLease({ leaseId, ...request }: LeaseRequest): Promise<LeaseGrant> {
+    const key = leaseId ?? Buffer.from(this.#parts.options.random.bytes(16)).toString('hex');
     const reply = await this.#ask(operations.grant, encodeGrantRequest({ ...request, key }));
     return decodeGrant(onlyPayload(reply));
   }

@@ -164,7 +164,10 @@ async function serveGrant(service: Service): Promise<void> {
   // The name before the slash is what this agent knows, not what the peer says.
   const said = request.holder.slice(request.holder.indexOf('/') + 1);
   const holder = `${peerName}/${said}`;
-  const grant = await service.grants.get(request, () => store.grantLease({ ...request, holder }));
+  // Older agents may send other keys: they get a name from here.
+  const name = /^[0-9a-f]{32}$/.test(request.key) ? { leaseId: request.key } : {};
+  const wanted = { ...request, ...name, holder };
+  const grant = await service.grants.get(request, () => store.grantLease(wanted));
   await reply(service, encodeGrant(grant));
 }
 

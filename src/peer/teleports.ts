@@ -93,18 +93,21 @@ export class TeleportManager {
     const name = `${request.name}-${Buffer.from(random.bytes(3)).toString('hex')}`;
     const { policy: _policy, name: volume, volume: sourceVolume, ...rest } = request;
     const startedMs = clock.wallMs();
-    const what = { ...rest, name, volume, sourceVolume, startedMs };
+    // Noted before it is asked for: whatever happens to the answer, the lease can be given back.
+    const leaseId = Buffer.from(random.bytes(16)).toString('hex');
+    const what = { ...rest, name, volume, sourceVolume, startedMs, leaseId };
     this.#put({ ...what, phase: 'Initializing', progress: noProgress });
     let grant: LeaseGrant | undefined;
     try {
-      grant = await this.#lease(peer, request);
+      grant = await this.#lease(peer, request, leaseId);
       this.#update(name, { leaseId: grant.leaseId, root: nameHex(grant.version.root) });
       await this.#create({ pool, request, teleport: name, grant, peer });
     } catch (error) {
       const problem = asTransshipError(error);
       const { reason, message } = problem;
       this.#update(name, { phase: 'Failed', reason, message, finishedMs: clock.wallMs() });
-      if (grant !== undefined) this.#releaseLease(name);
+      // A refusal has granted nothing; a lost answer may have.
+      if (grant !== undefined || problem.retryable) this.#releaseLease(name);
       throw problem;
     }
     const accessibleAfterMs = clock.monotonicMs() - began;
@@ -173,12 +176,13 @@ export class TeleportManager {
     for (const leaseId of this.#runs.keys()) this.#stop(leaseId);
   }
 
-  #lease(peer: Peer, request: TeleportRequest): Promise<LeaseGrant> {
+  #lease(peer: Peer, request: TeleportRequest, leaseId: string): Promise<LeaseGrant> {
     const { atMs, snapshot } = request;
     return peer.grantLease({
       volume: request.volume,
       holder: `${this.#o.cluster}/${request.name}`,
       lifeMs: limits.leaseMs,
+      leaseId,
       ...(atMs === undefined ? {} : { atMs }),
       ...(snapshot === undefined ? {} : { snapshot }),
     });
@@ -281,7 +285,7 @@ export class TeleportManager {
     // Cancelled, and its clones went on.
     if (this.find(teleport)?.phase === 'Accessible') {
       const finishedMs = this.#o.clock.wallMs();
-      this.#update(teleport, { phase: 'Available', finishedMs, progress });
+      this.#update(teleport, { phase: 'Available', finishedMs, progress, releasing: true });
     }
     this.#o.metrics.add('transship_teleport_deduplicated_bytes_total', progress.presentBytes);
     this.#releaseLease(teleport);
@@ -293,7 +297,8 @@ export class TeleportManager {
     if (leaseId === undefined) return;
     this.#update(name, { releasing: true });
     const attempt = async (): Promise<void> => {
-      if (this.#closed) return;
+      // One that was forgotten was one of hundreds that could not tell a source that is away.
+      if (this.#closed || !this.#records.has(name)) return;
       try {
         await this.#o.peer(cluster).releaseLease(leaseId);
         this.#update(name, { releasing: false });
@@ -380,7 +385,11 @@ export class TeleportManager {
     this.#records.set(record.name, record);
     const finished = [...this.#records.values()].filter((one) => one.finishedMs !== undefined);
     const tooMany = Math.max(0, finished.length - finishedMax);
-    for (const old of finished.slice(0, tooMany)) this.#records.delete(old.name);
+    // Those whose lease the source does not know to be over are forgotten last.
+    const order = finished.toSorted(
+      (a, b) => Number(a.releasing === true) - Number(b.releasing === true),
+    );
+    for (const old of order.slice(0, tooMany)) this.#records.delete(old.name);
     this.#save();
     this.#changed(record.name);
   }

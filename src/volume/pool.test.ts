@@ -320,6 +320,16 @@ suite('leases', () => {
     await pool.collect();
     assert.equal((await pool.readPath(request)).length, 0);
   });
+
+  test('a lease has the name that its taker chose, and no two have one', async () => {
+    const { pool } = await withVolume({});
+    const leaseId = '0123456789abcdef0123456789abcdef';
+    const lease = { volume: 'db', holder: 'west/db', lifeMs: 3600_000, leaseId };
+    assert.equal((await pool.grantLease(lease)).leaseId, leaseId);
+    await assert.rejects(pool.grantLease({ ...lease, holder: 'north/db' }), refuses('Conflict'));
+    await pool.releaseLease(leaseId);
+    await pool.deleteVolume('db');
+  });
 });
 
 suite('index snapshot', () => {

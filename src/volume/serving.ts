@@ -1,4 +1,5 @@
 /** What a pool does for peers: leases, chunks, paths (design.md 4.4). */
+import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Random } from '../base/ports.ts';
 import type { Leases } from './leases.ts';
@@ -54,7 +55,10 @@ export class Serving implements PeerStore {
       ...(snapshot === undefined ? {} : { snapshot }),
     });
     checkAlive();
-    const leaseId = Buffer.from(random.bytes(16)).toString('hex');
+    const leaseId = request.leaseId ?? Buffer.from(random.bytes(16)).toString('hex');
+    if (leases.list().some((one) => one.leaseId === leaseId)) {
+      fail('Conflict', `there is a lease ${leaseId} already`);
+    }
     const expiresMs = clock.wallMs() + Math.min(request.lifeMs, limits.leaseMs);
     const { root, sizeBytes, blockBytes, allocatedBlocks } = version;
     leases.grant({

@@ -107,6 +107,8 @@ export interface LeaseRequest {
   /** Who holds it, for people: `west/volume-name`. */
   readonly holder: string;
   readonly lifeMs: number;
+  /** Chosen by who asks, 32 random hex digits, so that it can be given back unheard of. */
+  readonly leaseId?: string;
 }
 
 export interface VolumeSummary {
