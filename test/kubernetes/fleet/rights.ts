@@ -1,4 +1,4 @@
-/** Rights that are missing and credentials that are worth nothing any more: said, and waited for. */
+/** Missing rights, and credentials that are worth nothing any more: said, and waited for. */
 import assert from 'node:assert/strict';
 import { introduce } from '../../../src/cli/api/peering.ts';
 import { resources } from '../../../src/api/kinds/resources.ts';
