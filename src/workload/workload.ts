@@ -9,7 +9,11 @@ import { namespaces } from '../kube/resources.ts';
 import { fail } from '../base/errors.ts';
 import { findWebhooks, type WebhooksFound } from './webhooks.ts';
 import { type Inventory, type Item, ownersOutside, readItems, takeInventory } from './inventory.ts';
-import type { ObjectName } from './names.ts';
+import { judgeHealth } from './health.ts';
+import { nameOf, type ObjectName } from './names.ts';
+import { planQuiesce, type QuiescePlan } from './quiesce.ts';
+import { stopWriters, type UndoStore } from './quiesce-run.ts';
+import { readQuiesceView } from './quiesce-view.ts';
 import { findNeeds, type Needs } from './needs.ts';
 import { orderForApply, orderForDelete } from './order.ts';
 import type { Selection } from './selection.ts';
@@ -158,6 +162,43 @@ async function readChunk(
     if (object?.metadata.uid === uid) found.set(uid, object);
   }
   return found;
+}
+
+export interface StopOptions {
+  readonly namespaces: readonly string[];
+  /** `namespace/claim`; undefined: everything that runs is stopped. */
+  readonly claims?: ReadonlySet<string>;
+}
+
+/** What would be stopped, and who stands in the way; changes nothing. */
+export async function planStop(client: KubeClient, options: StopOptions): Promise<QuiescePlan> {
+  const view = await readQuiesceView(client, options.namespaces);
+  return planQuiesce(view, options);
+}
+
+/** Stops all that runs now; again after an interruption, or when something was started anew. */
+export async function stopNamespaces(
+  client: KubeClient,
+  options: StopOptions,
+  store: UndoStore,
+): Promise<QuiescePlan & { readonly changed: readonly ObjectName[] }> {
+  const plan = await planStop(client, options);
+  return { ...plan, ...(await stopWriters(client, plan.records, store)) };
+}
+
+/** One sentence about each workload of a namespace that is not healthy. */
+export async function findUnhealthy(
+  client: KubeClient,
+  namespace: string,
+): Promise<readonly { readonly name: ObjectName; readonly because: string }[]> {
+  const { workloads } = await readQuiesceView(client, [namespace]);
+  const objects = workloads.map(({ object }) => object);
+  const all = objects.filter(({ kind, apiVersion }) => kind === 'Pod' && apiVersion === 'v1');
+  return objects.flatMap((object) => {
+    const isMade = object.metadata.ownerReferences?.some(({ controller }) => controller === true);
+    const health = isMade === true ? { healthy: true as const } : judgeHealth(object, all);
+    return health.healthy ? [] : [{ name: nameOf(object), because: health.because }];
+  });
 }
 
 /** What a rollback takes away, the last made first. */
