@@ -105,15 +105,26 @@ async function runOn(side: Side, cases: readonly Case[], place: Place): Promise<
   }
 }
 
-function printTable(results: ReadonlyMap<string, Ran>, cases: readonly Case[]): void {
-  for (const group of new Set(cases.map((one) => one.group))) {
+/** What a group of cases asks with. */
+const wayOf = (one: Case): string =>
+  one.group.startsWith('kubectl') || one.onNode ? 'kubectl' : 'api';
+
+/** Counts of the cases that `keyOf` takes together, one line each. */
+function printCounts(results: ReadonlyMap<string, Ran>, keyOf: (one: Case) => string): void {
+  const all = [...results.values()].flatMap((ran) => [
+    ...ran.passed,
+    ...ran.failed,
+    ...ran.skipped,
+  ]);
+  for (const key of new Set(all.map(keyOf))) {
     const counts = [...results].map(([side, ran]) => {
-      const done = [...ran.passed, ...ran.failed].filter((one) => one.group === group).length;
-      const failed = ran.failed.filter((one) => one.group === group).length;
+      const count = (cases: readonly Case[]): number =>
+        cases.filter((one) => keyOf(one) === key).length;
+      const failed = count(ran.failed);
+      const done = count(ran.passed) + failed;
       return `${done} on ${side}${failed > 0 ? ` (${failed} failed)` : ''}`;
     });
-    const total = cases.filter((one) => one.group === group).length;
-    console.log(`${group}: ${total} cases, ${counts.join(', ')}`);
+    console.log(`  ${key}: ${counts.join(', ')}`);
   }
 }
 
@@ -146,7 +157,9 @@ async function main(): Promise<void> {
     if (flags.keep) console.log(`kept: ${scratch}`);
     else rmSync(scratch, { recursive: true, force: true });
   }
-  printTable(results, cases);
+  console.log('cases that ran:');
+  printCounts(results, (one) => one.group);
+  printCounts(results, wayOf);
   const fleets = await runControllers(word);
   const sum = (key: keyof Ran): number =>
     [...results.values()].reduce((total, ran) => total + ran[key].length, fleets[key]);
