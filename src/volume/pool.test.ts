@@ -325,7 +325,9 @@ suite('leases', () => {
     const { pool } = await withVolume({});
     const leaseId = '0123456789abcdef0123456789abcdef';
     const lease = { volume: 'db', holder: 'west/db', lifeMs: 3600_000, leaseId };
-    assert.equal((await pool.grantLease(lease)).leaseId, leaseId);
+    const first = await pool.grantLease(lease);
+    assert.equal(first.leaseId, leaseId);
+    assert.deepEqual(await pool.grantLease(lease), first);
     await assert.rejects(pool.grantLease({ ...lease, holder: 'north/db' }), refuses('Conflict'));
     await pool.releaseLease(leaseId);
     await pool.deleteVolume('db');

@@ -3,7 +3,7 @@ import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Random } from '../base/ports.ts';
 import type { Leases } from './leases.ts';
-import { nameHex } from './name.ts';
+import { nameHex, nameOfHex } from './name.ts';
 import type { Others } from './others.ts';
 import { readPath } from './path.ts';
 import type { Space } from './space.ts';
@@ -56,8 +56,15 @@ export class Serving implements PeerStore {
     });
     checkAlive();
     const leaseId = request.leaseId ?? Buffer.from(random.bytes(16)).toString('hex');
-    if (leases.list().some((one) => one.leaseId === leaseId)) {
-      fail('Conflict', `there is a lease ${leaseId} already`);
+    // Asked again after the answer was lost, and this process may be another one since.
+    const known = leases.list().find((one) => one.leaseId === leaseId);
+    if (known !== undefined) {
+      const isSame = known.holder === request.holder && known.volumeId === volume.id;
+      if (!isSame) fail('Conflict', `there is a lease ${leaseId} already`);
+      const { sizeBytes, blockBytes, allocatedBlocks, expiresMs } = known;
+      const root = nameOfHex(known.root) ?? fail('DataCorrupt', `not a root: ${known.root}`);
+      const granted = { root, sizeBytes, blockBytes, allocatedBlocks };
+      return { leaseId, version: granted, expiresMs, recentUse: volume.recentUse(snapshot) };
     }
     const expiresMs = clock.wallMs() + Math.min(request.lifeMs, limits.leaseMs);
     const { root, sizeBytes, blockBytes, allocatedBlocks } = version;
