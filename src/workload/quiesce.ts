@@ -67,8 +67,9 @@ function stopFields(
   const kind = kindText(nameOf(object));
   const down = { action: 'ScaleDown' as const, fields: [set(['spec', 'replicas'], 0)] };
   switch (kind) {
-    case 'apps/Deployment':
     case 'apps/StatefulSet':
+      return { ...down, fields: [...down.fields, ...keepClaims(object)] };
+    case 'apps/Deployment':
     case 'apps/ReplicaSet':
     case 'ReplicationController':
       return down;
@@ -89,6 +90,13 @@ function stopFields(
       return isScalable ? down : undefined;
     }
   }
+}
+
+/** Where a set deletes claims as it is scaled down, its data would go with the stop. */
+function keepClaims(object: KubeObject): readonly UndoField[] {
+  const path = ['spec', 'persistentVolumeClaimRetentionPolicy', 'whenScaled'];
+  const before = textAt(object, ...path);
+  return before === 'Delete' ? [{ path, before, during: 'Retain' }] : [];
 }
 
 /** There is nothing to stop, and so nothing to start again. */
@@ -117,8 +125,12 @@ class Planning {
     const started = this.#view.workloads.filter(({ object }) => this.#isConcerned(object));
     const chains = started.map((one) => this.#chain(one));
     for (const chain of chains) this.#stopChain(chain);
+    // Before their jobs, so that none is begun in between.
+    const [cronJobs, others] = [true, false].map((wanted) =>
+      this.#stops.filter(({ name }) => (name.kind === 'CronJob') === wanted),
+    ) as [UndoRecord[], UndoRecord[]];
     return {
-      records: [...this.#pauses, ...this.#stops],
+      records: [...this.#pauses, ...cronJobs, ...others],
       blockers: [...this.#blockers.values()],
     };
   }

@@ -163,6 +163,38 @@ const stripRoute: Step = ({ object, note }) => {
   );
 };
 
+/**
+ * Rights are copied for accounts that move, and for nobody else: an account of the same name there
+ * is somebody else's.
+ */
+const stripClusterBinding: Step = ({ object, note }, { namespaces }) => {
+  const moving = new Set([...Object.keys(namespaces), ...Object.values(namespaces)]);
+  return changeAt(object, ['subjects', each], (subject) => {
+    const namespace = textAt(subject, 'namespace');
+    if (textAt(subject, 'kind') !== 'ServiceAccount' || namespace === undefined) return subject;
+    if (moving.has(namespace)) return subject;
+    const name = textAt(subject, 'name') ?? '';
+    const message = `service account ${namespace}/${name} does not move, so it gets no rights`;
+    note('Lost', 'subjects', message, 'Bind it at the destination if it shall have them there.');
+    return undefined;
+  });
+};
+
+const warnOfBinding: Step = ({ object, note }, { namespaces }) => {
+  const moving = new Set([
+    ...Object.keys(namespaces),
+    ...Object.values(namespaces),
+    object.metadata.namespace,
+  ]);
+  for (const subject of fieldsListAt(object, 'subjects')) {
+    const namespace = textAt(subject, 'namespace');
+    if (namespace === undefined || moving.has(namespace)) continue;
+    const message = `it gives rights to an account of namespace ${namespace}, which does not move`;
+    note('Warning', 'subjects', message, 'Check who that is at the destination.');
+  }
+  return object;
+};
+
 const stripSet: Step = ({ object }) =>
   withoutAll(changeAt(object, ['spec', 'volumeClaimTemplates', each, 'status'], () => undefined));
 
@@ -175,6 +207,8 @@ const steps: Readonly<Record<string, Step>> = {
   '/Namespace': stripNamespace,
   'apps/StatefulSet': stripSet,
   'batch/Job': stripJob,
+  'rbac.authorization.k8s.io/ClusterRoleBinding': stripClusterBinding,
+  'rbac.authorization.k8s.io/RoleBinding': warnOfBinding,
   'route.openshift.io/Route': stripRoute,
 };
 

@@ -123,6 +123,7 @@ test('namespaces are mapped where they are names of namespaces, and only there',
     roleRef: { kind: 'ClusterRole', name: 'shop' },
     subjects: [
       { kind: 'ServiceAccount', name: 'shop', namespace: 'shop' },
+      { kind: 'ServiceAccount', name: 'stranger', namespace: 'stays' },
       { kind: 'Group', name: 'system:serviceaccounts:shop' },
       { kind: 'User', name: 'system:serviceaccount:gone:x' },
     ],

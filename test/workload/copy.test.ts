@@ -1,3 +1,5 @@
+// In memory; the same on two real API servers belongs into test/kubernetes/fleet, which has shop.ts
+// to fill one and prepareObjects for the other.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
