@@ -9,7 +9,7 @@ import {
 } from '../../src/embedded/server/testing.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { createDiscovery } from '../../src/kube/discovery.ts';
+import { createDiscovery, type Discovery, type ServedResource } from '../../src/kube/discovery.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 
 const silent = { log: () => undefined };
@@ -36,13 +36,24 @@ export function startServer(library: SchemaLibrary, cluster: string): KubeClient
   });
 }
 
+const discoveries = new WeakMap<KubeClient, Discovery>();
+
 /** Any kind, found by discovery; with its status where it has one. */
 export async function put(client: KubeClient, object: object): Promise<KubeObject> {
   const { apiVersion, kind, status } = object as KubeObject & { status?: object };
   const [version, group = ''] = apiVersion.split('/').toReversed();
-  const found = (await createDiscovery(client).resources()).find(
-    (one) => one.group === group && one.version === version && one.kind === kind,
-  );
+  const discovery = discoveries.get(client) ?? createDiscovery(client);
+  discoveries.set(client, discovery);
+  const find = async (): Promise<ServedResource | undefined> =>
+    (await discovery.resources()).find(
+      (one) => one.group === group && one.version === version && one.kind === kind,
+    );
+  let found = await find();
+  if (found === undefined) {
+    // Its definition may be new.
+    discovery.forget();
+    found = await find();
+  }
   if (found === undefined) throw new Error(`${apiVersion} ${kind} is not served`);
   const made = await client.create(found, object as KubeObject);
   if (status === undefined) return made;
