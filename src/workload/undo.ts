@@ -3,7 +3,16 @@
  * before the first change and from which everything is put back (rule 2 of design.md section 8).
  */
 import type { KubeObject, ResourceType } from '../kube/objects.ts';
-import { type Fields, type FieldPath, isFields, pathText, sameJson, valueAt } from './fields.ts';
+import {
+  type Fields,
+  type FieldPath,
+  isFields,
+  pathText,
+  sameJson,
+  valueAt,
+  withAt,
+  withoutAt,
+} from './fields.ts';
 import { nameKey, type ObjectName } from './names.ts';
 
 export type StopAction = 'PauseManager' | 'ScaleDown' | 'Suspend' | 'KeepOffNodes' | 'Delete';
@@ -88,4 +97,20 @@ export function restoreOf(record: UndoRecord, object: KubeObject): Restore {
         : toChange.map(({ path, before }) => nested(path, before)).reduce(merged, {}),
     changedByOthers: others.map(({ path }) => pathText(path)),
   };
+}
+
+/**
+ * The object as it was before it was stopped: what is copied while the source is at rest must not
+ * be at rest as well at the destination.
+ */
+export function asBefore(object: KubeObject, records: readonly UndoRecord[]): KubeObject {
+  return records
+    .filter(({ uid }) => uid === object.metadata.uid)
+    .flatMap(({ fields }) => fields)
+    .filter((field) => sameJson(currentOf(object, field), field.during))
+    .reduce(
+      (out, { path, before }) =>
+        before === null ? withoutAt(out, path) : withAt(out, path, before),
+      object,
+    );
 }

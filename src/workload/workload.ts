@@ -13,6 +13,7 @@ import { judgeHealth } from './health.ts';
 import { nameOf, type ObjectName } from './names.ts';
 import { planQuiesce, type QuiescePlan } from './quiesce.ts';
 import { stopWriters, type UndoStore } from './quiesce-run.ts';
+import { asBefore, type UndoRecord } from './undo.ts';
 import { readQuiesceView } from './quiesce-view.ts';
 import { findNeeds, type Needs } from './needs.ts';
 import { orderForApply, orderForDelete } from './order.ts';
@@ -109,23 +110,29 @@ export interface Prepared {
   readonly notes: readonly Note[];
 }
 
-/** Every object as it will be made, in the order in which it is made. */
+/**
+ * Every object as it will be made, in the order in which it is made. `stopped` are the records of a
+ * source that was quiesced meanwhile: copies are of what was there before.
+ */
 export async function* prepareObjects(
   source: KubeClient,
   items: readonly Item[],
   context: TransformContext,
+  stopped: readonly UndoRecord[] = [],
 ): AsyncGenerator<Prepared> {
+  const deleted = new Map(stopped.map(({ uid, object }) => [uid, object]));
   const transform = createTransform(context);
   for (const chunk of chunksOf(orderForApply(items).order)) {
     const found = await readChunk(source, chunk);
     for (const item of chunk) {
-      const object = found.get(item.uid);
+      // A pod that we deleted may still be ending.
+      const object = deleted.get(item.uid) ?? found.get(item.uid);
       if (object === undefined) {
         const message = 'it has disappeared since the inventory was taken';
         const note: Note = { kind: 'Lost', field: '', message, remedy: '' };
         yield { item, object: undefined, notes: [note] };
       } else if (item.unserved === undefined) {
-        yield { item, ...transform(object) };
+        yield { item, ...transform(asBefore(object, stopped)) };
       } else {
         const note: Note = { kind: 'Refused', field: 'apiVersion', ...item.unserved };
         yield { item, object: undefined, notes: [note] };

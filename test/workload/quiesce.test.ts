@@ -14,7 +14,13 @@ import {
   startAgain,
   type UndoStore,
 } from '../../src/workload/quiesce-run.ts';
-import { findUnhealthy, planStop, stopNamespaces } from '../../src/workload/workload.ts';
+import {
+  findUnhealthy,
+  planStop,
+  prepareObjects,
+  stopNamespaces,
+  surveyNamespaces,
+} from '../../src/workload/workload.ts';
 import { deployment, fillShop, gather, ownedBy, put, startServer } from './shop.ts';
 
 const library = createSchemaLibrary();
@@ -179,6 +185,22 @@ test('only what can write to the chosen claims is stopped, running or not', asyn
   });
   const [held] = await findWriters(client, claims);
   assert.match(held?.holder ?? '', /^node node-7, where its volume pv-1 is attached$/);
+});
+
+test('a copy of what we have stopped is not stopped itself', async () => {
+  const { client, store } = await start();
+  const { inventory } = await surveyNamespaces(client, everything);
+  const copy = async (): Promise<readonly unknown[]> => {
+    const context = { id: 'move-1', namespaces: { shop: 'store' } };
+    const records = await store.load();
+    const prepared = await gather(prepareObjects(client, inventory.items, context, records));
+    return prepared.map(({ object }) => object);
+  };
+  const before = await copy();
+  await stopNamespaces(client, everything, store);
+  assert.deepEqual(await copy(), before);
+  await client.delete(pods, { namespace: 'shop', name: 'alone' }, { graceSeconds: 0 });
+  assert.deepEqual(await copy(), before);
 });
 
 test('an operator nobody knows stands in the way, and is named', async () => {
