@@ -13,6 +13,7 @@ import { Programs } from './programs.ts';
 import { printTable, resultsDocument } from './report.ts';
 import type { Bench, Outcome, Section } from './row.ts';
 import { constantSections } from './rows/constant.ts';
+import { controlSection } from './rows/control.ts';
 import { convertSection } from './rows/convert.ts';
 import { farSections } from './rows/far.ts';
 import { ingestSection } from './rows/ingest.ts';
@@ -31,6 +32,7 @@ const sections: readonly Section[] = [
   teleportSection,
   ...farSections.slice(1),
   ...constantSections,
+  controlSection,
 ];
 
 interface Options {

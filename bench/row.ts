@@ -4,7 +4,7 @@ import type { Images } from './image.ts';
 import type { Programs } from './programs.ts';
 import { spreadOf } from './stats.ts';
 
-export type Unit = 'IOPS' | 'MB/s' | 's' | 'ms' | 'MB' | 'MiB' | 'us';
+export type Unit = 'IOPS' | 'MB/s' | 's' | 'ms' | 'MB' | 'MiB' | 'KiB' | 'us' | 'requests';
 
 export interface Series {
   readonly name: string;

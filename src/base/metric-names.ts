@@ -100,6 +100,11 @@ export const metricDefinitions = {
   transship_nbd_requests_total: counter('NBD requests.', 'command'),
   transship_nbd_errors_total: counter('NBD requests answered with an error.', 'command'),
 
+  transship_api_requests_total: counter(
+    'Requests to the API server of an embedded cluster.',
+    'client',
+    'verb',
+  ),
   transship_reconcile_total: counter('Reconciliations finished.', 'kind', 'result'),
   transship_reconcile_seconds: histogram('Time of one reconciliation.', workSeconds, 'kind'),
   transship_reconcile_queue_depth: gauge('Objects waiting or at work.', 'kind'),

@@ -2,6 +2,7 @@
  * The control plane of an embedded cluster as a process: API server, what runs beside it, pods, and
  * the controllers. The agent is another process: volumes outlive this one.
  */
+import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 import { kinds } from '../../api/kinds/all.ts';
 import { crdOf } from '../../api/kinds/crd.ts';
@@ -34,6 +35,7 @@ import { createRandom } from '../random.ts';
 import { runService, type Wiring } from '../service-process.ts';
 import { type ApiListener, listenApi } from './api-listener.ts';
 import { openPki, type Pki } from './authority.ts';
+import { counted } from './counted.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { startMachinery } from './machinery.ts';
 import { type PlanePaths, planePaths } from './paths.ts';
@@ -90,7 +92,9 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
     if (late.runtime === undefined) fail('Stopping', 'pods are not looked after yet');
     return late.runtime.readLog(request);
   };
-  const server = createApiServer({ clock, random, log, persistence, library, readLog });
+  const metrics = createMetrics();
+  const plain = createApiServer({ clock, random, log, persistence, library, readLog });
+  const server = counted(plain, metrics, clientWord);
   undo.push(() => server.close());
   const pki = openPki(paths.pki, name, names);
   const listener = await listen(paths, start, { server, pki, log, undo });
@@ -107,7 +111,6 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
     });
   await install(clientOf(machinery, 'transship-install'), home, name);
   log.log('info', 'API server ready', { port: listener.port });
-  const metrics = createMetrics();
   const metricsServer = await serveMetrics(readSaved(paths).metricsPort ?? 0, () => metrics.text());
   undo.push(() => metricsServer.close());
   save(paths, { metricsPort: metricsServer.port! });
@@ -123,6 +126,12 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
   undo.push(() => controllers.stop());
 }
 
+/** For metrics: who asked. Hubs of other clusters and people come from outside. */
+function clientWord(user: UserInfo | undefined): string {
+  if (user?.name === machinery.name) return 'machinery';
+  return user?.name === controller.name ? 'controller' : 'outside';
+}
+
 /** What every cluster with Transship has, and the object that stands for this cluster. */
 async function install(client: KubeClient, home: string, name: string): Promise<void> {
   await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
@@ -134,6 +143,14 @@ async function install(client: KubeClient, home: string, name: string): Promise<
   });
 }
 
+/**
+ * Below those that systems give to outgoing connections: while a control plane is down nobody else
+ * takes it by chance, and kubeconfigs that others have stay right.
+ */
+function quietPort(): number {
+  return randomInt(16_384, 32_768);
+}
+
 /** The port of the last time, because kubeconfigs name it; any other when somebody took it. */
 async function listen(
   paths: PlanePaths,
@@ -143,11 +160,10 @@ async function listen(
   const { server, pki, log, undo } = parts;
   const listenAt = async (port: number) =>
     listenApi({ server, log, host, port, ...pki.server, authority: pki.authority });
-  const remembered = readSaved(paths).apiPort;
-  const wanted = start.apiPort ?? remembered ?? 0;
-  const listener = await listenAt(wanted).catch((error: unknown) => {
-    if (start.apiPort !== undefined || wanted === 0) throw error;
-    log.log('warn', 'the API port of the last time is taken', { port: wanted });
+  const wanted = start.apiPort ?? readSaved(paths).apiPort;
+  const listener = await listenAt(wanted ?? quietPort()).catch((error: unknown) => {
+    if (start.apiPort !== undefined) throw error;
+    log.log('warn', 'the API port is taken', { port: wanted });
     return listenAt(0);
   });
   undo.push(() => listener.close());

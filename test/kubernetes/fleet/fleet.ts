@@ -66,20 +66,28 @@ export function obstacle(side: Side): string | undefined {
   return binaries.available ? undefined : binaries.reason;
 }
 
-export async function startFleet(side: Side, options: CloudOptions = {}): Promise<Fleet> {
+export interface FleetOptions extends CloudOptions {
+  /** Controllers in the control plane, as `transship up` has them; only embedded. */
+  readonly inOneProcess?: boolean;
+}
+
+export async function startFleet(side: Side, options: FleetOptions = {}): Promise<Fleet> {
+  const inOneProcess = options.inOneProcess === true;
   const cloud = new Cloud(options);
   const started: { stop(): Promise<void> }[] = [];
   try {
     for (const name of names) await cloud.start(name);
     await cloud.join('east', 'west');
-    const apis = await Promise.all(names.map(async (name) => startApi(side, cloud, name)));
+    const apis = await Promise.all(
+      names.map(async (name) => startApi(side, cloud, name, inOneProcess)),
+    );
     started.push(...apis);
     const members = await Promise.all(
       names.map(async (name, index) => makeMember(cloud, name, apis[index]!)),
     );
     const fleet = new Fleet(side, cloud, members as unknown as readonly [Member, Member]);
     await introduceAll(fleet);
-    for (const { controller } of members) await controller.start();
+    if (!inOneProcess) for (const { controller } of members) await controller.start();
     for (const member of members) for (const name of names) await clusterReady(member, name);
     return fleet;
   } catch (error) {
@@ -89,8 +97,13 @@ export async function startFleet(side: Side, options: CloudOptions = {}): Promis
   }
 }
 
-async function startApi(side: Side, cloud: Cloud, name: string): Promise<Api> {
-  if (side === 'embedded') return startEmbedded(cloud.home, name);
+async function startApi(
+  side: Side,
+  cloud: Cloud,
+  name: string,
+  withController: boolean,
+): Promise<Api> {
+  if (side === 'embedded') return startEmbedded(cloud.home, name, withController);
   const binaries = findBinaries(controlPlanePrograms);
   if (!binaries.available) throw new Error(binaries.reason);
   const directory = join(cloud.home, `real-${name}`);
@@ -104,10 +117,10 @@ async function startApi(side: Side, cloud: Cloud, name: string): Promise<Api> {
 }
 
 /** The whole control plane: its machinery too. */
-async function startEmbedded(home: string, name: string): Promise<Api> {
+async function startEmbedded(home: string, name: string, withController: boolean): Promise<Api> {
   const planes = createPlanes({ home, mainPath });
   const start = async (): Promise<void> => {
-    await planes.start({ name, withoutController: true });
+    await planes.start({ name, withoutController: !withController });
   };
   await start();
   const { pid } = planePaths(home, name);
