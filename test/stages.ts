@@ -31,7 +31,7 @@ const beside: readonly string[] = [
 const unit = beside.map((folder) => `${folder}/**/*.test.ts`);
 
 export const stages: readonly Stage[] = [
-  { name: 'unit', run: [...nodeTest, ...unit], minutesMax: 5 },
+  { name: 'unit', run: [...nodeTest, ...unit], minutesMax: 8 },
   { name: 'tidy', run: [...nodeTest, 'test/tidy/*.test.ts'], minutesMax: 1 },
   {
     name: 'docs',
@@ -41,5 +41,5 @@ export const stages: readonly Stage[] = [
   { name: 'demo', run: ['src/main.ts', 'demo', '--unprivileged'], minutesMax: 4 },
   { name: 'sim', run: ['test/sim/main.ts', '--minutes', '1'], minutesMax: 3 },
   { name: 'kubernetes', run: ['test/kubernetes/main.ts', '--embedded'], minutesMax: 6 },
-  { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 5 },
+  { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 8 },
 ];

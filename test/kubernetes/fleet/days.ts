@@ -28,6 +28,7 @@ const quietMs = 4_000;
 export const dayCases = fleetCases({
   'of two controllers one waits, and goes on when the other is killed': {
     alone: true,
+    long: true,
     run: async (t) => {
       const { east } = t;
       const second = await secondController(t);
@@ -48,6 +49,7 @@ export const dayCases = fleetCases({
 
   'a leader that was suspended for longer than its lease acts no more': {
     alone: true,
+    long: true,
     run: async (t) => {
       const { east } = t;
       const second = await secondController(t);
@@ -144,6 +146,7 @@ export const dayCases = fleetCases({
 
   'the Volume at the source is deleted while it is needed: it goes when it is not': {
     alone: true,
+    long: true,
     run: async (t) => {
       const { east, west } = t;
       const source = `${t.namespace}-db`;
@@ -188,6 +191,7 @@ export const dayCases = fleetCases({
 
   'a Teleport is deleted while it is Initializing and the agent there is away': {
     alone: true,
+    long: true,
     run: async (t) => {
       const { east, west } = t;
       await t.filledClaim(east, 'data', MiB);
