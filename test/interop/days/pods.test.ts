@@ -1,0 +1,96 @@
+// Pods of an embedded cluster outlive a killed control plane, once each, and nothing outlives `down`.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { recordedProcess } from '../../../src/host/background.ts';
+import { processesWith } from '../../../src/host/control-plane/processes-table.ts';
+import { planePaths } from '../../../src/host/control-plane/paths.ts';
+import { createPlanes } from '../../../src/host/control-planes.ts';
+import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
+import { persistentVolumeClaims } from '../../../src/kube/resources.ts';
+import { startCloud, until } from '../cloud.ts';
+import { missing } from '../tools.ts';
+
+const deployments: ResourceType = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'deployments',
+  kind: 'Deployment',
+  namespaced: true,
+};
+const key = { namespace: 'default', name: 'writer' };
+const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
+
+function writer(mark: string): object {
+  const command = ['sh', '-c', 'while :; do date >>/data/log; sync; sleep 0.2; done'];
+  const volumeMounts = [{ name: 'data', mountPath: '/data' }];
+  const env = [{ name: 'TEST_MARK', value: mark }];
+  return {
+    replicas: 1,
+    selector: { matchLabels: { app: 'writer' } },
+    template: {
+      metadata: { labels: { app: 'writer' } },
+      spec: {
+        containers: [{ name: 'writer', image: 'none', command, volumeMounts, env }],
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
+      },
+    },
+  };
+}
+
+function isAvailable(object: KubeObject | undefined): boolean {
+  const { status } = (object ?? {}) as {
+    readonly status?: { readonly availableReplicas?: number };
+  };
+  return status?.availableReplicas === 1;
+}
+
+const reason = isRoot
+  ? missing('nbdfuse', 'losetup', 'mkfs.ext4')
+  : 'needs root and /dev/fuse to mount volumes';
+
+test('a pod with a claim, its control plane killed, and the end', { skip: reason }, async () => {
+  await using cloud = await startCloud(['east'], { planes: true });
+  const planes = createPlanes({ home: cloud.home, mainPath: '' });
+  const { client } = await planes.open({ cluster: 'east' });
+  const mark = `pods-${process.pid}`;
+  await client.create(persistentVolumeClaims, {
+    metadata: { name: 'data', namespace: 'default' },
+    spec: {
+      storageClassName: 'transship',
+      accessModes: ['ReadWriteOnce'],
+      resources: { requests: { storage: '64Mi' } },
+    },
+  });
+  await client.create(deployments, { metadata: key, spec: writer(mark) } as never);
+  const available = async () => isAvailable(await client.get(deployments, key));
+  await until('the pod to run', available);
+  const shells = () => processesWith(`TEST_MARK=${mark}`).filter((pid) => isShell(pid));
+  const before = shells();
+  assert.ok(before.length > 0);
+
+  const { pid } = planePaths(cloud.home, 'east');
+  const plane = recordedProcess(pid)!;
+  process.kill(plane, 'SIGKILL');
+  await until('the control plane to end', () => recordedProcess(pid) === undefined);
+  await cloud.must('up', 'east', '--detach');
+  await until('the pod to be looked after again', available);
+  assert.deepEqual(shells(), before, 'the same process, and no other');
+
+  await cloud.must('down', 'east');
+  assert.deepEqual(processesWith(`TEST_MARK=${mark}`), []);
+  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+  assert.deepEqual(
+    mounts.filter((line) => line.includes(cloud.home)),
+    [],
+  );
+});
+
+/** The container's own shell, not what it runs for a moment. */
+function isShell(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('while :');
+  } catch {
+    return false;
+  }
+}
