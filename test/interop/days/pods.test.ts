@@ -1,4 +1,4 @@
-// Pods of an embedded cluster outlive a killed control plane, once each, and nothing outlives `down`.
+// Pods of an embedded cluster outlive a killed control plane, once each; nothing outlives `down`.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
