@@ -114,31 +114,22 @@ function newerOf(cached: Reported, answered: Reported | undefined): Reported {
   return answered !== undefined && (order ?? 0) > 0 ? answered : cached;
 }
 
+const factNames = [
+  'phase',
+  'sizeBytes',
+  'readOnly',
+  'health',
+  'leasedBy',
+  'doors',
+  'volume',
+  'observedGeneration',
+] as const;
+
 /** What others wait for or look at first, as opposed to numbers that keep changing. */
 function factsOf(status: object | undefined): string {
-  const {
-    conditions,
-    phase,
-    sizeBytes,
-    readOnly,
-    health,
-    leasedBy,
-    doors,
-    volume,
-    observedGeneration,
-  } = (status ?? {}) as Readonly<Record<string, unknown>>;
-  const short = ((conditions ?? []) as readonly Condition[]).map((one) => {
+  const known = (status ?? {}) as Readonly<Record<string, unknown>>;
+  const short = ((known['conditions'] ?? []) as readonly Condition[]).map((one) => {
     return [one.type, one.status, one.reason];
   });
-  return JSON.stringify([
-    short,
-    phase,
-    sizeBytes,
-    readOnly,
-    health,
-    leasedBy,
-    doors,
-    volume,
-    observedGeneration,
-  ]);
+  return JSON.stringify([short, ...factNames.map((name) => known[name])]);
 }

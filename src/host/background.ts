@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { fromWireError } from '../api/wire.ts';
 import { fail } from '../base/errors.ts';
+import { statOf } from './control-plane/processes-table.ts';
 
 /** From spawning to readiness: replaying a full journal on a slow disk fits in. */
 const startMs = 120_000;
@@ -82,18 +83,11 @@ export async function waitForEnd(pid: number, what: string, timeoutMs: number): 
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return !isZombie(pid);
+    const stat = statOf(pid);
+    // One whose parent never asked how it ended, as in containers without an init process.
+    return stat === undefined || stat.state !== 'Z';
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** One whose parent never asked how it ended, as in containers without an init process. */
-function isZombie(pid: number): boolean {
-  try {
-    return /\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
   }
 }
 
@@ -111,19 +105,14 @@ export function recordedProcess(file: string): number | undefined {
   const [pid, started] = text.trim().split(' ');
   const id = Number(pid);
   if (!Number.isSafeInteger(id) || id <= 1 || !isRunning(id)) return undefined;
-  return started === undefined || started === startOf(id) ? id : undefined;
+  return started === undefined || started === startedTicks(id) ? id : undefined;
 }
 
 export function recordProcess(file: string): void {
-  fs.writeFileSync(file, `${process.pid} ${startOf(process.pid)}\n`, { mode: 0o600 });
+  fs.writeFileSync(file, `${process.pid} ${startedTicks(process.pid)}\n`, { mode: 0o600 });
 }
 
-/** Ticks after boot at which a process began; distinguishes it from a later one of the same id. */
-function startOf(pid: number): string {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
-  }
+/** Empty where there is no /proc. */
+function startedTicks(pid: number): string {
+  return statOf(pid)?.startedTicks ?? '';
 }

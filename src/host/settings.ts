@@ -1,8 +1,8 @@
 /** What an agent was started with, kept in its directory, so that `up` needs no flags twice. */
-import * as fs from 'node:fs';
 import { fail } from '../base/errors.ts';
 import type { StartAgent } from '../cli/ports.ts';
 import type { AgentPaths } from './agent-paths.ts';
+import { readRemembered, writePrivate } from './private-file.ts';
 
 export interface Settings extends Omit<StartAgent, 'name'> {
   /** Where peers were told to come to; kept even when nobody asked for a port. */
@@ -11,18 +11,11 @@ export interface Settings extends Omit<StartAgent, 'name'> {
 }
 
 export function readSettings(paths: AgentPaths): Settings {
-  try {
-    return JSON.parse(fs.readFileSync(paths.settings, 'utf8')) as Settings;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    fail('BadArgument', `${paths.settings} is damaged; correct or remove it`, error);
-  }
+  return readRemembered<Settings>(paths.settings);
 }
 
 export function writeSettings(paths: AgentPaths, settings: Settings): void {
-  const fresh = `${paths.settings}.new`;
-  fs.writeFileSync(fresh, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600, flush: true });
-  fs.renameSync(fresh, paths.settings);
+  writePrivate(paths.settings, `${JSON.stringify(settings, null, 2)}\n`);
 }
 
 /** `host:port` in two; a port of 0 means any. `BadArgument`. */

@@ -1,42 +1,16 @@
 /** What a kind is: schema, names, columns and rules in one value; types follow from the schemas. */
 import type { Static, TSchema } from 'typebox';
+import type { ObjectMeta } from '../object-meta.ts';
 
 export const group = 'transship.dev';
 export const version = 'v1alpha1';
 export const groupVersion = 'transship.dev/v1alpha1';
 
-export interface Owner {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller?: boolean;
-  readonly blockOwnerDeletion?: boolean;
-}
-
-/** Metadata of an object in an API server (`metav1.ObjectMeta`); requests leave out much of it. */
-export interface KindMetadata {
-  readonly name?: string;
-  readonly generateName?: string;
-  readonly namespace?: string;
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-  readonly generation?: number;
-  readonly creationTimestamp?: string;
-  readonly deletionTimestamp?: string;
-  readonly deletionGracePeriodSeconds?: number;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly finalizers?: readonly string[];
-  readonly ownerReferences?: readonly Owner[];
-  readonly managedFields?: readonly unknown[];
-}
-
 /** An object of one of our kinds; fits wherever an object of the Kubernetes API fits. */
 export interface KindObject<Kind extends string, Spec, Status> {
   readonly apiVersion: string;
   readonly kind: Kind;
-  readonly metadata: KindMetadata;
+  readonly metadata: ObjectMeta;
   readonly spec: Spec;
   readonly status?: Status;
 }

@@ -9,6 +9,7 @@ import type { Clock } from '../../base/ports.ts';
 import { applyObjects } from '../../controllers/install.ts';
 import { peerAccount, peerObjects, systemNamespace } from '../../controllers/installation.ts';
 import type { KubeClient } from '../../kube/api.ts';
+import { kubeconfigOf } from '../../kube/kubeconfig.ts';
 import { keyOf } from '../../kube/objects.ts';
 import { secrets } from '../../kube/resources.ts';
 import { sleep } from '../../kube/waiting.ts';
@@ -31,7 +32,9 @@ export async function introduce(introduction: Introduction): Promise<void> {
   const { hub, hubName, cluster, clusterName, clock } = introduction;
   await applyObjects(cluster.client, peerObjects(hubName));
   const token = await tokenOf(cluster.client, peerAccount(hubName), clock);
-  const text = kubeconfigText(cluster, { name: clusterName, token });
+  const { server, authorityPem: authority } = cluster.endpoint;
+  const context = { name: clusterName, server, authority, user: { token } };
+  const text = JSON.stringify(kubeconfigOf([context], clusterName));
   const secretName = secretNameOf(clusterName);
   await hub.client.apply(secrets, {
     metadata: { name: secretName, namespace: systemNamespace },
@@ -88,24 +91,4 @@ async function tokenOf(client: KubeClient, name: string, clock: Clock): Promise<
     }
     await sleep(clock, pollMs);
   }
-}
-
-/** JSON is YAML. */
-function kubeconfigText(
-  { endpoint }: OpenApi,
-  peer: { readonly name: string; readonly token: string },
-): string {
-  const { name, token } = peer;
-  const authority =
-    endpoint.authorityPem === undefined
-      ? {}
-      : { 'certificate-authority-data': Buffer.from(endpoint.authorityPem).toString('base64') };
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': name,
-    clusters: [{ name, cluster: { server: endpoint.server, ...authority } }],
-    users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-  });
 }

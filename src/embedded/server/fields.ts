@@ -7,52 +7,6 @@ import { badRequest } from './status.ts';
 /** Of an object under a key; the object is only asked for when the key does not say enough. */
 export type ObjectSelector = (key: string, object: () => JsonObject) => boolean;
 
-const selectableBuiltIn: Readonly<Record<string, readonly string[]>> = {
-  '/pods': [
-    'spec.nodeName',
-    'spec.restartPolicy',
-    'spec.schedulerName',
-    'spec.serviceAccountName',
-    'spec.hostNetwork',
-    'status.phase',
-    'status.podIP',
-    'status.nominatedNodeName',
-  ],
-  '/events': [
-    'involvedObject.kind',
-    'involvedObject.namespace',
-    'involvedObject.name',
-    'involvedObject.uid',
-    'involvedObject.apiVersion',
-    'involvedObject.resourceVersion',
-    'involvedObject.fieldPath',
-    'reason',
-    'reportingComponent',
-    'source',
-    'type',
-  ],
-  'events.k8s.io/events': [
-    'regarding.kind',
-    'regarding.namespace',
-    'regarding.name',
-    'regarding.uid',
-    'regarding.apiVersion',
-    'regarding.resourceVersion',
-    'regarding.fieldPath',
-    'reason',
-    'reportingController',
-    'type',
-  ],
-  '/secrets': ['type'],
-  '/namespaces': ['status.phase'],
-  '/nodes': ['spec.unschedulable'],
-  '/services': ['spec.clusterIP', 'spec.type'],
-  '/replicationcontrollers': ['status.replicas'],
-  'apps/replicasets': ['status.replicas'],
-  'batch/jobs': ['status.successful'],
-  'certificates.k8s.io/certificatesigningrequests': ['spec.signerName'],
-};
-
 /** Undefined: everything is selected. */
 export function fieldSelectorOf(
   text: string,
@@ -85,14 +39,14 @@ function readerOf(
   if (path === 'metadata.namespace' && (resource.namespaced || resource.builtIn)) {
     return plainReader(path);
   }
-  const builtIn = selectableBuiltIn[`${resource.group}/${resource.plural}`] ?? [];
-  if (resource.builtIn && builtIn.includes(path)) {
+  const { selectable } = resource;
+  if (resource.builtIn && selectable.includes(path)) {
     return path === 'source' ? plainReader('source.component') : plainReader(path);
   }
-  const declared = resource.selectable.find((candidate) => dotless(candidate) === path);
+  const declared = selectable.find((candidate) => dotless(candidate) === path);
   if (declared === undefined) {
     throw badRequest(
-      resource.builtIn && builtIn.length === 0
+      resource.builtIn && selectable.length === 0
         ? `"${path}" is not a known field selector: only "metadata.name", "metadata.namespace"`
         : `field label not supported: ${path}`,
     );

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { writePrivate } from '../private-file.ts';
 import { createAuthority, issueCertificate, type KeyAndCertificate } from './certificates.ts';
 
 const dayMs = 24 * 3600 * 1000;
@@ -44,9 +45,7 @@ function kept(directory: string, name: string, make: () => KeyAndCertificate): K
   const found = read(path);
   if (found !== undefined) return found;
   const made = make();
-  const fresh = `${path}.new`;
-  fs.writeFileSync(fresh, made.key + made.certificate, { mode: 0o600, flush: true });
-  fs.renameSync(fresh, path);
+  writePrivate(path, made.key + made.certificate);
   return made;
 }
 

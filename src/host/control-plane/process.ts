@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
+import { stringify } from 'yaml';
 import { kinds } from '../../api/kinds/all.ts';
 import { crdOf } from '../../api/kinds/crd.ts';
 import { resources } from '../../api/kinds/resources.ts';
@@ -23,6 +24,7 @@ import type { ApiServer, PodLogRequest, UserInfo } from '../../embedded/server/a
 import { createApiServer } from '../../embedded/server/server.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { createKubeClient } from '../../kube/client.ts';
+import { kubeconfigOf } from '../../kube/kubeconfig.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { agentPaths } from '../agent-paths.ts';
 import { recordProcess } from '../background.ts';
@@ -36,7 +38,6 @@ import { runService, type Wiring } from '../service-process.ts';
 import { type ApiListener, listenApi } from './api-listener.ts';
 import { openPki, type Pki } from './authority.ts';
 import { counted } from './counted.ts';
-import { kubeconfigText } from './kubeconfig.ts';
 import { startMachinery } from './machinery.ts';
 import { type PlanePaths, planePaths } from './paths.ts';
 import { readSaved, save } from './saved.ts';
@@ -174,6 +175,6 @@ async function listen(
     authority: pki.authority,
     user: pki.administrator,
   };
-  writePrivate(paths.kubeconfig, kubeconfigText([context], start.name));
+  writePrivate(paths.kubeconfig, stringify(kubeconfigOf([context], start.name)));
   return listener;
 }

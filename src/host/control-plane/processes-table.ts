@@ -27,7 +27,8 @@ export function isAlive({ pid, startedTicks }: ProcessIdentity): boolean {
   );
 }
 
-function statOf(pid: number): (ProcessIdentity & { readonly state: string }) | undefined {
+/** Undefined when there is no such process, or no /proc. */
+export function statOf(pid: number): (ProcessIdentity & { readonly state: string }) | undefined {
   try {
     return parseStat(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {

@@ -1,7 +1,5 @@
 /** What a control plane remembers from one start to the next. */
-import * as fs from 'node:fs';
-import { fail } from '../../base/errors.ts';
-import { writePrivate } from '../private-file.ts';
+import { readRemembered, writePrivate } from '../private-file.ts';
 import type { PlanePaths } from './paths.ts';
 
 /** Ports that others remember. */
@@ -16,10 +14,5 @@ export function save(paths: PlanePaths, news: Saved): void {
 
 /** `BadArgument` when the file is damaged. */
 export function readSaved(paths: PlanePaths): Saved {
-  try {
-    return JSON.parse(fs.readFileSync(paths.settings, 'utf8')) as Saved;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    return fail('BadArgument', `${paths.settings} is damaged; correct or remove it`, error);
-  }
+  return readRemembered<Saved>(paths.settings);
 }

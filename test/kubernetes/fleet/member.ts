@@ -7,6 +7,7 @@ import type { OpenApi } from '../../../src/cli/ports.ts';
 import { controllerAccount, systemNamespace } from '../../../src/controllers/installation.ts';
 import { openApi } from '../../../src/host/kube-access.ts';
 import type { KubeClient } from '../../../src/kube/api.ts';
+import { kubeconfigOf } from '../../../src/kube/kubeconfig.ts';
 import type { Agent } from '../../interop/cloud.ts';
 import { until } from '../../interop/cloud.ts';
 
@@ -102,23 +103,9 @@ async function writeAccountKubeconfig(open: OpenApi, name: string, path: string)
     kind: 'TokenRequest',
     spec: { expirationSeconds: tokenSeconds },
   })) as TokenAnswer;
-  const { server, authorityPem = '' } = open.endpoint;
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': name,
-    clusters: [
-      {
-        name,
-        cluster: {
-          server,
-          'certificate-authority-data': Buffer.from(authorityPem).toString('base64'),
-        },
-      },
-    ],
-    users: [{ name, user: { token: answer.status?.token } }],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-  };
+  const { server, authorityPem: authority } = open.endpoint;
+  const { token = '' } = answer.status ?? {};
+  const config = kubeconfigOf([{ name, server, authority, user: { token } }], name);
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
 

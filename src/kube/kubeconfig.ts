@@ -1,13 +1,12 @@
-/** Kubeconfig texts, complete in themselves: certificates and keys are in them. */
-import { stringify } from 'yaml';
+/** Kubeconfigs, complete in themselves: certificates and keys are in them. */
 
 export interface KubeconfigContext {
   /** Of the context, the cluster and, with a suffix, the user. */
   readonly name: string;
   /** `https://127.0.0.1:6443`. */
   readonly server: string;
-  /** PEM of the authority that signed the server's certificate. */
-  readonly authority: string;
+  /** PEM of the authority that signed the server's certificate; absent: one that systems trust. */
+  readonly authority?: string | undefined;
   readonly namespace?: string;
   readonly user: KubeconfigUser;
 }
@@ -16,15 +15,18 @@ export type KubeconfigUser =
   /** PEM texts. */
   { readonly certificate: string; readonly key: string } | { readonly token: string };
 
-/** The file belongs in mode 0600: it holds keys. `current` names one of the contexts. */
-export function kubeconfigText(contexts: readonly KubeconfigContext[], current: string): string {
-  return stringify({
+/** JSON is YAML: write it as either, into a file of mode 0600. `current` names a context. */
+export function kubeconfigOf(contexts: readonly KubeconfigContext[], current: string): object {
+  return {
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': current,
     clusters: contexts.map(({ name, server, authority }) => ({
       name,
-      cluster: { server, 'certificate-authority-data': base64(authority) },
+      cluster: {
+        server,
+        ...(authority === undefined ? {} : { 'certificate-authority-data': base64(authority) }),
+      },
     })),
     users: contexts.map(({ name, user }) => ({ name: userName(name), user: userFields(user) })),
     contexts: contexts.map(({ name, namespace }) => ({
@@ -35,7 +37,7 @@ export function kubeconfigText(contexts: readonly KubeconfigContext[], current: 
         ...(namespace === undefined ? {} : { namespace }),
       },
     })),
-  });
+  };
 }
 
 function userName(context: string): string {
