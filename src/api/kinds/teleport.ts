@@ -83,7 +83,9 @@ const spec = fields(
       flag('Fetch only what is read. Set it to false later to fetch the rest.', { default: false }),
     ),
     bandwidth: optional(
-      rate('Bytes a second at most, such as 100Mi; can be changed while it runs.'),
+      rate(
+        'Bytes a second from that cluster, such as 100Mi; for all teleports, the newest counts.',
+      ),
     ),
   },
   {

@@ -47,7 +47,11 @@ const teleport = fields(
     at: optional(time('The moment to take; now when neither it nor a snapshot is given.')),
     snapshot: optional(ownName('The snapshot to take.')),
     thin: optional(flag('Fetch only what is read.', { default: false })),
-    bandwidth: optional(rate('Bytes a second at most, such as 100Mi; can be changed.')),
+    bandwidth: optional(
+      rate(
+        'Bytes a second from that cluster, such as 100Mi; for all teleports, the newest counts.',
+      ),
+    ),
   },
   {
     rules: [
