@@ -122,6 +122,22 @@ export class Cloud implements AsyncDisposable {
     for (const agent of this.agents.values()) agent.relay?.cut();
   }
 
+  /** Cuts as soon as so many more bytes have passed between agents, however busy we are. */
+  cutAfter(bytes: number): Promise<void> {
+    const relays = [...this.agents.values()].flatMap(({ relay }) => relay ?? []);
+    const passed = (): number => relays.reduce((sum, relay) => sum + relay.bytes(), 0);
+    const limit = passed() + bytes;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (passed() < limit) return;
+        for (const relay of relays) relay.onPassed(() => undefined);
+        this.cut();
+        resolve();
+      };
+      for (const relay of relays) relay.onPassed(look);
+    });
+  }
+
   restore(): void {
     for (const agent of this.agents.values()) agent.relay?.restore();
   }

@@ -20,6 +20,8 @@ export interface Relay {
   bytes(): number;
   /** Ends all connections and refuses new ones until `restore`. */
   cut(): void;
+  /** Called after every piece that was passed on, before the next one is. */
+  onPassed(listener: () => void): void;
   restore(): void;
   close(): Promise<void>;
 }
@@ -36,7 +38,7 @@ interface Held {
 
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const pairs = new Set<readonly [net.Socket, net.Socket]>();
-  const total = { bytes: 0 };
+  const total: Total = { bytes: 0, onPassed: () => undefined };
   const rate = { up: new Share(options.bytesPerSecond), down: new Share(options.bytesPerSecond) };
   let isCut = false;
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
@@ -69,6 +71,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     port: (server.address() as net.AddressInfo).port,
     bytes: () => total.bytes,
     cut,
+    onPassed: (listener) => {
+      total.onPassed = listener;
+    },
     restore: () => {
       isCut = false;
     },
@@ -81,12 +86,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
 }
 
+interface Total {
+  bytes: number;
+  onPassed: () => void;
+}
+
 interface Direction {
   readonly from: net.Socket;
   readonly to: net.Socket;
   readonly share: Share;
   readonly delayMs: number;
-  readonly total: { bytes: number };
+  readonly total: Total;
 }
 
 function pass({ from, to, share, delayMs, total }: Direction): void {
@@ -110,6 +120,7 @@ function pass({ from, to, share, delayMs, total }: Direction): void {
       heldBytes -= first.bytes.length;
       total.bytes += first.bytes.length;
       if (!to.destroyed) to.write(first.bytes);
+      total.onPassed();
     }
     share.leave(from);
     if (isEnded) to.end();
