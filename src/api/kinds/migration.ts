@@ -23,15 +23,15 @@ import {
 } from './schema.ts';
 
 const spec = fields(
-  'Which plan to run, and how. Only `canceled` can be changed later.',
+  'Which plan to run, and how. `canceled`, `paused`, `holdBefore` and `retry` can change later.',
   {
     plan: objectName('The Plan, in the namespace of this object.', {
       rules: [unchanged('plan')],
     }),
     type: word(
-      ['Stage', 'Cutover', 'Rollback'],
+      ['Stage', 'Cutover', 'Rollback', 'Rehearsal'],
       'Stage: copy data while workloads run. Cutover: finish, and start at the destination. ' +
-        'Rollback: go back.',
+        'Rollback: go back. Rehearsal: a copy in namespaces of its own; the source runs on.',
       { rules: [unchanged('type')] },
     ),
     quiesce: optional(
@@ -43,6 +43,30 @@ const spec = fields(
     canceled: optional(
       flag('Stop, and put back what was changed. Cannot be taken back.', { default: false }),
     ),
+    paused: optional(
+      flag('Begin no further step and no further copy until it is false again.', {
+        default: false,
+      }),
+    ),
+    holdBefore: optional(
+      text('Wait before this step of the itinerary until the field is gone.', {
+        min: 1,
+        max: 64,
+      }),
+    ),
+    retry: optional(
+      count('Raise it by one to go on after a failure, from the step that failed.', {
+        max: 1000,
+        default: 0,
+      }),
+    ),
+    sandbox: optional(
+      text('What is put behind the names of namespaces in a rehearsal; `-rehearsal` if absent.', {
+        min: 2,
+        max: 32,
+        pattern: '^-[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+      }),
+    ),
     keepData: optional(
       flag('Rollback brings what was written at the destination back to the source.', {
         default: true,
@@ -51,7 +75,15 @@ const spec = fields(
   },
   {
     rules: [
-      ...fixed(['quiesce', 'verify', 'keepData']),
+      ...fixed(['quiesce', 'verify', 'keepData', 'sandbox']),
+      {
+        rule: "!has(self.sandbox) || self.type == 'Rehearsal'",
+        message: 'only a rehearsal has a sandbox',
+      },
+      {
+        rule: '!has(oldSelf.retry) || (has(self.retry) && self.retry >= oldSelf.retry)',
+        message: 'retry can only be raised',
+      },
       {
         rule: stays('canceled'),
         message: 'a canceled migration stays canceled; make a new one',
@@ -73,6 +105,18 @@ const step = fields('One step of the itinerary.', {
   completionTime: optional(time('When it ended.')),
 });
 
+const report = fields('What came out of it.', {
+  objects: optional(count('Objects made at the destination.')),
+  volumes: optional(count('Volumes copied.')),
+  images: optional(count('Images copied.')),
+  bytes: optional(bytes('Bytes in them.')),
+  wireBytes: optional(bytes('Bytes as they travelled.')),
+  bytesPerSecond: optional(bytes('Bytes that arrived in a second, over the whole copy.')),
+  seconds: optional(count('Seconds from start to end.')),
+  downtimeSeconds: optional(count('Seconds that the workloads were down.')),
+  verified: optional(count('Volumes whose closing audit found both sides equal.')),
+});
+
 const status = fields('How far it is.', {
   ...statusBase,
   step: optional(text('The step that runs. For people.', { max: 64 })),
@@ -83,6 +127,11 @@ const status = fields('How far it is.', {
   bytesPerSecond: optional(bytes('Bytes that arrive in a second, over the last seconds.')),
   lagSeconds: optional(count('How far the copy is behind the source.')),
   downtimeMilliseconds: optional(count('How long the workloads were down.')),
+  retried: optional(count('The `spec.retry` that was last acted on.')),
+  undo: optional(
+    objectName('The Secret that holds what to put back, in the namespace of this object.'),
+  ),
+  report: optional(report),
   warnings: optional(list('What to look at afterwards.', text('One sentence.'), { max: 100 })),
   display: optional(
     fields('The columns of `kubectl get`, as text. For people.', {
@@ -109,7 +158,7 @@ export const migrationKind = defineKind({
   status,
   columns: [
     columns.text('PLAN', '.spec.plan', 'The plan it runs.'),
-    columns.text('TYPE', '.spec.type', 'Stage, Cutover or Rollback.'),
+    columns.text('TYPE', '.spec.type', 'Stage, Cutover, Rollback or Rehearsal.'),
     columns.condition('READY', 'Ready', 'Whether it can run.'),
     columns.text('STEP', '.status.step', 'The step that runs.'),
     columns.text('PROGRESS', '.status.display.progress', 'Share of the work that is done.'),

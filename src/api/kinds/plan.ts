@@ -12,6 +12,7 @@ import {
   volumeMode,
   volumesMax,
 } from './migrating.ts';
+import { existing, mappings, patches, resource } from './plan-changes.ts';
 import { labelSelector } from './selector.ts';
 import {
   bounds,
@@ -26,11 +27,13 @@ import {
   objectName,
   optional,
   ownName,
+  quantity,
   rate,
   setOf,
   shown,
   statusBase,
   text,
+  time,
   stays,
   unchanged,
   word,
@@ -56,15 +59,9 @@ const volume = fields('What happens to one claim; the best is chosen for claims 
   name: optional(objectName('Name of the new claim; the same when not given.')),
   accessModes: optional(accessModes('Access modes of the new claim; the same when not given.')),
   volumeMode: optional(volumeMode('Whether the new claim has files or is a raw device.')),
+  size: optional(quantity('Size of the new claim; as large as the old one when not given.')),
   verify: optional(flag('Compare every byte of both sides at the end.', { default: false })),
 });
-
-const resource = (description: string) =>
-  text(description, {
-    min: 1,
-    max: 316,
-    pattern: '^([a-z0-9-]+|\\*)(\\.[a-z0-9-]+)*$',
-  });
 
 const resources = fields('Which objects move along; all that make sense when not given.', {
   include: optional(
@@ -84,6 +81,12 @@ const hook = fields('Something of your own to run between steps.', {
     ['PreBackup', 'PostBackup', 'PreRestore', 'PostRestore'],
     'When it runs: before or after objects are read, before or after they are made.',
   ),
+  order: optional(
+    count('Hooks of one phase run in this order; those with the same number as listed.', {
+      max: 1000,
+      default: 0,
+    }),
+  ),
 });
 
 const spec = fields(
@@ -98,8 +101,8 @@ const spec = fields(
       word(
         ['Namespace', 'State', 'StorageConversion'],
         'Namespace: objects, images and data. State: data only. ' +
-          'StorageConversion: data to another storage class of the same cluster.',
-        { default: 'Namespace' },
+          'StorageConversion: data to another storage class of the same cluster. ' +
+          'Found out from the rest when not given; the status says which it is.',
       ),
     ),
     namespaces: keyed('The namespaces that move.', ['name'], namespace, {
@@ -117,7 +120,25 @@ const spec = fields(
         { default: 'Auto' },
       ),
     ),
-    hooks: optional(keyed('What runs between steps.', ['phase'], hook, { max: 4 })),
+    imageFailure: optional(
+      word(
+        ['Fail', 'Warn'],
+        'What an image that cannot be had at the destination does to a migration.',
+        { default: 'Fail' },
+      ),
+    ),
+    patches: optional(patches),
+    existing: optional(existing),
+    mappings: optional(mappings),
+    serviceNames: optional(
+      flag('Rewrite names of services of renamed namespaces in variables and arguments.', {
+        default: false,
+      }),
+    ),
+    createNamespaces: optional(
+      flag('Make namespaces that the destination does not have.', { default: true }),
+    ),
+    hooks: optional(keyed('What runs between steps.', ['hook', 'phase'], hook, { max: 32 })),
     liveMigrate: optional(
       flag('Move the disks of running virtual machines without stopping them.', {
         default: false,
@@ -130,6 +151,16 @@ const spec = fields(
     ),
     bandwidth: optional(
       rate('Bytes a second at most over all volumes; can be changed while a migration runs.'),
+    ),
+    concurrency: optional(
+      count('Volumes and images that are copied at once.', { min: 1, max: 64, default: 4 }),
+    ),
+    onFailure: optional(
+      word(
+        ['RollBack', 'Pause'],
+        'RollBack: a failed cutover puts the source back. Pause: it waits for a person.',
+        { default: 'RollBack' },
+      ),
     ),
     closed: optional(
       flag('Done: no migration of it may run any more. It stays closed.', { default: false }),
@@ -173,8 +204,38 @@ const foundImage = fields('An image that workloads use.', {
   sizeBytes: optional(bytes('Size of its layers.')),
 });
 
+const unhealthy = fields('A workload that is not healthy at the source.', {
+  namespace: labelName('Its namespace.'),
+  kind: text('Its kind.', { min: 1, max: bounds.label }),
+  name: text('Its name.', { min: 1, max: bounds.name }),
+  because: text('What is wrong with it.', { max: bounds.reason }),
+});
+
+const incompatible = fields('A kind that the destination does not serve.', {
+  resource: text('The kind, as PLURAL.GROUP.', { min: 1, max: 316 }),
+  objects: count('Objects of it that would not move.'),
+  message: text('What is missing.', { max: bounds.reason }),
+});
+
 const status = fields('What was found, and what it will take.', {
   ...statusBase,
+  type: optional(
+    word(['Namespace', 'State', 'StorageConversion'], 'What moves, as asked for or found out.'),
+  ),
+  observedTime: optional(time('When the clusters were last looked at.')),
+  unhealthy: optional(
+    keyed(
+      'Workloads that are not healthy at the source; the first hundred.',
+      ['namespace', 'kind', 'name'],
+      unhealthy,
+      { max: 100 },
+    ),
+  ),
+  incompatible: optional(
+    keyed('Kinds that the destination does not serve.', ['resource'], incompatible, {
+      max: 100,
+    }),
+  ),
   checks: optional(keyed('What was looked at.', ['id'], check, { max: checksMax })),
   volumes: optional(
     keyed('The claims that were found.', ['namespace', 'claim'], foundVolume, {
@@ -221,7 +282,7 @@ export const planKind = defineKind({
     columns.condition('READY', 'Ready', 'Whether a migration of it can run.'),
     columns.text('SOURCE', '.spec.source', 'The cluster it moves from.'),
     columns.text('DESTINATION', '.spec.destination', 'The cluster it moves to.'),
-    columns.text('TYPE', '.spec.type', 'What moves.'),
+    columns.text('TYPE', '.status.type', 'What moves.'),
     columns.number('VOLUMES', '.status.totals.volumes', 'Claims that were found.'),
     columns.wide(columns.text('MOVES', '.status.estimate.moves', 'Bytes to send.')),
     columns.wide(columns.flag('CLOSED', '.spec.closed', 'Whether it is done with.')),

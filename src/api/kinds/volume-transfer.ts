@@ -19,8 +19,10 @@ import {
   keyed,
   objectName,
   optional,
+  quantity,
   rate,
   statusBase,
+  stays,
   text,
   unchanged,
   word,
@@ -31,20 +33,30 @@ const destination = fields('The claim to make.', {
   storageClass: optional(objectName('Its storage class.')),
   accessModes: optional(accessModes('Its access modes; those of the source when not given.')),
   volumeMode: optional(volumeMode('Files, or a raw device; as the source when not given.')),
+  size: optional(quantity('Its size; as large as the source when not given.')),
 });
 
 const spec = fields(
-  'What to copy where. Only `bandwidth` can be changed later.',
+  'What to copy where. `bandwidth`, `paused` and `canceled` can be changed later.',
   {
     migration: optional(objectName('The Migration it belongs to.')),
     source: fields('The claim to copy.', claimIn),
     destination,
     method: optional(word(methods, `${methodMeaning} The first that works when not given.`)),
     verify: optional(flag('Compare every byte of both sides at the end.', { default: false })),
+    pass: optional(
+      word(['Ahead', 'Last'], 'Ahead: writers may run. Last: none is left, so the copy is exact.', {
+        default: 'Ahead',
+        rules: [unchanged('pass')],
+      }),
+    ),
     bandwidth: optional(rate('Bytes a second at most, such as 100Mi.')),
+    paused: optional(flag('Send nothing until it is false again.', { default: false })),
+    canceled: optional(flag('Stop. Cannot be taken back.', { default: false })),
   },
   {
     rules: [
+      { rule: stays('canceled'), message: 'a canceled transfer stays canceled' },
       { ...unchanged('source'), rule: 'self.source == oldSelf.source' },
       { ...unchanged('destination'), rule: 'self.destination == oldSelf.destination' },
     ],
@@ -63,6 +75,7 @@ const status = fields('How far it is.', {
   ...transferStatus,
   method: optional(word(methods, 'The method that was chosen.')),
   declined: optional(keyed('The methods that cannot be used.', ['method'], declined, { max: 4 })),
+  volume: optional(objectName('The PersistentVolume at the destination.')),
   audit: optional(
     fields('What was counted on both sides at the end.', {
       source: optional(side('At the source.')),
