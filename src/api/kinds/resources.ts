@@ -4,7 +4,9 @@
  */
 import type { Cluster } from './cluster.ts';
 import type { HistoryPolicy } from './history-policy.ts';
+import type { Hook } from './hook.ts';
 import type { KindResource } from './kind.ts';
+import type { Plan } from './plan.ts';
 import type { Pool } from './pool.ts';
 import type { Repository } from './repository.ts';
 import type { Teleport } from './teleport.ts';
@@ -15,6 +17,8 @@ const place = { group: 'transship.dev', version: 'v1alpha1' } as const;
 export const resources: {
   readonly clusters: KindResource<Cluster>;
   readonly historyPolicies: KindResource<HistoryPolicy>;
+  readonly hooks: KindResource<Hook>;
+  readonly plans: KindResource<Plan>;
   readonly pools: KindResource<Pool>;
   readonly repositories: KindResource<Repository>;
   readonly teleports: KindResource<Teleport>;
@@ -27,6 +31,8 @@ export const resources: {
     kind: 'HistoryPolicy',
     namespaced: false,
   },
+  hooks: { ...place, plural: 'hooks', kind: 'Hook', namespaced: true },
+  plans: { ...place, plural: 'plans', kind: 'Plan', namespaced: true },
   pools: { ...place, plural: 'pools', kind: 'Pool', namespaced: false },
   repositories: { ...place, plural: 'repositories', kind: 'Repository', namespaced: false },
   teleports: { ...place, plural: 'teleports', kind: 'Teleport', namespaced: true },
