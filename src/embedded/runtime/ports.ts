@@ -4,6 +4,7 @@
  */
 import type { Log, Metrics } from '../../base/ports.ts';
 import type { EventRecorder, KubeClient } from '../../kube/api.ts';
+import type { DirectoryVolume } from './storage/directory-decisions.ts';
 import type { NodeFacts } from './upkeep/nodes.ts';
 
 /** One run of one container; the number counts from 0 and is the restart count. */
@@ -140,6 +141,24 @@ export interface MountedVolume {
   readonly nbdUri: string;
 }
 
+/**
+ * Directories and sparse files below the control plane's home, for the class `directory`. Every call
+ * may be repeated, and what a crash cut short is made whole by the next. Errors: `DiskFailed`,
+ * `InUse` while something is mounted in what is to be removed, `Invalid` for a name that is no
+ * volume's.
+ */
+export interface DirectoryVolumes {
+  /** What is there stays. Returns the path for the volume's object: the same for ever. */
+  make(volume: DirectoryVolume): Promise<string>;
+  /** Where a pod sees it: the directory, or a loop device; the file where none can be had. */
+  path(volume: { readonly name: string; readonly block: boolean }): Promise<string>;
+  /** With all that is in it. Follows no link. */
+  remove(name: string): Promise<void>;
+  /** Removes it if nothing was ever written into it; says whether it is gone. */
+  removeUnused(name: string): Promise<boolean>;
+  names(): Promise<readonly string[]>;
+}
+
 export interface RuntimePorts {
   readonly client: KubeClient;
   readonly events: EventRecorder;
@@ -149,6 +168,7 @@ export interface RuntimePorts {
   readonly files: PodFiles;
   readonly probes: Probes;
   readonly volumes: VolumeMounts;
+  readonly directories: DirectoryVolumes;
   readonly nodes: readonly NodeFacts[];
   /** PEM; into every namespace as `kube-root-ca.crt`. */
   readonly caBundle: string;

@@ -10,6 +10,7 @@ import type { RuntimePorts } from './ports.ts';
 import { type ControllerHost, runController } from './run-controller.ts';
 import { createScheduler } from './scheduler.ts';
 import { createClaimBinder } from './storage/claim-binder.ts';
+import { runDirectoryProvisioner, sweepDirectories } from './storage/directory-provisioner.ts';
 import { createClaimProtection, createVolumeProtection } from './storage/protection.ts';
 import { createVolumePhases } from './storage/volume-phases.ts';
 import { EventSweeper } from './upkeep/events.ts';
@@ -37,25 +38,34 @@ export interface Runtime {
   stop(options: { readonly endPods: boolean }): Promise<void>;
 }
 
+export interface RuntimeOptions {
+  /**
+   * `node`: scheduler, kubelet, node keeper and the provisioner of directories, for a cluster whose
+   * own kube-controller-manager does the rest. `all` if absent.
+   */
+  readonly parts?: 'all' | 'node';
+}
+
 /** Starts at once; it needs the API server, and waits for it as long as it takes. */
-export function startRuntime(ports: RuntimePorts): Runtime {
-  const { client, events, metrics, log } = ports;
+export function startRuntime(ports: RuntimePorts, { parts = 'all' }: RuntimeOptions = {}): Runtime {
+  const { client, events, metrics, log, directories } = ports;
   const informers = new InformerPool(client);
   const host: ControllerHost = { client, informers, events, metrics, log };
+  const directoryHost = { ...host, directories, nodes: ports.nodes.map(({ name }) => name) };
+  const cluster = parts === 'all' ? startCluster(ports, host) : undefined;
   const reconcilers: Reconciler[] = [
-    ...controllers(ports).map((controller) => runController(host, controller)),
-    runNamespaceEnd(host),
+    runController(host, createScheduler()),
+    ...runDirectoryProvisioner(directoryHost),
   ];
   const kubelet = new Kubelet(ports, informers);
   const nodeKeeper = new NodeKeeper(host, ports.nodes);
-  const sweeper = new EventSweeper(host);
-  const garbage = new GarbageCollector(host);
   const start = async (): Promise<void> => {
     await nodeKeeper.start();
-    await garbage.start();
+    await cluster?.start();
     await Promise.all(reconcilers.map((one) => one.started));
     await kubelet.start();
-    await sweeper.sweep();
+    await cluster?.tidy();
+    await sweepDirectories(directoryHost);
   };
   const started = start();
   // Stopped before it had started: nobody has to wait for it.
@@ -66,8 +76,7 @@ export function startRuntime(ports: RuntimePorts): Runtime {
       readPodLog(ports.processes, kubelet.find(request.namespace, request.pod), request),
     stop: async (options) => {
       nodeKeeper.stop();
-      sweeper.stop();
-      await garbage.stop();
+      await cluster?.stop();
       await Promise.all(reconcilers.map((one) => one.stop()));
       await kubelet.stop(options);
       await informers.stop();
@@ -75,7 +84,29 @@ export function startRuntime(ports: RuntimePorts): Runtime {
   };
 }
 
-/** Everything that decides on a view alone. */
+/** What in other clusters is kube-controller-manager. */
+function startCluster(ports: RuntimePorts, host: ControllerHost) {
+  const sweeper = new EventSweeper(host);
+  const garbage = new GarbageCollector(host);
+  const reconcilers: readonly Reconciler[] = [
+    ...controllers(ports).map((controller) => runController(host, controller)),
+    runNamespaceEnd(host),
+  ];
+  return {
+    start: async (): Promise<void> => {
+      await garbage.start();
+      await Promise.all(reconcilers.map((one) => one.started));
+    },
+    tidy: () => sweeper.sweep(),
+    stop: async (): Promise<void> => {
+      sweeper.stop();
+      await garbage.stop();
+      await Promise.all(reconcilers.map((one) => one.stop()));
+    },
+  };
+}
+
+/** Those that decide on a view alone. */
 function controllers(ports: RuntimePorts): readonly Controller[] {
   return [
     createReplicaSetController(),
@@ -92,6 +123,5 @@ function controllers(ports: RuntimePorts): readonly Controller[] {
     createVolumeProtection(),
     createNamespaceBasics(ports.caBundle),
     createPodCollector(),
-    createScheduler(),
   ];
 }

@@ -2,7 +2,7 @@
 import * as os from 'node:os';
 import { join } from 'node:path';
 import type { StartPlane } from '../../cli/ports.ts';
-import { type Runtime, startRuntime } from '../../embedded/runtime/runtime.ts';
+import { type Runtime, type RuntimeOptions, startRuntime } from '../../embedded/runtime/runtime.ts';
 import type { NodeFacts } from '../../embedded/runtime/upkeep/nodes.ts';
 import { versionInfo } from '../../embedded/server/version.ts';
 import type { KubeClient } from '../../kube/api.ts';
@@ -12,6 +12,7 @@ import { createControlClient } from '../control-client.ts';
 import type { HostMetrics } from '../metrics.ts';
 import type { Undo } from '../service-process.ts';
 import type { PlanePaths } from './paths.ts';
+import { createDirectoryVolumes } from './directory-volumes.ts';
 import { createProbes } from './processes-probes.ts';
 import { createProcesses } from './processes.ts';
 import { createVolumeMounts } from './volume-mounts.ts';
@@ -24,6 +25,10 @@ export interface MachineryOptions {
   readonly metrics: HostMetrics;
   readonly apiServer: { readonly host: string; readonly port: number; readonly authority: string };
   readonly undo: Undo[];
+  /** All if absent. */
+  readonly parts?: RuntimeOptions['parts'];
+  /** Where this node answers for logs, beside an API server that asks its nodes. */
+  readonly kubeletPort?: number;
 }
 
 /** Starts it; a clean stop ends every pod, after a crash the next start takes them over. */
@@ -44,7 +49,9 @@ export function startMachinery(options: MachineryOptions): Runtime {
   });
   undo.push(() => events.stop());
   const agent = createControlClient(name, controlSocket);
-  const runtime = startRuntime({
+  const directories = createDirectoryVolumes(paths.directories, log);
+  undo.push(() => directories.close());
+  const runtimePorts = {
     client,
     events,
     log,
@@ -53,18 +60,21 @@ export function startMachinery(options: MachineryOptions): Runtime {
     files: processes.files,
     probes: createProbes(),
     volumes: createVolumeMounts({ agent, directory: mounts, log }),
-    nodes: [nodeFacts(name)],
+    directories,
+    nodes: [nodeFacts(name, options.kubeletPort)],
     caBundle: apiServer.authority,
     apiServer: { host: apiServer.host, port: apiServer.port },
     baseEnv: baseEnvironment(),
-  });
+  };
+  const runtime = startRuntime(runtimePorts, { parts: options.parts ?? 'all' });
   undo.push(() => runtime.stop({ endPods: true }));
   return runtime;
 }
 
 /** The one node of a cluster is named as the cluster. */
-function nodeFacts(name: string): NodeFacts {
+function nodeFacts(name: string, kubeletPort: number | undefined): NodeFacts {
   return {
+    ...(kubeletPort === undefined ? {} : { kubeletPort }),
     name,
     labels: { 'kubernetes.io/hostname': name },
     cpus: os.availableParallelism(),

@@ -13,6 +13,8 @@ export interface PlanePaths {
   readonly kubeconfig: string;
   /** What pods run in: logs, volumes, records of their processes. */
   readonly pods: string;
+  /** Volumes of the class `directory`. */
+  readonly directories: string;
   readonly log: string;
   readonly pid: string;
 }
@@ -27,6 +29,7 @@ export function planePaths(home: string, name: string): PlanePaths {
     pki: join(directory, 'pki'),
     kubeconfig: join(cluster, 'kubeconfig'),
     pods: join(directory, 'pods'),
+    directories: join(directory, 'directories'),
     log: join(cluster, 'control-plane.log'),
     pid: join(directory, 'pid'),
   };

@@ -20,6 +20,7 @@ import {
 import { startControllers } from '../../controllers/manager.ts';
 import { createSchemaLibrary } from '../../embedded/schema/library.ts';
 import type { Runtime } from '../../embedded/runtime/runtime.ts';
+import { directoryClass } from '../../embedded/runtime/storage/directory-class.ts';
 import type { ApiServer, PodLogRequest, UserInfo } from '../../embedded/server/api.ts';
 import { createApiServer } from '../../embedded/server/server.ts';
 import type { KubeClient } from '../../kube/api.ts';
@@ -136,7 +137,7 @@ function clientWord(user: UserInfo | undefined): string {
 /** What every cluster with Transship has, and the object that stands for this cluster. */
 async function install(client: KubeClient, home: string, name: string): Promise<void> {
   await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
-  await applyObjects(client, installationObjects({ defaultClass: true }));
+  await applyObjects(client, [...installationObjects({ defaultClass: true }), directoryClass()]);
   const address = `unix://${agentPaths(home, name).controlSocket}`;
   await client.apply(resources.clusters, {
     metadata: { name },

@@ -16,6 +16,7 @@ import { createEventRecorder } from '../../kube/events.ts';
 import type { KubeObject, ObjectKey, ResourceType } from '../../kube/objects.ts';
 import { createClock } from '../clock.ts';
 import { createRandom } from '../random.ts';
+import { createDirectoryVolumes } from './directory-volumes.ts';
 import { type HostProcesses, createProcesses } from './processes.ts';
 import { createProbes } from './processes-probes.ts';
 
@@ -23,7 +24,7 @@ const machinery = { name: 'system:embedded', groups: ['system:masters'] };
 const noMetrics: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
 
 /** Engine volumes as plain directories, with who has them. */
-export class DirectoryVolumes implements VolumeMounts {
+class EngineVolumes implements VolumeMounts {
   readonly mounted = new Set<string>();
   readonly #root: string;
 
@@ -47,8 +48,11 @@ export class DirectoryVolumes implements VolumeMounts {
 export class TestCluster {
   readonly root = fs.mkdtempSync(path.join(os.tmpdir(), 'transship-runtime-'));
   readonly persistence = new MemoryPersistence();
-  readonly volumes = new DirectoryVolumes(path.join(this.root, 'volumes'));
+  readonly volumes = new EngineVolumes(path.join(this.root, 'volumes'));
   readonly said: string[] = [];
+  readonly directories = createDirectoryVolumes(path.join(this.root, 'directories'), {
+    log: () => undefined,
+  });
   #running:
     | {
         readonly server: ApiServer;
@@ -107,6 +111,7 @@ export class TestCluster {
       files: processes.files,
       probes: createProbes(),
       volumes: this.volumes,
+      directories: this.directories,
       nodes: [
         {
           name: 'node-1',

@@ -53,6 +53,8 @@ export interface ControlPlane {
   readonly tokenKeyPem: string;
   /** A certificate for a user who may do nothing until RBAC says so. */
   issueClient(subject: Subject): KeyAndCertificate;
+  /** For what serves beside it on loopback: nodes, webhooks. */
+  issueServer(name: string): KeyAndCertificate;
   /** Undefined while it does not run. */
   pidOf(component: ComponentName): number | undefined;
   kill9(component: ComponentName): Promise<void>;
@@ -163,6 +165,8 @@ function assemble(
     adminKubeconfigPath,
     tokenKeyPem,
     issueClient: (subject) => authority.issueClient(subject),
+    issueServer: (server) =>
+      authority.issueServer(server, { names: ['localhost'], addresses: ['127.0.0.1'] }),
     pidOf: (component) => components[component].pid,
     kill9: (component) => components[component].end('SIGKILL'),
     stopComponent: (component) => components[component].end('SIGTERM'),

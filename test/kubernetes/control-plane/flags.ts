@@ -35,6 +35,9 @@ export interface Files {
 /** What an API server expects in a token beside who it is for. */
 export const tokenIssuer = 'https://kubernetes.default.svc';
 
+/** Who the API server is when it asks a node. */
+export const kubeletClientName = 'kube-apiserver-kubelet-client';
+
 export const urlOf = (port: number): string => `https://127.0.0.1:${port}`;
 export const etcdUrlOf = (port: number): string => `http://127.0.0.1:${port}`;
 
@@ -50,6 +53,9 @@ export function writeFiles({ name, directory, ports, authority }: Layout): Files
   });
   write('server.crt', server.certPem);
   write('server.key', server.keyPem);
+  const kubeletClient = authority.issueClient({ user: kubeletClientName });
+  write('kubelet-client.crt', kubeletClient.certPem);
+  write('kubelet-client.key', kubeletClient.keyPem);
   const token = createSigningKey();
   write('token.key', token.keyPem);
   write('token.pub', token.publicPem);
@@ -90,6 +96,10 @@ export function argumentsOf({ ports }: Layout): Readonly<Record<ComponentName, r
       '--tls-cert-file=pki/server.crt',
       '--tls-private-key-file=pki/server.key',
       '--client-ca-file=pki/ca.crt',
+      '--kubelet-client-certificate=pki/kubelet-client.crt',
+      '--kubelet-client-key=pki/kubelet-client.key',
+      '--kubelet-certificate-authority=pki/ca.crt',
+      '--kubelet-preferred-address-types=InternalIP',
       `--service-account-issuer=${tokenIssuer}`,
       '--service-account-key-file=pki/token.pub',
       '--service-account-signing-key-file=pki/token.key',

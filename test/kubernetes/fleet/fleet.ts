@@ -25,6 +25,7 @@ import {
   type Member,
   openMember,
 } from './member.ts';
+import { startNode } from './node.ts';
 
 export type Side = 'embedded' | 'real';
 
@@ -108,11 +109,18 @@ async function startApi(
   if (!binaries.available) throw new Error(binaries.reason);
   const directory = join(cloud.home, `real-${name}`);
   const plane = await startControlPlane({ name, directory, binaries });
+  const node = await startNode(cloud.home, name, plane).catch(async (error: unknown) => {
+    await plane.stop();
+    throw error;
+  });
   return {
     kubeconfigPath: plane.adminKubeconfigPath,
     kill9: () => plane.kill9('kube-apiserver'),
     start: () => plane.startComponent('kube-apiserver'),
-    stop: () => plane.stop(),
+    stop: async () => {
+      await node.stop();
+      await plane.stop();
+    },
   };
 }
 

@@ -4,12 +4,14 @@ import { type FleetCase, SkippedCase } from './case.ts';
 import { claimCases } from './claims.ts';
 import { type Fleet, obstacle, type Side, startFleet } from './fleet.ts';
 import { dayCases } from './days.ts';
+import { directoryCases } from './directories.ts';
 import { hundredCases } from './hundred.ts';
 import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
 
 export const fleetSuites: readonly (readonly [group: string, cases: readonly FleetCase[]])[] = [
   ['controllers: claims', claimCases],
+  ['node: directories', directoryCases],
   ['controllers: teleports', teleportCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],

@@ -19,6 +19,7 @@ export interface Node extends KubeObject {
   readonly status?: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly allocatable?: Quantities;
+    readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } };
   };
 }
 

@@ -12,6 +12,8 @@ export interface ClaimSpec {
   /** Empty: only volumes without a class. Absent: the default class, where there is one. */
   readonly storageClassName?: string;
   readonly volumeMode?: string;
+  readonly dataSource?: object;
+  readonly dataSourceRef?: object;
 }
 
 export interface Claim extends KubeObject {

@@ -12,14 +12,16 @@ import {
   secrets,
 } from '../kinds/pods.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
-import type { Mount, PodFile, PodFiles, VolumeMounts } from '../ports.ts';
+import type { DirectoryVolumes, Mount, PodFile, PodFiles, VolumeMounts } from '../ports.ts';
 import { boundNote } from '../storage/claim-binder.ts';
+import { isDirectory } from '../storage/directory-decisions.ts';
 import { type NodeResources, fieldText, resourceText } from './fields.ts';
 
 export interface VolumePorts {
   readonly client: KubeClient;
   readonly files: PodFiles;
   readonly volumes: VolumeMounts;
+  readonly directories: DirectoryVolumes;
   readonly node: NodeResources;
 }
 
@@ -207,7 +209,11 @@ async function prepareClaim(
   const volume = await client.get(persistentVolumes, { namespace: '', name: volumeName });
   if (volume === undefined) return fail('Invalid', `persistentvolume "${volumeName}" not found`);
   const readOnly = persistentVolumeClaim?.readOnly === true || isReadOnly(claim, volume);
-  const { hostPath, local, csi } = volume.spec;
+  const { hostPath, local, csi, volumeMode } = volume.spec;
+  if (volumeMode === 'Block' && isDirectory(volume)) {
+    const path = await ports.directories.path({ name: volumeName, block: true });
+    return { path, readOnly };
+  }
   const path = hostPath?.path ?? local?.path;
   if (path !== undefined) {
     ports.files.checkHostPath(path, hostPath?.type ?? '');
@@ -216,7 +222,7 @@ async function prepareClaim(
   if (csi === undefined)
     return fail('Invalid', `persistentvolume "${volumeName}" is of a kind that is not served here`);
   noteVolume(ports.files, pod, csi.volumeHandle);
-  const block = volume.spec.volumeMode === 'Block';
+  const block = volumeMode === 'Block';
   const mounted = await ports.volumes.mount(csi.volumeHandle, {
     readOnly,
     fsType: csi.fsType ?? 'ext4',

@@ -1,5 +1,5 @@
 /** Brings one pod's processes to what its object asks for, one look at a time. */
-import { asTransshipError } from '../../../base/errors.ts';
+import { TransshipError, asTransshipError } from '../../../base/errors.ts';
 import type { EventDraft } from '../../../kube/api.ts';
 import type { ObjectKey } from '../../../kube/objects.ts';
 import { isDeleted, mergeChange, timeMs } from '../controller.ts';
@@ -344,11 +344,13 @@ export class PodWorker {
     }
     if (Object.keys(change).length === 0) return;
     const { uid } = pod.metadata;
-    const next = await client.patchStatus(pods, this.state.key, {
-      metadata: { uid },
-      status: change,
-    });
-    this.state.reported = next.status;
+    const said = { metadata: { uid }, status: change };
+    try {
+      this.state.reported = (await client.patchStatus(pods, this.state.key, said)).status;
+    } catch (error) {
+      // It was deleted meanwhile: nobody wants to know any more, and its end is on its way to us.
+      if (!(error instanceof TransshipError) || error.reason !== 'NotFound') throw error;
+    }
   }
 
   #event(pod: Pod, type: EventDraft['type'], reason: string, note: string): void {

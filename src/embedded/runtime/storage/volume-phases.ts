@@ -13,8 +13,7 @@ import {
 } from '../controller.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import { ourBindNote } from './claim-binder.ts';
-
-const provisionedNote = 'pv.kubernetes.io/provisioned-by';
+import { provisionedNote } from './directory-decisions.ts';
 
 export function createVolumePhases(): Controller {
   return {

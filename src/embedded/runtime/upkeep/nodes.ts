@@ -19,6 +19,8 @@ export interface NodeFacts {
   readonly kernelVersion: string;
   readonly machineId: string;
   readonly version: string;
+  /** Where the API server finds the node's HTTPS endpoint, if it has one. */
+  readonly kubeletPort?: number;
 }
 
 const leaseNamespace = 'kube-node-lease';
@@ -69,7 +71,10 @@ export async function keepNode(client: KubeClient, facts: NodeFacts): Promise<vo
     (one) => one.type === 'Ready' && one.status === 'True',
   );
   // What the machine is may have changed while the cluster was down.
-  if (status !== true || existing?.status?.allocatable?.['cpu'] !== String(facts.cpus)) {
+  const { Port = 0 } = existing?.status?.daemonEndpoints?.kubeletEndpoint ?? {};
+  const isMoved = Port !== (facts.kubeletPort ?? 0);
+  const isSame = existing?.status?.allocatable?.['cpu'] === String(facts.cpus);
+  if (status !== true || !isSame || isMoved) {
     await client.patchStatus(nodes, key, { status: statusOf(facts, now) });
   }
   await heartbeat(client, facts.name);
@@ -112,6 +117,7 @@ function statusOf(facts: NodeFacts, now: string): object {
     lastTransitionTime: now,
   });
   return {
+    daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort ?? 0 } },
     capacity: resources,
     allocatable: resources,
     addresses: [
