@@ -77,12 +77,28 @@ export const reasons = {
     false,
     'Make the storage classes of both clusters alike, or name the one to use at the destination.',
   ),
+  ChecksFailed: entry(
+    'refused',
+    false,
+    'Solve what the failed checks name; `transship plan check` shows them with their remedies.',
+  ),
   CredentialsMissing: entry('conflict', false, 'Make the Secret with the entries that it names.'),
   RepositoryUnreachable: entry(
     'failed',
     true,
     'Check the address, the certificate and the network of the repository; it is tried again.',
   ),
+  RegistryUnreachable: entry(
+    'failed',
+    true,
+    'Check the address and the network of the image registry; it is tried again.',
+  ),
+  RegistryRefused: entry(
+    'conflict',
+    false,
+    'Correct the credentials, their rights or the certificate authority of the image registry.',
+  ),
+  ImageInvalid: entry('failed', false, 'Push the image to its registry again, then copy it.'),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
   TimedOut: entry('timedOut', true, 'It still runs; watch it, or wait longer with --timeout.'),

@@ -1,6 +1,7 @@
 /** What all controllers of one cluster share. */
 import type { Cluster } from '../api/kinds/cluster.ts';
 import type { HistoryPolicy } from '../api/kinds/history-policy.ts';
+import type { Plan } from '../api/kinds/plan.ts';
 import type { Pool } from '../api/kinds/pool.ts';
 import type { Repository } from '../api/kinds/repository.ts';
 import type { Teleport } from '../api/kinds/teleport.ts';
@@ -21,6 +22,7 @@ export interface LocalInformers {
   readonly volumes: Informer<Volume>;
   readonly teleports: Informer<Teleport>;
   readonly repositories: Informer<Repository>;
+  readonly plans: Informer<Plan>;
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly persistentVolumes: Informer<PersistentVolume>;
   readonly classes: Informer<StorageClass>;

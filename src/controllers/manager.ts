@@ -4,6 +4,7 @@
  */
 import { clusters, type Cluster } from '../api/kinds/cluster.ts';
 import { historyPolicies } from '../api/kinds/history-policy.ts';
+import { plans } from '../api/kinds/plan.ts';
 import { pools } from '../api/kinds/pool.ts';
 import { repositories } from '../api/kinds/repository.ts';
 import { teleports } from '../api/kinds/teleport.ts';
@@ -23,6 +24,7 @@ import type { Context, Controller, LocalInformers } from './context.ts';
 import { fenced } from './fence.ts';
 import { HistoryPolicyController } from './history-policy/controller.ts';
 import { annotations, labels } from './labels.ts';
+import { PlanController } from './plan/controller.ts';
 import { PoolController } from './pool/controller.ts';
 import type { ControllerPorts } from './ports.ts';
 import { Remotes } from './remotes/remotes.ts';
@@ -129,6 +131,7 @@ function run(ports: ControllerPorts): Running {
     new PersistentVolumeController(context),
     new TeleportController(context),
     new RepositoryController(context),
+    new PlanController(context),
     ...later.map((informer) => new WaitingController(informer, statuses)),
   ];
   const reconcilers = controllers.map((controller) => reconcilerOf(ports, controller));
@@ -180,6 +183,7 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
       },
     }),
     repositories: createInformer(client, repositories),
+    plans: createInformer(client, plans),
     claims: createInformer(client, persistentVolumeClaims),
     persistentVolumes: createInformer(client, persistentVolumes),
     classes: createInformer(client, storageClasses),

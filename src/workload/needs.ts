@@ -3,7 +3,7 @@
  * names they use that lead nowhere. What is forgotten here fails at the destination (U-57).
  */
 import { TransshipError } from '../base/errors.ts';
-import type { KubeClient } from '../kube/api.ts';
+import type { KubeClient, Selectors } from '../kube/api.ts';
 import type { KubeObject, ResourceType } from '../kube/objects.ts';
 import {
   customResourceDefinitions,
@@ -102,15 +102,17 @@ export async function visit<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
   each: (object: T) => void,
+  selectors: Selectors = {},
 ): Promise<readonly Unreadable[]> {
   try {
-    for await (const object of client.list(type)) each(object);
+    for await (const object of client.list(type, selectors)) each(object);
     return [];
   } catch (error) {
     if (!(error instanceof TransshipError)) throw error;
     if (error.reason !== 'Forbidden' && error.reason !== 'NotFound') throw error;
     const { group, plural } = type;
-    return [{ group, plural, namespace: '', reason: error.reason, message: error.message }];
+    const { namespace = '' } = selectors;
+    return [{ group, plural, namespace, reason: error.reason, message: error.message }];
   }
 }
 

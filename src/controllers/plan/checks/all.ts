@@ -1,0 +1,25 @@
+/** The table of checks, in the order in which they are shown. */
+import type { Check } from './check.ts';
+import { clusterChecks } from './clusters.ts';
+import { existingChecks } from './existing.ts';
+import { hookChecks } from './hooks.ts';
+import { namespaceChecks } from './namespaces.ts';
+import { needChecks } from './needs.ts';
+import { podChecks } from './pods.ts';
+import { rightChecks } from './rights.ts';
+import { roomChecks } from './room.ts';
+import { ruleChecks } from './rules.ts';
+import { volumeChecks } from './volumes.ts';
+
+export const allChecks: readonly Check[] = [
+  ...clusterChecks,
+  ...namespaceChecks,
+  ...ruleChecks,
+  ...hookChecks,
+  ...volumeChecks,
+  ...needChecks,
+  ...existingChecks,
+  ...rightChecks,
+  ...roomChecks,
+  ...podChecks,
+];
