@@ -1,68 +1,75 @@
 /** The block mover as a process: devices, TLS, and lines of JSON about how it goes. */
+import { join } from 'node:path';
 import { asTransshipError, TransshipError } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
+import { exitCodeOf, exitCodes } from '../base/reasons.ts';
 import type { BlockLink, BlockProgress, BlockSummary } from '../files/block-ports.ts';
 import { receiveBlocks } from '../files/block-receive.ts';
+import type { BlockOrder, BlockReceiveOrder, BlockSendOrder } from '../files/block-run.ts';
 import { sendBlocks } from '../files/block-send.ts';
 import { createRateLimit } from '../peer/rate.ts';
 import { openDestination, openSource } from './mover-block-device.ts';
-import {
-  type BlockTarget,
-  type CertificateFiles,
-  dialBlocks,
-  listenForBlocks,
-} from './mover-block-link.ts';
+import { type CertificateFiles, dialBlocks, listenForBlocks } from './mover-block-link.ts';
 
 /** What the process says, one JSON object a line. */
-export type BlockEvent =
-  | { readonly event: 'listening'; readonly port: number }
-  | ({ readonly event: 'progress' } & BlockProgress)
-  | { readonly event: 'refused'; readonly reason: string; readonly message: string }
-  | { readonly event: 'interrupted'; readonly reason: string; readonly message: string }
-  | ({ readonly event: 'done' } & BlockSummary);
+export type BlockLine =
+  | { readonly type: 'Listening'; readonly port: number }
+  | ({ readonly type: 'Progress' } & BlockProgress)
+  | { readonly type: 'Refused'; readonly reason: string; readonly message: string }
+  | { readonly type: 'Interrupted'; readonly reason: string; readonly message: string }
+  | ({ readonly type: 'Done' } & BlockSummary)
+  | { readonly type: 'Failed'; readonly reason: string; readonly message: string };
 
-interface Common {
-  readonly files: CertificateFiles;
+interface Run<Order> {
+  readonly order: Order;
   readonly clock: Clock;
-  readonly say: (event: BlockEvent) => void;
-  readonly signal?: AbortSignal;
+  readonly say: (line: BlockLine) => void;
+  readonly signal: AbortSignal;
 }
 
-export interface BlockSendRun extends Common {
-  readonly source: string;
-  readonly to: BlockTarget;
-  readonly blockBytes?: number;
-  readonly bytesPerSecond?: number;
+/** Does what it is told and says so on stdout, until SIGTERM or SIGINT; returns the exit code. */
+export async function runBlockMover(order: BlockOrder, clock: Clock): Promise<number> {
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  const say = (line: BlockLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
+  const common = { clock, say, signal: stop.signal };
+  try {
+    const summary = await (order.side === 'send'
+      ? send({ order, ...common })
+      : receive({ order, ...common }));
+    say({ type: 'Done', ...summary });
+    return exitCodes.done;
+  } catch (error) {
+    const { reason, message } = asTransshipError(error);
+    say({ type: 'Failed', reason, message });
+    return exitCodeOf(reason);
+  } finally {
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+  }
 }
 
-export interface BlockReceiveRun extends Common {
-  readonly destination: string;
-  readonly host: string;
-  /** 0 takes any free one; the event `listening` says which. */
-  readonly port: number;
-  readonly keepTail?: boolean;
-  readonly reread?: boolean;
+function filesOf(directory: string): CertificateFiles {
+  const at = (name: string) => join(directory, name);
+  return { authority: at('ca.crt'), certificate: at('tls.crt'), key: at('tls.key') };
 }
 
 const progressEveryMs = 1000;
 
-/** Sends a device or file once. Rejects as `sendBlocks` does, and for files that are not there. */
-export async function runBlockSend(run: BlockSendRun): Promise<BlockSummary> {
-  const { files, clock, say, signal, blockBytes, bytesPerSecond } = run;
-  const device = await openSource(run.source);
+async function send({ order, clock, say, signal }: Run<BlockSendOrder>): Promise<BlockSummary> {
+  const { blockBytes, bytesPerSecond } = order;
+  const device = await openSource(order.sourcePath);
   try {
-    const link = await dialBlocks(run.to, files);
-    const summary = await sendBlocks({
+    const link = await dialBlocks(order, filesOf(order.certificates));
+    return await sendBlocks({
       device,
       link,
       clock,
+      signal,
       rate: createRateLimit(clock, bytesPerSecond),
       onProgress: sometimes(clock, say),
       ...(blockBytes === undefined ? {} : { blockBytes }),
-      ...(signal === undefined ? {} : { signal }),
     });
-    say({ event: 'done', ...summary });
-    return summary;
   } finally {
     await device.close();
   }
@@ -71,36 +78,33 @@ export async function runBlockSend(run: BlockSendRun): Promise<BlockSummary> {
 /**
  * Serves one destination until a copy of it is complete. A sender that was cut may come again; a
  * new one ends the one before, because the same end dials again sooner than a lost link is noticed.
- * Rejects when the disk fails, the destination cannot do, or `signal` says so.
  */
-export async function runBlockReceive(run: BlockReceiveRun): Promise<BlockSummary> {
-  const { files, say, signal, host, port } = run;
+async function receive(run: Run<BlockReceiveOrder>): Promise<BlockSummary> {
+  const { order, say, signal } = run;
   const links = new Links();
   const stop = () => links.fail(new TransshipError('Canceled', 'the receiver was told to stop'));
-  signal?.addEventListener('abort', stop);
+  signal.addEventListener('abort', stop);
   const listener = await listenForBlocks({
-    host,
-    port,
-    files,
+    host: order.host,
+    port: order.port,
+    files: filesOf(order.certificates),
     onLink: (link) => links.put(link),
-    onRefused: ({ reason, message }) => say({ event: 'refused', reason, message }),
+    onRefused: ({ reason, message }) => say({ type: 'Refused', reason, message }),
   });
-  say({ event: 'listening', port: listener.port });
+  say({ type: 'Listening', port: listener.port });
   try {
     for (;;) {
       const link = await links.next();
       try {
-        const summary = await receiveOnce(run, link);
-        say({ event: 'done', ...summary });
-        return summary;
+        return await receiveOnce(run, link);
       } catch (error) {
         const { reason, message } = asTransshipError(error);
         if (!comesAgain.has(reason)) throw error;
-        say({ event: 'interrupted', reason, message });
+        say({ type: 'Interrupted', reason, message });
       }
     }
   } finally {
-    signal?.removeEventListener('abort', stop);
+    signal.removeEventListener('abort', stop);
     listener.close();
     links.close();
   }
@@ -114,9 +118,12 @@ const comesAgain: ReadonlySet<string> = new Set([
   'Canceled',
 ]);
 
-async function receiveOnce(run: BlockReceiveRun, link: BlockLink): Promise<BlockSummary> {
+async function receiveOnce(
+  { order, clock, say }: Run<BlockReceiveOrder>,
+  link: BlockLink,
+): Promise<BlockSummary> {
   // Opened anew each time: only an empty file may grow.
-  const device = await openDestination(run.destination).catch((error: unknown) => {
+  const device = await openDestination(order.destinationPath).catch((error: unknown) => {
     link.close();
     throw error;
   });
@@ -124,10 +131,10 @@ async function receiveOnce(run: BlockReceiveRun, link: BlockLink): Promise<Block
     return await receiveBlocks({
       device,
       link,
-      clock: run.clock,
-      tail: run.keepTail === true ? 'keep' : 'zero',
-      reread: run.reread === true,
-      onProgress: sometimes(run.clock, run.say),
+      clock,
+      tail: order.keepTail ? 'keep' : 'zero',
+      reread: order.reread,
+      onProgress: sometimes(clock, say),
     });
   } finally {
     await device.close();
@@ -170,12 +177,12 @@ class Links {
   }
 }
 
-function sometimes(clock: Clock, say: (event: BlockEvent) => void) {
+function sometimes(clock: Clock, say: (line: BlockLine) => void) {
   let lastMs = Number.NEGATIVE_INFINITY;
   return (progress: BlockProgress) => {
     const nowMs = clock.monotonicMs();
     if (nowMs - lastMs < progressEveryMs) return;
     lastMs = nowMs;
-    say({ event: 'progress', ...progress });
+    say({ type: 'Progress', ...progress });
   };
 }
