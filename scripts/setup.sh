@@ -34,7 +34,10 @@ sqlite3 sqlite3
 git git
 openssl openssl
 ip iproute2
-ps procps'
+ps procps
+stunnel4 stunnel4
+setfacl acl
+getfattr attr'
 bench_table='restic restic
 borg borgbackup
 casync casync'

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { delayAfter } from './attempts.ts';
+import { moverClientObjects, moverServerObjects } from './files.ts';
+import { comparePaths, describeDifference, manifestLine } from './manifest.ts';
+import { parseClientConfig, parseServerConfig } from './mover-config.ts';
+import { parseMoverMessage } from './mover-messages.ts';
+import { rsyncArguments } from './rsync-arguments.ts';
+import { rsyncdText } from './rsyncd-config.ts';
+
+const files = { 'ca.crt': 'A', 'tls.crt': 'B', 'tls.key': 'C' };
+const certificates = { server: { ...files, 'tls.key': 'S' }, client: files };
+const pod = { name: 'm', namespace: 'app', image: 'transship', secret: 'm', identity: {} };
+const nodes = { nodeSelectorTerms: [{ matchExpressions: [] }] };
+const config = {
+  host: '10.0.0.1',
+  port: 8443,
+  serverName: 'mover.test',
+  module: 'data',
+  pass: 'Final' as const,
+};
+
+function client(changes: object = {}) {
+  return moverClientObjects({
+    ...pod,
+    certificates,
+    claim: 'data',
+    path: '/data',
+    config,
+    ...changes,
+  });
+}
+
+test('pods are restricted; root is asked for with its reason', () => {
+  const { pod: made } = client({ nodes });
+  const { spec } = made;
+  assert.equal(spec?.securityContext?.['runAsNonRoot'], true);
+  assert.deepEqual(spec.securityContext['seccompProfile'], { type: 'RuntimeDefault' });
+  const security = spec.containers[0]?.securityContext;
+  assert.deepEqual(security?.['capabilities'], { drop: ['ALL'] });
+  assert.equal(security['allowPrivilegeEscalation'], false);
+  assert.equal(spec.nodeName, undefined);
+  assert.deepEqual(spec.affinity, {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: nodes },
+  });
+  const volume = spec.containers[0]?.volumeMounts?.find(({ name }) => name === 'volume');
+  assert.equal(volume?.readOnly, true);
+  const { pod: root } = client({ identity: { runAsRoot: { because: 'files of 3 owners' } } });
+  assert.equal(root.spec?.securityContext?.['runAsNonRoot'], undefined);
+  assert.deepEqual(Object.values(root.metadata.annotations ?? {}), ['files of 3 owners']);
+});
+
+test('what the Secrets hold is what movers read', () => {
+  const volumes = [{ claim: 'data', path: '/volumes/data' }];
+  const server = moverServerObjects({ ...pod, certificates, host: '0.0.0.0', port: 8443, volumes });
+  assert.equal(server.secret.stringData?.['tls.key'], 'S');
+  const read = parseServerConfig(server.secret.stringData['config.json'] ?? '');
+  assert.deepEqual(read.modules, [{ name: 'data', path: '/volumes/data' }]);
+  const words = client().secret.stringData?.['config.json'] ?? '';
+  assert.equal(parseClientConfig(words).source, '/data');
+});
+
+test('a configuration that could become words of another program is refused', () => {
+  const words = { ...config, certificates: '/tls', state: '/state', source: '/data' };
+  const bad = [
+    { host: 'a\nexec = sh' },
+    { source: '/data; sh' },
+    { module: '../etc' },
+    { excludes: ['*.log'] },
+    { excludes: ['cache'] },
+    { pass: 'Last' },
+    { port: 0 },
+    { bytesPerSecond: -1 },
+  ];
+  for (const change of bad) {
+    const text = JSON.stringify({ ...words, ...change });
+    assert.throws(() => parseClientConfig(text), { reason: 'BadArgument' }, text);
+  }
+  assert.deepEqual(parseClientConfig(JSON.stringify(words)).excludes, []);
+});
+
+test('rsync is told what was asked for', () => {
+  const told = { ...config, certificates: '/tls', state: '/state', source: '/data/' };
+  const words = rsyncArguments({ ...told, bytesPerSecond: 2 ** 20, verify: true }, { root: true });
+  for (const word of ['--bwlimit=1024', '--checksum', '--exclude=/lost+found', '--numeric-ids']) {
+    assert.ok(words.includes(word), word);
+  }
+  assert.deepEqual(words.slice(-3), ['--', '/data/', 'rsync://mover/data/']);
+  assert.ok(!words.includes('--inplace') && !words.includes('--omit-dir-times'));
+  const free = rsyncArguments({ ...told, ownership: 'Mover', inPlace: true }, { root: false });
+  for (const word of ['--no-owner', '--inplace', '--omit-dir-times'])
+    assert.ok(free.includes(word));
+});
+
+test('the daemon lets one connection write a volume', () => {
+  const modules = [{ name: 'data', path: '/data', readOnly: true }];
+  const paths = { requestsPath: '/r', answersPath: '/a', locksPath: '/l', logPath: '/log' };
+  const text = rsyncdText({ modules, ...paths, chroot: true, root: true });
+  const wanted = /\[data\]\npath = \/data\nread only = yes\nmax connections = 1\nlock file = \/l\//;
+  assert.match(text, wanted);
+  assert.match(text, /munge symlinks = no/);
+  assert.doesNotMatch(rsyncdText({ modules, ...paths, chroot: false, root: false }), /^uid/m);
+});
+
+test('attempts are spread and bounded', () => {
+  assert.deepEqual(
+    [1, 2, 3, 7, 100].map((one) => delayAfter(one, 0)),
+    [1000, 2000, 4000, 60000, 60000],
+  );
+  assert.equal(delayAfter(1, 0.5), 875);
+});
+
+test('messages are told from other lines of a log', () => {
+  assert.deepEqual(parseMoverMessage('{"type":"Listening","port":7}'), {
+    type: 'Listening',
+    port: 7,
+  });
+  for (const line of ['', 'null', '{"type":"Other"}', '{"type":"Prog', 'rsync: [sender]']) {
+    assert.equal(parseMoverMessage(line), undefined, line);
+  }
+});
+
+test('manifests leave out what a scope does, and say how lines differ', () => {
+  const entry = { path: 'a', type: 'file', mode: 0o644, uid: 1, gid: 2, size: 3, mtimeSeconds: 4 };
+  const scope = { verify: false, excludes: [], ignoreOwners: true, ignoreDirectoryTimes: false };
+  const line = (changes: object) => manifestLine({ ...entry, ...changes }, scope);
+  assert.equal(line({ uid: 9, gid: 9 }), line({}));
+  assert.notEqual(line({ size: 4 }), line({}));
+  assert.equal(describeDifference(line({}), line({ size: 4 })), 'a: size 3 at the source, 4 there');
+  assert.match(describeDifference(line({}), line({ type: 'fifo' })), /fifo instead of file/);
+  const order = ['', 'a', 'a/b', 'a-b', 'b'].map((path) => line({ path }));
+  assert.deepEqual(order.toReversed().toSorted(comparePaths), order);
+});

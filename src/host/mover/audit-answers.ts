@@ -1,0 +1,54 @@
+/** The server's side of the closing audit: requests are files that a client uploaded. */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { asTransshipError, fail } from '../../base/errors.ts';
+import { type AuditAnswer, parseAuditRequest } from '../../files/audit-request.ts';
+import type { MoverServerConfig } from '../../files/mover-config.ts';
+import type { ServerPaths } from './server.ts';
+import { writeManifest } from './walk.ts';
+
+const lookMs = 200;
+const requestBytesMax = 64 * 1024;
+
+/** Answers one after the other until the signal. A request without an answer is begun again. */
+export async function answerRequests(
+  config: MoverServerConfig,
+  paths: ServerPaths,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    for (const name of fs.readdirSync(paths.requests)) {
+      if (signal.aborted) return;
+      const isNew = /^[0-9a-f]{32}\.json$/.test(name) && !fs.existsSync(join(paths.answers, name));
+      if (isNew) await answer(config, paths, name);
+    }
+    await delay(lookMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function answer(config: MoverServerConfig, paths: ServerPaths, name: string): Promise<void> {
+  const at = join(paths.answers, name);
+  let answered: AuditAnswer;
+  try {
+    const request = parseAuditRequest(readRequest(join(paths.requests, name)));
+    const module = config.modules.find((one) => one.name === request.module);
+    if (module === undefined) return fail('NotFound', `there is no volume ${request.module}`);
+    const manifest = at.replace(/json$/, 'manifest');
+    answered = { summary: await writeManifest(module.path, manifest, request.scope) };
+  } catch (error) {
+    const { reason, message } = asTransshipError(error);
+    answered = { reason, message };
+  }
+  fs.writeFileSync(`${at}.new`, JSON.stringify(answered), { mode: 0o600 });
+  fs.renameSync(`${at}.new`, at);
+}
+
+/** A client may have put anything there, such as a link out of the directory. */
+function readRequest(path: string): string {
+  const found = fs.lstatSync(path);
+  if (!found.isFile() || found.size > requestBytesMax) {
+    return fail('BadArgument', 'a request for an audit is a small file');
+  }
+  return fs.readFileSync(path, 'utf8');
+}

@@ -1,0 +1,102 @@
+/** `transship mover client`: copies the files of a volume by attempts, and closes with an audit. */
+import fs from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TransshipError } from '../../base/errors.ts';
+import { exitCodeOf, reasons } from '../../base/reasons.ts';
+import { delayAfter } from '../../files/attempts.ts';
+import {
+  attemptsMaxDefault,
+  type MoverClientConfig,
+  parseClientConfig,
+} from '../../files/mover-config.ts';
+import { rsyncArguments } from '../../files/rsync-arguments.ts';
+import { type Failure, judgeEnd, type Outcome } from '../../files/rsync-exits.ts';
+import { RsyncOutput, type RsyncProgress, type RsyncStats } from '../../files/rsync-progress.ts';
+import { auditVolume } from './audit.ts';
+import { say } from './messages.ts';
+import { isRoot } from './programs.ts';
+import { runRsync } from './rsync-run.ts';
+
+const progressMs = 1000;
+
+/** Resolves with the exit code. `BadArgument`, `ToolMissing`. */
+export async function runMoverClient(configPath: string): Promise<number> {
+  const stop = new AbortController();
+  const canceled = new TransshipError('Canceled', 'the mover was told to stop');
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => stop.abort(canceled));
+  }
+  const read = () => parseClientConfig(fs.readFileSync(configPath, 'utf8'));
+  const { attempts, copied } = await copy(read, stop.signal);
+  if (copied.kind !== 'Complete') return saidFailed(copied, attempts);
+  const { stats, notes } = copied;
+  const config = read();
+  if (config.pass === 'Stage') {
+    say({ type: 'Done', attempts, stats, notes });
+    return 0;
+  }
+  const audited = await auditVolume(config, stop.signal);
+  if ('reason' in audited) return saidFailed(audited, attempts);
+  const audit = { ...audited.summary, contentCompared: config.verify === true };
+  say({ type: 'Done', attempts, stats, notes: [...notes, ...audited.notes], audit });
+  return 0;
+}
+
+function saidFailed(failure: Failure, attempts: number): number {
+  const { reason, message, remedy = reasons[reason].remedy } = failure;
+  say({ type: 'Failed', reason, message, remedy, attempts });
+  return exitCodeOf(reason);
+}
+
+type Copied = Exclude<Outcome, { kind: 'Complete' }> | (Outcome & Complete);
+interface Complete {
+  readonly kind: 'Complete';
+  readonly stats: RsyncStats;
+}
+
+/** The configuration is read before each attempt: a limit that changed holds from the next on. */
+async function copy(
+  read: () => MoverClientConfig,
+  signal: AbortSignal,
+): Promise<{ readonly attempts: number; readonly copied: Copied }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const config = read();
+    const { attemptsMax = attemptsMaxDefault } = config;
+    say({ type: 'Attempt', attempt, attemptsMax });
+    const copied = await tryOnce(config, attempt, signal);
+    if (copied.kind !== 'Retry' || attempt >= attemptsMax) return { attempts: attempt, copied };
+    const { reason, message } = copied;
+    const waitMs = delayAfter(attempt, Math.random());
+    say({ type: 'AttemptFailed', attempt, reason, message, retryInSeconds: waitMs / 1000 });
+    await delay(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+async function tryOnce(
+  config: MoverClientConfig,
+  attempt: number,
+  signal: AbortSignal,
+): Promise<Copied> {
+  const root = isRoot();
+  const startMs = performance.now();
+  let last: RsyncProgress | undefined;
+  const tell = () => {
+    const elapsedSeconds = Math.round((performance.now() - startMs) / 1000);
+    if (last !== undefined) say({ type: 'Progress', attempt, ...last, elapsedSeconds });
+    last = undefined;
+  };
+  const output = new RsyncOutput((progress) => (last = progress));
+  const timer = setInterval(tell, progressMs);
+  try {
+    const words = rsyncArguments(config, { root });
+    const onOutput = (text: string) => output.push(text);
+    const { code, stderr, tunnelLog } = await runRsync({ config, words, onOutput, signal });
+    output.end();
+    tell();
+    if (stderr !== '') process.stderr.write(stderr);
+    const outcome = judgeEnd({ code, stderr, tunnelLog, pass: config.pass, root });
+    return outcome.kind === 'Complete' ? { ...outcome, stats: output.stats } : outcome;
+  } finally {
+    clearInterval(timer);
+  }
+}

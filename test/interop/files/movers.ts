@@ -1,0 +1,126 @@
+// Movers as processes, with the certificates of one transfer.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import readline from 'node:readline';
+import type { MoverClientConfig, MoverServerConfig } from '../../../src/files/mover-config.ts';
+import { type MoverMessage, parseMoverMessage } from '../../../src/files/mover-messages.ts';
+import { makeMoverCertificates } from '../../../src/host/mover/certificates.ts';
+
+const mainPath = join(import.meta.dirname, '../../../src/main.ts');
+
+export interface Mover {
+  readonly child: ChildProcess;
+  readonly said: MoverMessage[];
+  /** The next message of this type, or one that was said already. Rejects when the mover ends. */
+  wait<T extends MoverMessage['type']>(type: T): Promise<MoverMessage & { type: T }>;
+  /** Resolves with the exit code when it has ended and all it said was read. */
+  readonly ended: Promise<number | null>;
+}
+
+export class Transfer {
+  readonly directory: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly #started: Mover[] = [];
+
+  constructor(directory: string) {
+    this.directory = directory;
+    this.source = join(directory, 'source');
+    this.destination = join(directory, 'destination');
+    for (const path of [this.source, this.destination]) mkdirSync(path);
+    this.writeCertificates('tls');
+  }
+
+  writeCertificates(name: string): void {
+    const { server, client } = makeMoverCertificates('mover.test', Date.now());
+    for (const [side, files] of Object.entries({ server, client })) {
+      const at = join(this.directory, name, side);
+      mkdirSync(at, { recursive: true });
+      for (const [file, text] of Object.entries(files)) {
+        writeFileSync(join(at, file), text, { mode: 0o600 });
+      }
+    }
+  }
+
+  server(changes: Partial<MoverServerConfig> = {}): Promise<Mover & { port: number }> {
+    const mover = this.#start('server', {
+      host: '127.0.0.1',
+      port: 0,
+      certificates: join(this.directory, 'tls/server'),
+      state: join(this.directory, 'server-state'),
+      modules: [{ name: 'app.data', path: this.destination }],
+      ...changes,
+    } satisfies MoverServerConfig);
+    return mover.wait('Listening').then(({ port }) => ({ ...mover, port }));
+  }
+
+  client(port: number, changes: Partial<MoverClientConfig> = {}): Mover {
+    return this.#start('client', this.clientConfig(port, changes));
+  }
+
+  clientConfig(port: number, changes: Partial<MoverClientConfig>): MoverClientConfig {
+    return {
+      host: '127.0.0.1',
+      port,
+      serverName: 'mover.test',
+      certificates: join(this.directory, 'tls/client'),
+      state: join(this.directory, 'client-state'),
+      module: 'app.data',
+      source: this.source,
+      pass: 'Final',
+      ...changes,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { child } of this.#started) child.kill('SIGTERM');
+    await Promise.all(this.#started.map(({ ended }) => ended));
+  }
+
+  #start(side: string, config: object): Mover {
+    const path = join(this.directory, `${side}.json`);
+    writeFileSync(path, JSON.stringify(config));
+    const words = [mainPath, 'mover', side, '--config', path];
+    const env = { ...process.env, TRANSSHIP_HOME: join(this.directory, 'home') };
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'], env });
+    const mover = listenTo(child);
+    this.#started.push(mover);
+    return mover;
+  }
+}
+
+function listenTo(child: ChildProcess): Mover {
+  const said: MoverMessage[] = [];
+  const lines = readline.createInterface({ input: child.stdout! });
+  const closed = once(lines, 'close');
+  const waiting = new Set<() => void>();
+  const wake = () => {
+    for (const look of waiting) look();
+  };
+  lines.on('line', (line) => {
+    const message = parseMoverMessage(line);
+    if (message !== undefined) said.push(message);
+    wake();
+  });
+  let isOver = false;
+  const ended = Promise.all([once(child, 'exit'), closed]).then(([[code]]) => {
+    isOver = true;
+    wake();
+    return code as number | null;
+  });
+  const wait: Mover['wait'] = (type) =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const found = said.find((message) => message.type === type);
+        if (found === undefined && !isOver) return;
+        waiting.delete(look);
+        if (found !== undefined) resolve(found as never);
+        else reject(new Error(`the mover ended and said ${JSON.stringify(said)}`));
+      };
+      waiting.add(look);
+      look();
+    });
+  return { child, said, wait, ended };
+}
