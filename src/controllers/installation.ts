@@ -55,6 +55,14 @@ export const peerRules: readonly Rule[] = [
   rule('storage.k8s.io', ['storageclasses'], look),
 ];
 
+export const migrateRole = 'transship-migrate';
+
+/**
+ * What moving namespaces takes: their objects are of any kind, so no list of kinds would do. Bound
+ * for all namespaces; bind it in single ones instead, and plans say what is missing elsewhere.
+ */
+export const migrateRules: readonly Rule[] = [rule('*', ['*'], change)];
+
 const hubKinds = [
   'teleports',
   'plans',
@@ -85,6 +93,8 @@ export function installationObjects(options: InstallationOptions): readonly Kube
     bindCluster('transship-controller', 'transship-controller', controllerAccount),
     ...systemRole('transship-controller', controllerSystemRules),
     ...clusterRole(peerRole, peerRules),
+    ...clusterRole(migrateRole, migrateRules),
+    bindCluster(migrateRole, migrateRole, controllerAccount),
     ...clusterRole('transship-view', [rule(group, ['*'], look)], {
       'rbac.authorization.k8s.io/aggregate-to-view': 'true',
     }),
@@ -101,6 +111,7 @@ export function peerObjects(peer: string): readonly KubeObject[] {
   return [
     serviceAccount(name),
     bindCluster(`transship-peer-${peer}`, peerRole, name),
+    bindCluster(`${migrateRole}-${peer}`, migrateRole, name),
     {
       apiVersion: 'v1',
       kind: 'Secret',

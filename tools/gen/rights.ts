@@ -2,6 +2,8 @@
 import {
   controllerRules,
   controllerSystemRules,
+  migrateRole,
+  migrateRules,
   peerRules,
   systemNamespace,
 } from '../../src/controllers/installation.ts';
@@ -40,6 +42,14 @@ export function rightsReference(): string {
     'With the account that `transship up` or `transship cluster add` made for it.',
     '',
     ...table(headers, rows(peerRules)),
+    '',
+    '## Both of them, to move namespaces',
+    '',
+    `The cluster role \`${migrateRole}\`: objects of any kind are read at the source and made at the`,
+    'destination. Who wants less deletes its cluster role bindings and binds the role in single',
+    'namespaces; the check `MissingRights` of a plan names each rule that is missing then.',
+    '',
+    ...table(headers, rows(migrateRules)),
     '',
     '## People',
     '',

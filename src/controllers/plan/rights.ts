@@ -97,11 +97,14 @@ class Asking {
   #asked = 0;
 
   async ask(client: KubeClient, namespace: string, wanted: readonly Wanted[]): Promise<void> {
-    const everything = { client, namespace, group: '*', resource: '*', verb: '*' };
-    if (await this.#may(everything)) return;
+    const everywhere = new Set<string>();
+    for (const verb of new Set(wanted.flatMap(({ verbs }) => verbs))) {
+      const all = { client, namespace, group: '*', resource: '*', verb };
+      if (await this.#may(all)) everywhere.add(verb);
+    }
     for (const { group, resource, verbs } of wanted) {
       const missing: string[] = [];
-      for (const verb of verbs) {
+      for (const verb of verbs.filter((one) => !everywhere.has(one))) {
         if (!(await this.#may({ client, namespace, group, resource, verb }))) missing.push(verb);
       }
       if (missing.length === 0) continue;

@@ -4,6 +4,8 @@ import { introduce } from '../../../src/cli/api/peering.ts';
 import { resources } from '../../../src/api/kinds/resources.ts';
 import {
   controllerRules,
+  migrateRole,
+  migrateRules,
   peerAccount,
   peerRole,
   peerRules,
@@ -48,6 +50,7 @@ export const rightCases = fleetCases({
         ];
       });
       await setRules(west, peerRole, without);
+      await setRules(west, migrateRole, []);
       try {
         await t.teleport({ name: 'data', claim: 'data' });
         const blocked = { type: 'Ready', status: 'False', reason: 'Forbidden' };
@@ -58,6 +61,7 @@ export const rightCases = fleetCases({
         assert.match(succeeded.message, /peer-east/);
       } finally {
         await setRules(west, peerRole, peerRules);
+        await setRules(west, migrateRole, migrateRules);
       }
       await t.succeeded('data');
     },
@@ -70,6 +74,7 @@ export const rightCases = fleetCases({
       const [ours, ...others] = controllerRules;
       const verbs = ours!.verbs.filter((verb) => verb !== 'create');
       await setRules(east, 'transship-controller', [{ ...ours!, verbs }, ...others]);
+      await setRules(east, migrateRole, []);
       try {
         await t.makeClaim(east, 'data');
         await t.until('an event that names the rule', async () => {
@@ -80,6 +85,7 @@ export const rightCases = fleetCases({
         });
       } finally {
         await setRules(east, 'transship-controller', controllerRules);
+        await setRules(east, migrateRole, migrateRules);
       }
       await t.bound(east, 'data');
     },
