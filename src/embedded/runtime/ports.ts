@@ -142,8 +142,8 @@ export interface MountedVolume {
 }
 
 /**
- * Directories and sparse files below the control plane's home, for the class `directory`. Every call
- * may be repeated, and what a crash cut short is made whole by the next. Errors: `DiskFailed`,
+ * Directories and sparse files below the control plane's home, for the class `directory`. Every
+ * call may be repeated; what a crash cut short is made whole by the next. Errors: `DiskFailed`,
  * `InUse` while something is mounted in what is to be removed, `Invalid` for a name that is no
  * volume's.
  */

@@ -1,4 +1,4 @@
-/** Volumes of the class `directory`: directories and sparse files below the control plane's home. */
+/** Volumes of the class `directory`: directories and sparse files below the cluster's home. */
 import * as fs from 'node:fs';
 import { join, sep } from 'node:path';
 import { TransshipError, fail } from '../../base/errors.ts';

@@ -166,6 +166,35 @@ export const directoryCases = fleetCases({
     assert.ok(!existsSync(path));
   },
 
+  'a killed control plane makes and takes back what it had begun': {
+    alone: true,
+    run: async (t) => {
+      const { east } = t;
+      const names = ['one', 'two', 'three'];
+      const restart = async (): Promise<void> => {
+        await east.api.kill9();
+        await east.api.start();
+      };
+      const script = 'echo kept > "$TRANSSHIP_MOUNT_DATA/word"';
+      for (const name of names) {
+        await t.makeClaim(east, name, ofDirectory);
+        await makePod(t, east, { name, claim: name, script });
+      }
+      await restart();
+      for (const name of names) await phase(t, east, name, 'Succeeded');
+      const volumes = await Promise.all(names.map((name) => t.bound(east, name)));
+      const paths = await Promise.all(volumes.map((volume) => pathOf(t, east, volume)));
+      for (const path of paths) assert.deepEqual(readdirSync(path), ['word']);
+      for (const name of names) {
+        await east.client.delete(pods, t.key(name));
+        await east.client.delete(persistentVolumeClaims, t.key(name));
+      }
+      await restart();
+      for (const volume of volumes) await t.gone(east, persistentVolumes, volume);
+      for (const path of paths) assert.ok(!existsSync(dirname(path)));
+    },
+  },
+
   'a pod of a cluster without the engine runs, and its log is read through the API': async (t) => {
     const { west } = t;
     const script = 'echo \'{"port":7}\'';
