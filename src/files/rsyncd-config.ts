@@ -18,11 +18,14 @@ export interface RsyncdOptions {
   readonly root: boolean;
 }
 
+/** What rsync puts before the target of a link that it munges. */
+export const mungedPrefix = '/rsyncd-munged/';
+
 /**
- * Symbolic links are stored as they are (`munge symlinks = no`), for an application must find what
- * it wrote. As root the daemon is confined by chroot, so no link leads out of its volume. Without
- * the right to chroot a link could lead out as far as the user of the process may go: its pod has
- * no files but its volumes, and the embedded cluster's process runs as the person who started it.
+ * An application must find its symbolic links as it wrote them. As root the daemon is confined by
+ * chroot, so no link leads out of its volume, and links are stored as they are. Without the right
+ * to chroot the daemon would cut the beginning of absolute targets; so it munges them: while data
+ * comes no link leads anywhere, and the server takes the prefix off before the closing audit.
  *
  * One connection to a volume at a time: a receiver of an attempt that was cut, and does not know
  * it yet, would else move its partial file over a finished one.
@@ -32,7 +35,7 @@ export function rsyncdText(options: RsyncdOptions): string {
   const lines = [
     ...(root ? ['uid = 0', 'gid = 0'] : []),
     'numeric ids = yes',
-    'munge symlinks = no',
+    `munge symlinks = ${chroot ? 'no' : 'yes'}`,
     'reverse lookup = no',
     'list = no',
     `log file = ${options.logPath}`,

@@ -28,8 +28,8 @@ export function moverCommands(registry: Registry, program: Command): void {
     about: 'copy one volume to a server, and compare both sides in the final pass',
     options: [config()],
     details:
-      'Prints a line of JSON for each attempt, its progress and the end: Done or Failed with\n' +
-      'the reason. The configuration is read again before each attempt, so that its rate can change.',
+      'Prints a line of JSON for each attempt, its progress and the end: Done, or Failed with\n' +
+      'the reason. It reads the configuration before each attempt, so that its rate can change.',
     examples: [['transship mover client --config /etc/mover/config.json', 'as pods do']],
     run: async (cli, _args, { config: path }) => cli.ports.runMover('client', path),
   });

@@ -5,6 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { asTransshipError, fail } from '../../base/errors.ts';
 import { type AuditAnswer, parseAuditRequest } from '../../files/audit-request.ts';
 import type { MoverServerConfig } from '../../files/mover-config.ts';
+import { mayChroot } from './programs.ts';
+import { restoreLinks } from './restore-links.ts';
 import type { ServerPaths } from './server.ts';
 import { writeManifest } from './walk.ts';
 
@@ -34,6 +36,7 @@ async function answer(config: MoverServerConfig, paths: ServerPaths, name: strin
     const request = parseAuditRequest(readRequest(join(paths.requests, name)));
     const module = config.modules.find((one) => one.name === request.module);
     if (module === undefined) return fail('NotFound', `there is no volume ${request.module}`);
+    if (!mayChroot() && module.readOnly !== true) await restoreLinks(module.path);
     const manifest = at.replace(/json$/, 'manifest');
     answered = { summary: await writeManifest(module.path, manifest, request.scope) };
   } catch (error) {

@@ -1,5 +1,6 @@
 // The movers of the method Filesystem with Debian's rsync and stunnel.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -207,6 +208,36 @@ test('content of the same size and time is compared when asked for', { skip }, a
   const { stats } = await transfer.client(port, { verify: true }).wait('Done');
   assert.equal(stats.transferredFiles, 1);
   assert.equal(fs.readFileSync(there, 'utf8'), 'content');
+});
+
+/** A user of no name, as in restricted pods; false where it may not read this checkout. */
+const user = 54_321;
+const mayRun = (): boolean => {
+  const words = ['--version'];
+  return spawnSync(process.execPath, words, { uid: user, gid: user }).status === 0;
+};
+
+test('movers without root copy what they own and name what they may not read', {
+  skip: skip || (!mayRun() && 'this checkout is closed to other users'),
+}, async () => {
+  await using at = place();
+  const { transfer } = at;
+  fs.mkdirSync(join(transfer.source, 'open'));
+  fs.writeFileSync(join(transfer.source, 'open/file'), 'content');
+  fs.symlinkSync('/etc/hostname', join(transfer.source, 'open/link'));
+  for (const name of ['open', 'open/file', 'open/link']) {
+    fs.lchownSync(join(transfer.source, name), user, user);
+  }
+  transfer.runAs(user);
+  const { port } = await transfer.server();
+  const { audit } = await transfer.client(port, { verify: true }).wait('Done');
+  assert.equal(audit?.entries, 4);
+  assert.equal(fs.readlinkSync(join(transfer.destination, 'open/link')), '/etc/hostname');
+  fs.mkdirSync(join(transfer.source, 'database'), { mode: 0o700 });
+  const failed = await transfer.client(port, { pass: 'Stage' }).wait('Failed');
+  assert.equal(failed.reason, 'Forbidden');
+  assert.match(failed.message, /database/);
+  assert.equal(failed.attempts, 1);
 });
 
 test('the audit names what differs', { skip }, async () => {

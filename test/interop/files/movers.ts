@@ -1,7 +1,7 @@
 // Movers as processes, with the certificates of one transfer.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import readline from 'node:readline';
 import type { MoverClientConfig, MoverServerConfig } from '../../../src/files/mover-config.ts';
@@ -24,6 +24,7 @@ export class Transfer {
   readonly source: string;
   readonly destination: string;
   readonly #started: Mover[] = [];
+  #user: number | undefined;
 
   constructor(directory: string) {
     this.directory = directory;
@@ -42,6 +43,16 @@ export class Transfer {
         writeFileSync(join(at, file), text, { mode: 0o600 });
       }
     }
+  }
+
+  /** Movers that start from now on run as this user, who owns all but the source's content. */
+  runAs(user: number): void {
+    this.#user = user;
+    chmodSync(this.directory, 0o755);
+    for (const path of readdirSync(this.directory, { recursive: true, encoding: 'utf8' })) {
+      if (!path.startsWith('source/')) chownSync(join(this.directory, path), user, user);
+    }
+    chownSync(this.directory, user, user);
   }
 
   server(changes: Partial<MoverServerConfig> = {}): Promise<Mover & { port: number }> {
@@ -84,7 +95,12 @@ export class Transfer {
     writeFileSync(path, JSON.stringify(config));
     const words = [mainPath, 'mover', side, '--config', path];
     const env = { ...process.env, TRANSSHIP_HOME: join(this.directory, 'home') };
-    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'], env });
+    const ids = this.#user === undefined ? {} : { uid: this.#user, gid: this.#user };
+    const child = spawn(process.execPath, words, {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+      ...ids,
+    });
     const mover = listenTo(child);
     this.#started.push(mover);
     return mover;
