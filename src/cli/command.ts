@@ -14,6 +14,7 @@ export type Completes =
   | 'cluster'
   | 'peer'
   | 'teleport'
+  | 'plan'
   | 'policy'
   | 'snapshot'
   | 'pool'

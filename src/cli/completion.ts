@@ -182,11 +182,11 @@ async function askKinds(client: KubeClient, what: Kind, namespace: string): Prom
 
 /** What is said of objects beside their names. */
 interface Sketch extends KubeObject {
-  readonly spec?: { readonly local?: boolean };
+  readonly spec?: { readonly local?: boolean; readonly destination?: string };
   readonly status?: { readonly phase?: string; readonly size?: string; readonly health?: string };
 }
 
-type Kind = 'volume' | 'teleport' | 'peer' | 'policy' | 'pool';
+type Kind = 'volume' | 'teleport' | 'plan' | 'peer' | 'policy' | 'pool';
 
 const kinds: Readonly<
   Record<Kind, { type: ResourceType; about: (object: Sketch) => string | undefined }>
@@ -196,6 +196,7 @@ const kinds: Readonly<
     about: ({ status }) => [status?.size, status?.phase].join(' ').trim(),
   },
   teleport: { type: resources.teleports, about: ({ status }) => status?.phase ?? '' },
+  plan: { type: resources.plans, about: ({ spec }) => spec?.destination ?? '' },
   peer: {
     type: resources.clusters,
     about: ({ spec, status }) => (spec?.local === true ? undefined : (status?.health ?? '')),

@@ -6,10 +6,14 @@ import { exitCodes } from '../base/reasons.ts';
 import { examplesText, globalOptions, group, type Registry } from './command.ts';
 import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
+import { hookCommands } from './commands/hook.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
+import { moverBlockCommands } from './commands/mover-block.ts';
+import { moverCommands } from './commands/mover.ts';
 import { objectCommands } from './commands/objects.ts';
 import { jobCommands, observeCommands } from './commands/observe.ts';
 import { policyCommands } from './commands/policy.ts';
+import { planCommands } from './commands/plan.ts';
 import { poolCommands } from './commands/pool.ts';
 import { shellCommands } from './commands/shell.ts';
 import { teleportCommands } from './commands/teleport.ts';
@@ -46,6 +50,8 @@ export function buildProgram(registry: Registry): Command {
   volumeDataCommands(registry, volume);
   volumeDoorCommands(registry, volume);
   teleportCommands(registry, group(program, 'teleport', 'volumes on their way to this cluster'));
+  planCommands(registry, group(program, 'plan', 'which namespaces move where, and how'));
+  hookCommands(registry, group(program, 'hook', 'what plans run between their steps'));
   clusterCommands(
     registry,
     group(program, 'cluster', 'the cloud of clusters that trust each other'),
@@ -55,6 +61,8 @@ export function buildProgram(registry: Registry): Command {
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);
   controllerCommand(registry, program);
+  moverCommands(registry, program);
+  moverBlockCommands(registry, program);
   observeCommands(registry, program);
   shellCommands(registry, program);
   return program;

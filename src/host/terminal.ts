@@ -1,5 +1,8 @@
 /** The process's standard streams as the command line's `Terminal`. */
+import { once } from 'node:events';
 import * as readline from 'node:readline/promises';
+import { exitCodes } from '../base/reasons.ts';
+import { Exit } from '../cli/failure.ts';
 import type { Terminal } from '../cli/ports.ts';
 
 export function createTerminal(): Terminal {
@@ -16,7 +19,12 @@ export function createTerminal(): Terminal {
       // On stderr, so that a question never becomes part of piped data.
       const lines = readline.createInterface({ input: process.stdin, output: process.stderr });
       try {
-        return await lines.question(question);
+        const leave = (): never => {
+          throw new Exit(exitCodes.interrupted);
+        };
+        // Ctrl-C rejects the question; Ctrl-D only closes: without an answer nothing goes on.
+        const closed = once(lines, 'close').then(leave);
+        return await Promise.race([closed, lines.question(question).catch(leave)]);
       } finally {
         lines.close();
       }
