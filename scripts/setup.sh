@@ -33,6 +33,9 @@ fusermount3 fuse3
 sqlite3 sqlite3
 git git
 openssl openssl
+docker-registry docker-registry
+skopeo skopeo
+htpasswd apache2-utils
 ip iproute2
 ps procps
 stunnel4 stunnel4
