@@ -130,6 +130,8 @@ export function createFakeWorld(
     version: '0.0.0',
     hostFindings: async () => [],
     runController: async () => 0,
+    runMover: async () => 0,
+    runBlockMover: async () => 0,
     runDemo: async () => 0,
   };
   return { ports, terminal, calls };

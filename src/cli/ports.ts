@@ -1,6 +1,7 @@
 /** What the command line needs from the world; `src/host` implements it, tests fake it. */
 import type { ControlClient } from '../api/control-client.ts';
 import type { Clock } from '../base/ports.ts';
+import type { BlockOrder } from '../files/block-run.ts';
 import type { KubeClient } from '../kube/api.ts';
 
 export interface Terminal {
@@ -111,6 +112,10 @@ export interface CliPorts {
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
   runController(place: ApiPlace): Promise<number>;
+  /** A mover's process; ends it when the mover ends. */
+  runMover(side: 'server' | 'client', configPath: string): Promise<number>;
+  /** Copies one raw device, and says so on stdout; resolves with the exit code. */
+  runBlockMover(order: BlockOrder): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;
 }
 

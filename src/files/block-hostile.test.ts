@@ -1,6 +1,6 @@
 // What a hostile or broken peer can do to either side: end the copy, and nothing else.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { TransshipError } from '../base/errors.ts';
@@ -13,7 +13,7 @@ import {
   frame,
   payloadBytesMax,
 } from './block-frame.ts';
-import { createMemoryBlockLinks, createMemoryRawDevice } from './block-memory.ts';
+import { blockNoise, createMemoryBlockLinks, createMemoryRawDevice } from './block-memory.ts';
 import { namesOf } from './block-names.ts';
 import type { BlockLink } from './block-ports.ts';
 import { receiveBlocks } from './block-receive.ts';
@@ -47,8 +47,8 @@ interface Ended {
   readonly writtenBytes: number;
 }
 
-const old = randomBytes(sizeBytes);
-const fresh = randomBytes(sizeBytes);
+const old = blockNoise(sizeBytes, 'old');
+const fresh = blockNoise(sizeBytes);
 const freshNames = namesOf(fresh, blockBytes);
 const freshDigest = createHash('sha256').update(freshNames).digest();
 /** Welcome and one frame with all names. */
@@ -179,7 +179,7 @@ test('of blocks with one wrong name none is written', async () => {
 
 test('a sender whose digest is another gets no success', async () => {
   const data = await encodeData(freshNames, fresh);
-  const { error } = await toReceiver(whole(data, frame('end', randomBytes(32))));
+  const { error } = await toReceiver(whole(data, frame('end', blockNoise(32))));
   assert.equal(error?.reason, 'DataCorrupt');
   const lied = await toReceiver(whole(encodeCount('same', blocks), frame('end', freshDigest)));
   assert.equal(lied.error?.reason, 'DataCorrupt');
@@ -254,7 +254,7 @@ test('a sender does not believe a receiver with another digest', async () => {
   await say(far, [...welcome(), ...names(blocks)]);
   const data = await encodeData(freshNames, fresh);
   await hear(far, whole(encodeHello(hello), data, frame('end', freshDigest)).length);
-  await say(far, frame('done', randomBytes(32)));
+  await say(far, frame('done', blockNoise(32)));
   await refused;
 });
 

@@ -1,4 +1,5 @@
-/** A link and a device in memory, for tests. */
+/** A link, a device and content in memory, for tests. */
+import { createHash } from 'node:crypto';
 import { assert, TransshipError } from '../base/errors.ts';
 import type { BlockLink, RawDevice } from './block-ports.ts';
 
@@ -132,4 +133,9 @@ export function createMemoryRawDevice(bytes: Uint8Array): MemoryRawDevice {
       flushes++;
     },
   };
+}
+
+/** Bytes that do not compress, always the same of one seed. */
+export function blockNoise(bytes: number, seed = ''): Buffer {
+  return createHash('shake256', { outputLength: bytes }).update(`${seed} ${bytes}`).digest();
 }

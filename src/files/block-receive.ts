@@ -96,8 +96,8 @@ class Receiving {
     const shape = shapeOf(hello.sizeBytes, hello.blockBytes);
     if (device.sizeBytes < shape.sizeBytes) {
       if (device.grow === undefined) {
-        const sizes = `the destination has ${device.sizeBytes} bytes, the source ${shape.sizeBytes}`;
-        fail('BadSize', sizes);
+        const [here, there] = [device.sizeBytes, shape.sizeBytes];
+        fail('BadSize', `the destination has ${here} bytes, the source ${there}`);
       }
       await device.grow(shape.sizeBytes);
     }

@@ -1,10 +1,11 @@
 // Whole copies between both sides, in memory: what travels, what is refused, what a cut leaves.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { TransshipError } from '../base/errors.ts';
 import { createManualClock } from '../peer/manual-clock.ts';
 import {
+  blockNoise,
   createMemoryBlockLinks,
   createMemoryRawDevice,
   type MemoryRawDevice,
@@ -56,7 +57,7 @@ function reasonOf(result: PromiseSettledResult<BlockSummary>): string {
 
 /** Noise with holes: every third piece of 100 KiB is zero. */
 function content(bytes: number): Uint8Array {
-  const made = randomBytes(bytes);
+  const made = blockNoise(bytes);
   for (let at = 0; at < bytes; at += 300 * kib) made.fill(0, at, Math.min(bytes, at + 100 * kib));
   return made;
 }
@@ -112,8 +113,8 @@ test('what shrinks travels compressed', async () => {
 for (const blockBytes of [4 * kib, 1 * mib]) {
   test(`blocks of ${blockBytes} bytes, and sizes around their ends`, async () => {
     for (const bytes of [1, blockBytes - 1, blockBytes, 3 * blockBytes + 1]) {
-      const source = device(randomBytes(bytes));
-      const destination = device(randomBytes(bytes));
+      const source = device(blockNoise(bytes));
+      const destination = device(blockNoise(bytes, 'other'));
       const { sent } = await copy({ source, destination, send: { blockBytes } });
       assert.equal(valueOf(sent).settledBytes, bytes);
       assertSame(destination.bytes, source.bytes);
@@ -151,7 +152,7 @@ test('an empty file grows to the size of the source', async () => {
 
 test('the tail of a larger destination becomes zero, or stays when told so', async () => {
   const source = device(content(1 * mib + 10));
-  const before = randomBytes(4 * mib);
+  const before = blockNoise(4 * mib);
   const kept = device(Uint8Array.from(before));
   valueOf((await copy({ source, destination: kept, receive: { tail: 'keep' } })).sent);
   assertSame(kept.bytes.subarray(0, source.sizeBytes), source.bytes);
@@ -163,7 +164,7 @@ test('the tail of a larger destination becomes zero, or stays when told so', asy
 });
 
 test('after a cut the copy starts again and what had arrived is not sent again', async () => {
-  const source = device(randomBytes(24 * mib));
+  const source = device(blockNoise(24 * mib));
   const destination = device(new Uint8Array(source.sizeBytes));
   const cut = await copy({ source, destination, cutAfterBytes: 16 * mib });
   assert.equal(reasonOf(cut.sent), 'SourceUnreachable');
@@ -176,7 +177,7 @@ test('after a cut the copy starts again and what had arrived is not sent again',
 });
 
 test('a device that loses what it was given fails the audit when it is read again', async () => {
-  const source = device(randomBytes(3 * mib));
+  const source = device(blockNoise(3 * mib));
   const honest = device(new Uint8Array(source.sizeBytes));
   const destination: RawDevice = { ...honest, write: async () => undefined };
   const { sent, received } = await copy({ source, destination, receive: { reread: true } });
@@ -185,7 +186,7 @@ test('a device that loses what it was given fails the audit when it is read agai
 });
 
 test('what a device refuses is the error at both sides', async () => {
-  const source = device(randomBytes(3 * mib));
+  const source = device(blockNoise(3 * mib));
   const honest = device(new Uint8Array(source.sizeBytes));
   const write = async () => {
     throw new TransshipError('DiskFailed', 'cannot write /dev/x: EIO');
@@ -196,7 +197,7 @@ test('what a device refuses is the error at both sides', async () => {
 });
 
 test('a signal cancels both sides', async () => {
-  const source = device(randomBytes(8 * mib));
+  const source = device(blockNoise(8 * mib));
   const destination = device(new Uint8Array(source.sizeBytes));
   const stop = new AbortController();
   const onProgress = () => stop.abort();
@@ -209,7 +210,7 @@ test('a signal cancels both sides', async () => {
 test('a receiver that says nothing ends the wait of the sender', async () => {
   const clock = createManualClock();
   const [near] = createMemoryBlockLinks().ends;
-  const sending = sendBlocks({ device: device(randomBytes(9)), link: near, clock, stallMs: 1000 });
+  const sending = sendBlocks({ device: device(blockNoise(9)), link: near, clock, stallMs: 1000 });
   await clock.advance(1001);
   await assert.rejects(sending, { reason: 'SourceUnreachable' });
 });

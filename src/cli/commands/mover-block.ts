@@ -92,7 +92,7 @@ function receiveCommand(registry: Registry, mover: Command): void {
       'Prints {"type":"Listening","port":N} when it serves, then Progress, and Done at last.',
     examples: [
       [
-        'transship mover block-receive --destination /dev/disk --listen 0.0.0.0:0 --certificates /tls',
+        'transship mover block-receive --destination /dev/d --listen 0.0.0.0:0 --certificates /tls',
         'in a pod',
       ],
     ],
