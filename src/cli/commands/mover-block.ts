@@ -53,8 +53,8 @@ function sendCommand(registry: Registry, mover: Command): void {
       shared.rate(),
     ],
     details:
-      'Prints lines of JSON: Progress, then Done with the digest of both sides. After a failure,\n' +
-      'run it again: what has arrived is not sent again.',
+      'Prints lines of JSON: Progress, then Done with the digest of both sides. After a\n' +
+      'failure, run it again: what has arrived is not sent again.',
     examples: [
       [
         'transship mover block-send --source /dev/disk --to db:8443 --certificates /tls',
