@@ -205,7 +205,10 @@ interface Bounds {
   readonly most: number;
 }
 
-/** Where the registry stopped. It does not say the difference between no byte and one. */
+/**
+ * Where the registry stopped; its range is the same for no byte and for one. docker-registry 2.8
+ * forgets an upload whose chunk was cut (404 BLOB_UPLOAD_INVALID): then the blob begins anew.
+ */
 async function askStatus(to: Repository, upload: Upload, bounds: Bounds): Promise<void> {
   let answer: Answer;
   try {
