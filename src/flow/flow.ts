@@ -1,0 +1,14 @@
+/** What the controller of migrations asks of this folder. */
+export { endings, itineraries } from './itineraries.ts';
+export { checkItinerary } from './invariants.ts';
+export { type Itinerary, type Journey, type Route, routeOf } from './itinerary.ts';
+export { type Advance, type FlowPorts, type Orders, type Outcome, Runner } from './runner.ts';
+export {
+  beginState,
+  type ItineraryState,
+  percentOf,
+  retryState,
+  stepAtHand,
+  type StepState,
+} from './state.ts';
+export type { Blocked, Going, Observation, Step, Undoing } from './step.ts';
