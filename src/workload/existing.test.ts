@@ -41,7 +41,6 @@ test('what servers filled in is no difference; what was asked for and is not so 
 });
 
 test('values of secrets are never shown, neither changed, missing nor added', () => {
-  const hidden = ['b2xk', 'bmV3', 'bW9yZQ==', 'old', 'new', 'more'];
   const prepared = secret({ password: 'bmV3', lost: 'bW9yZQ==' });
   const there = secret(
     { password: 'b2xk', added: 'bW9yZQ==' },
@@ -52,9 +51,8 @@ test('values of secrets are never shown, neither changed, missing nor added', ()
     found.differences.map(({ field }) => field),
     ['data.password', 'data.lost', 'data.added'],
   );
-  for (const text of hidden) {
-    assert.equal(JSON.stringify(found.differences).includes(`"${text}"`), false, text);
-  }
+  const shown = found.differences.flatMap(({ there: a, prepared: b }) => [a, b]);
+  assert.deepEqual([...new Set(shown)].toSorted(), ['(hidden)', '(none)']);
   const written = { ...secret({}), stringData: { password: 'old' } } as KubeObject;
   assert.equal(compareObject(written, secret({ password: 'b2xk' }), rules()).state, 'Same');
 });

@@ -126,7 +126,7 @@ test('a set gets other claim templates and back, cut off at every request', asyn
   }
 });
 
-test('a set that grows later asks for the new class; another set in its place is left', async () => {
+test('a set that grows asks for the new class; another in its place is left', async () => {
   const { client, stop } = await startCluster();
   try {
     await makeSet(client);
