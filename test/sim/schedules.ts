@@ -27,15 +27,22 @@ export const allMutants: Readonly<Record<string, { readonly promise: string }>> 
   ...controlMutants,
 };
 
+export type Kind = 'engine' | 'teleport' | 'control';
+
+/** What a seed is a schedule of. */
+export function kindOf(seed: number): Kind {
+  if (seed % controlEvery === controlOffset) return 'control';
+  return seed % teleportEvery === 0 ? 'teleport' : 'engine';
+}
+
 export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult> {
   const broken = mutant === undefined ? undefined : teleportMutants[mutant];
   if (broken !== undefined) return runTeleports({ seed, onEvent, mutation: broken.mutation });
   const misruled = mutant === undefined ? undefined : controlMutants[mutant];
   if (misruled !== undefined) return runControl({ seed, onEvent, mutation: misruled.mutation });
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
-  const isOfTeleports = mutant === undefined && seed % teleportEvery === 0;
-  const isOfControl = mutant === undefined && seed % controlEvery === controlOffset;
-  if (isOfControl) return runControl({ seed, onEvent });
-  if (isOfTeleports) return runTeleports({ seed, onEvent });
+  const kind = mutant === undefined ? kindOf(seed) : 'engine';
+  if (kind === 'control') return runControl({ seed, onEvent });
+  if (kind === 'teleport') return runTeleports({ seed, onEvent });
   return runSchedule({ seed, mutate, open, profile, onEvent });
 }
