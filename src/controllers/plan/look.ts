@@ -18,7 +18,7 @@ import { nameKey, nameOf, type ObjectName } from '../../workload/names.ts';
 import { visit } from '../../workload/needs.ts';
 import { readQuiesceView } from '../../workload/quiesce-view.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
-import { surveyNamespaces, type Survey } from '../../workload/workload.ts';
+import type { Survey } from '../../workload/workload.ts';
 import { handleOf, isOurVolume } from '../claim/made.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import {
@@ -27,6 +27,7 @@ import {
   type SeenDestination,
   type SeenSource,
 } from './observation.ts';
+import { surveyOf } from './prepared.ts';
 import { inferType } from './type.ts';
 
 const core = { group: '', version: 'v1', namespaced: true };
@@ -84,11 +85,9 @@ export async function lookAtSource(
     const nothing = { survey: undefined, claims: [], workloads: [], unhealthy: [] };
     return { namespaces: found, classes, ...nothing };
   }
-  const survey = await surveyNamespaces(client, {
-    namespaces: names,
-    ...(plan.spec.resources === undefined ? {} : { selection: plan.spec.resources }),
-    ...(destination === undefined ? {} : { destination: destination.client }),
-    namesThere: Object.fromEntries(names.map((name) => [name, namespaceThere(plan, name)])),
+  const survey = await surveyOf(plan, {
+    source: client,
+    destination: destination?.client,
   });
   const view = await readQuiesceView(client, names);
   const workloads = view.workloads.map(({ object }) => object);
