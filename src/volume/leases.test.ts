@@ -86,3 +86,23 @@ test('a clock that was set back while the agent was down makes no lease longer',
   at.monotonicMs += limits.leaseMs;
   assert.equal(leases.list().length, 0);
 });
+
+test('what was given back before it was granted is not granted any more', () => {
+  const { lease, open } = setUp();
+  const leases = open();
+  leases.release('l1');
+  assert.throws(() => leases.grant(lease), /gave lease l1 back/);
+  assert.equal(leases.list().length, 0);
+  leases.grant({ ...lease, leaseId: 'l2' });
+  leases.release('l2');
+  assert.throws(() => leases.grant({ ...lease, leaseId: 'l2' }), /gave lease l2 back/);
+});
+
+test('only so many that were given back are remembered, the latest ones', () => {
+  const { lease, open } = setUp();
+  const leases = open();
+  for (let i = 0; i < 5000; i += 1) leases.release(`r${i}`);
+  assert.throws(() => leases.grant({ ...lease, leaseId: 'r1000' }), /gave lease r1000 back/);
+  leases.grant({ ...lease, leaseId: 'r0' });
+  assert.equal(leases.list().length, 1);
+});

@@ -18,6 +18,8 @@ export interface LeaseDocument {
 
 /** After a start every lease holds at least so long: who reads could not renew it meanwhile. */
 const graceMs = 3600 * 1000;
+/** Released ones that are remembered: many times what one peer can ask for at once. */
+const releasedMax = 4096;
 
 interface Running {
   readonly lease: LeaseDocument;
@@ -29,6 +31,8 @@ export class Leases {
   readonly #clock: Clock;
   readonly #save: () => void;
   readonly #byId = new Map<string, Running>();
+  /** The oldest first. */
+  readonly #released = new Set<string>();
 
   constructor(clock: Clock, save: () => void) {
     this.#clock = clock;
@@ -56,7 +60,11 @@ export class Leases {
     return this.list().filter((lease) => lease.volumeId === volumeId);
   }
 
+  /** Throws `Canceled` for what its taker gave back already, heard before the request was done. */
   grant(lease: LeaseDocument): void {
+    if (this.#released.has(lease.leaseId)) {
+      fail('Canceled', `${lease.holder} gave lease ${lease.leaseId} back before it was granted`);
+    }
     const lifeMs = lease.expiresMs - this.#clock.wallMs();
     this.#byId.set(lease.leaseId, { lease, endsMs: this.#clock.monotonicMs() + lifeMs });
     this.#save();
@@ -70,7 +78,16 @@ export class Leases {
     return expiresMs;
   }
 
+  /**
+   * Also of what was never granted: the request may still be at work here, or on a link that is
+   * slower than the one that gave the lease back, and its taker will not come again.
+   */
   release(leaseId: string): void {
+    for (const oldest of this.#released) {
+      if (this.#released.size < releasedMax) break;
+      this.#released.delete(oldest);
+    }
+    this.#released.add(leaseId);
     if (this.#byId.delete(leaseId)) this.#save();
   }
 }

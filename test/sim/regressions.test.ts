@@ -149,3 +149,21 @@ test('a segment whose header could not be written is not used', async () => {
   await scheduler.drive(Promise.resolve(again.read(bytes, 0)));
   assert.deepEqual(bytes, filled(1));
 });
+
+test('a lease given back while its request is still at work is not left behind', async () => {
+  const leaseId = '0123456789abcdef0123456789abcdef';
+  for (let turns = 0; turns < 12; turns += 1) {
+    const { scheduler, open } = machine(turns);
+    const pool = await open();
+    const volume = await scheduler.drive(pool.createVolume({ name: 'v', sizeBytes: MiB }));
+    await volume.write(filled(1), 0);
+    // The taker's process ends, and its next one gives back what it may have been granted.
+    const asked = pool.grantLease({ volume: 'v', holder: 'c/t', lifeMs: 3600_000, leaseId });
+    asked.catch(() => undefined);
+    await scheduler.turns(turns);
+    await scheduler.drive(pool.releaseLease(leaseId));
+    await scheduler.drive(asked.catch(() => undefined));
+    assert.deepEqual(pool.leases(), [], `after ${turns} turns`);
+    await scheduler.drive(pool.deleteVolume('v'));
+  }
+});
