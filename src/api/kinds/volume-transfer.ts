@@ -19,6 +19,7 @@ import {
   keyed,
   objectName,
   optional,
+  ownName,
   quantity,
   rate,
   statusBase,
@@ -37,12 +38,25 @@ const destination = fields('The claim to make.', {
 });
 
 const spec = fields(
-  'What to copy where. `bandwidth`, `paused` and `canceled` can be changed later.',
+  'What to copy where. `bandwidth`, `paused`, `canceled` and `discard` can be changed later.',
   {
     migration: optional(objectName('The Migration it belongs to.')),
     source: fields('The claim to copy.', claimIn),
     destination,
+    action: optional(
+      word(
+        ['Copy', 'Move'],
+        'Copy: a new volume gets the data. Move: the same remote volume is used, such as NFS.',
+        { default: 'Copy', rules: [unchanged('action')] },
+      ),
+    ),
     method: optional(word(methods, `${methodMeaning} The first that works when not given.`)),
+    repository: optional(ownName('The Repository to go through, where there is no direct way.')),
+    overwrite: optional(
+      flag('The claim is there already, and its content becomes that of the source.', {
+        default: false,
+      }),
+    ),
     verify: optional(flag('Compare every byte of both sides at the end.', { default: false })),
     pass: optional(
       word(['Ahead', 'Last'], 'Ahead: writers may run. Last: none is left, so the copy is exact.', {
@@ -53,6 +67,11 @@ const spec = fields(
     bandwidth: optional(rate('Bytes a second at most, such as 100Mi.')),
     paused: optional(flag('Send nothing until it is false again.', { default: false })),
     canceled: optional(flag('Stop. Cannot be taken back.', { default: false })),
+    discard: optional(
+      flag('With canceled: take away what it made at the destination, its data included.', {
+        default: false,
+      }),
+    ),
   },
   {
     rules: [
