@@ -15,14 +15,14 @@ import {
   type TemplateRecord,
 } from './claim-template.ts';
 import { isClaimOfSet } from './pod-specs.ts';
-import type { UndoStore } from './quiesce-run.ts';
-import type { RecordStore } from './rebind-records.ts';
 import { despiteConflicts } from './rebind-volumes.ts';
 import { type WaitOptions, waitUntil } from './rebind-wait.ts';
+import type { RecordStore } from './record-store.ts';
+import type { UndoRecord } from './undo.ts';
 
 export interface ReplaceOptions extends WaitOptions {
   /** Records of sets that are stopped now: they are readdressed to the sets that come. */
-  readonly stopped?: UndoStore;
+  readonly stopped?: RecordStore<UndoRecord>;
 }
 
 const keyOfRecord = ({ set }: TemplateRecord): string => keyText(set);

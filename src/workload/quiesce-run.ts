@@ -4,49 +4,16 @@
  */
 import { fail, TransshipError } from '../base/errors.ts';
 import type { KubeClient } from '../kube/api.ts';
-import type { KubeObject, ObjectKey, ResourceType } from '../kube/objects.ts';
-import { persistentVolumeClaims, type Secret, secrets } from '../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../kube/objects.ts';
+import { persistentVolumeClaims } from '../kube/resources.ts';
 import { pods } from '../kube/workloads.ts';
 import { nameText, type ObjectName } from './names.ts';
 import { type Writer, type ProofOptions, writersLeft } from './quiesce.ts';
+import type { RecordStore } from './record-store.ts';
 import { isStopped, joinRecords, restoreOf, stopPatch, type UndoRecord } from './undo.ts';
-
-/** Where records outlive a crash. */
-export interface UndoStore {
-  load(): Promise<readonly UndoRecord[]>;
-  save(records: readonly UndoRecord[]): Promise<void>;
-}
 
 /** Somebody may be quicker so many times in a row. */
 const conflictsMax = 5;
-/** A Secret takes 1 MiB with everything; base64 costs a third of it. */
-const recordsBytesMax = 700 * 1024;
-
-/** In a Secret: pods that are made again may carry passwords in their variables. */
-export function secretUndoStore(client: KubeClient, key: ObjectKey): UndoStore {
-  return {
-    load: async () => {
-      const secret = await client.get(secrets, key);
-      const text = secret?.data?.['records'];
-      if (text === undefined) return [];
-      return JSON.parse(Buffer.from(text, 'base64').toString()) as readonly UndoRecord[];
-    },
-    save: async (records) => {
-      const bytes = Buffer.from(JSON.stringify(records));
-      if (bytes.length > recordsBytesMax) {
-        fail(
-          'LimitExceeded',
-          `undo records need ${bytes.length} bytes, at most ${recordsBytesMax}`,
-        );
-      }
-      await client.apply<Secret>(secrets, {
-        metadata: { ...key },
-        data: { records: bytes.toString('base64') },
-      });
-    },
-  };
-}
-
 /**
  * Stops what the records say, and what records of an earlier, interrupted run say. Resolves when
  * all is asked for; that nobody writes any more is `findWriters`' to prove.
@@ -54,7 +21,7 @@ export function secretUndoStore(client: KubeClient, key: ObjectKey): UndoStore {
 export async function stopWriters(
   client: KubeClient,
   records: readonly UndoRecord[],
-  store: UndoStore,
+  store: RecordStore<UndoRecord>,
 ): Promise<{ readonly changed: readonly ObjectName[] }> {
   const known = await store.load();
   const all = joinRecords(known, records);
@@ -111,7 +78,10 @@ export interface StartResult {
  * Puts everything back, managers last. Safe to repeat; the records stay with the store. What fails
  * keeps nothing else from being put back; the first failure is thrown at the end.
  */
-export async function startAgain(client: KubeClient, store: UndoStore): Promise<StartResult> {
+export async function startAgain(
+  client: KubeClient,
+  store: RecordStore<UndoRecord>,
+): Promise<StartResult> {
   const changed: ObjectName[] = [];
   const warnings: string[] = [];
   const failures: TransshipError[] = [];

@@ -24,7 +24,6 @@ import {
   recordKeyOf,
   type VolumeBefore,
 } from './rebind.ts';
-import type { RecordStore } from './rebind-records.ts';
 import {
   makeClaim,
   proveUnused,
@@ -36,6 +35,7 @@ import {
   waitBound,
 } from './rebind-volumes.ts';
 import type { WaitOptions } from './rebind-wait.ts';
+import type { RecordStore } from './record-store.ts';
 
 /** Reads what a plan needs, and changes nothing. */
 export async function readRebind(

@@ -12,7 +12,8 @@ import { type Inventory, type Item, ownersOutside, readItems, takeInventory } fr
 import { judgeHealth } from './health.ts';
 import { nameOf, type ObjectName } from './names.ts';
 import { planQuiesce, type QuiescePlan } from './quiesce.ts';
-import { stopWriters, type UndoStore } from './quiesce-run.ts';
+import { stopWriters } from './quiesce-run.ts';
+import type { RecordStore } from './record-store.ts';
 import { asBefore, type UndoRecord } from './undo.ts';
 import { readQuiesceView } from './quiesce-view.ts';
 import { findNeeds, type Needs } from './needs.ts';
@@ -187,7 +188,7 @@ export async function planStop(client: KubeClient, options: StopOptions): Promis
 export async function stopNamespaces(
   client: KubeClient,
   options: StopOptions,
-  store: UndoStore,
+  store: RecordStore<UndoRecord>,
 ): Promise<QuiescePlan & { readonly changed: readonly ObjectName[] }> {
   const plan = await planStop(client, options);
   return { ...plan, ...(await stopWriters(client, plan.records, store)) };

@@ -8,12 +8,9 @@ import { namespaces } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
 import { fieldsAt, numberAt, valueAt, withoutAt } from '../../src/workload/fields.ts';
 import { nameText } from '../../src/workload/names.ts';
-import {
-  findWriters,
-  secretUndoStore,
-  startAgain,
-  type UndoStore,
-} from '../../src/workload/quiesce-run.ts';
+import { findWriters, startAgain } from '../../src/workload/quiesce-run.ts';
+import { type RecordStore, secretRecordStore } from '../../src/workload/record-store.ts';
+import type { UndoRecord } from '../../src/workload/undo.ts';
 import {
   findUnhealthy,
   planStop,
@@ -27,7 +24,7 @@ const library = createSchemaLibrary();
 const everything = { namespaces: ['shop'] };
 const place = { namespace: 'transship-system', name: 'undo-move-1' };
 
-async function start(): Promise<{ client: KubeClient; store: UndoStore }> {
+async function start(): Promise<{ client: KubeClient; store: RecordStore<UndoRecord> }> {
   const client = startServer(library, 'east');
   await fillShop(client);
   await client.create(namespaces, { metadata: { name: place.namespace } });
@@ -53,7 +50,7 @@ async function start(): Promise<{ client: KubeClient; store: UndoStore }> {
       },
     },
   });
-  return { client, store: secretUndoStore(client, place) };
+  return { client, store: secretRecordStore<UndoRecord>(client, place) };
 }
 
 async function specs(client: KubeClient): Promise<ReadonlyMap<string, unknown>> {
@@ -125,7 +122,7 @@ test('a stop that is killed at any write can be gone on with, and undone exactly
       const before = await specs(client);
       const broken = breaking(client, at, after);
       await assert.rejects(
-        stopNamespaces(broken, everything, secretUndoStore(broken, place)),
+        stopNamespaces(broken, everything, secretRecordStore<UndoRecord>(broken, place)),
         /killed/,
         `write ${at}`,
       );

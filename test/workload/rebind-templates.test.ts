@@ -9,7 +9,7 @@ import {
   replaceClaimTemplates,
   undoClaimTemplates,
 } from '../../src/workload/claim-template-run.ts';
-import { secretRecordStore } from '../../src/workload/rebind-records.ts';
+import { secretRecordStore } from '../../src/workload/record-store.ts';
 import { waitUntil } from '../../src/workload/rebind-wait.ts';
 import type { UndoRecord } from '../../src/workload/undo.ts';
 import { killedAt, patience, startCluster } from './rebind-cluster.ts';

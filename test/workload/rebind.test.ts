@@ -9,7 +9,7 @@ import {
 } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
 import { claimAgain, type RebindRecord, type RebindRequest } from '../../src/workload/rebind.ts';
-import { secretRecordStore } from '../../src/workload/rebind-records.ts';
+import { secretRecordStore } from '../../src/workload/record-store.ts';
 import { waitUntil } from '../../src/workload/rebind-wait.ts';
 import { finishRebind, rebind, undoRebind } from '../../src/workload/rebind-run.ts';
 import {

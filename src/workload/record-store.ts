@@ -13,7 +13,10 @@ export interface RecordStore<R> {
 /** A Secret takes 1 MiB with everything; base64 costs a third of it. */
 const recordsBytesMax = 700 * 1024;
 
-/** In the cluster that is changed, so that it can be put back by hand if all else is gone. */
+/**
+ * In the cluster that is changed, so that it can be put back by hand if all else is gone. A Secret:
+ * pods that are made again may carry passwords in their variables.
+ */
 export function secretRecordStore<R>(client: KubeClient, key: ObjectKey): RecordStore<R> {
   return {
     load: async () => {
