@@ -8,6 +8,14 @@ function section(name: Section, ...steps: readonly Omit<StepData, 'section'>[]):
   return steps.map((step) => ({ section: name, ...step }));
 }
 
+const prepare: readonly StepData[] = section(
+  'Prepare',
+  { name: 'checkPlan' },
+  { name: 'retainVolumes', undo: true },
+  { name: 'makeNamespaces', undo: true },
+  { name: 'findWay' },
+);
+
 /** Copies while workloads run; can be run again and again. */
 export const stage: Itinerary = {
   name: 'Stage',
@@ -15,13 +23,7 @@ export const stage: Itinerary = {
   onFailure: 'AsAsked',
   afterPointOfNoReturn: 'Rollback',
   steps: [
-    ...section(
-      'Prepare',
-      { name: 'checkPlan' },
-      { name: 'retainVolumes', undo: true },
-      { name: 'makeNamespaces', undo: true },
-      { name: 'findWay' },
-    ),
+    ...prepare,
     ...section(
       'CopyAhead',
       { name: 'copyImages', when: ['images'], undo: true },
@@ -38,13 +40,7 @@ export const cutover: Itinerary = {
   onFailure: 'AsAsked',
   afterPointOfNoReturn: 'Rollback',
   steps: [
-    ...section(
-      'Prepare',
-      { name: 'checkPlan' },
-      { name: 'retainVolumes', undo: true },
-      { name: 'makeNamespaces', undo: true },
-      { name: 'findWay' },
-    ),
+    ...prepare,
     ...section(
       'CopyAhead',
       { name: 'hookPreBackup', when: ['hooks'] },
