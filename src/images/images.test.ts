@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import test from 'node:test';
 import { TransshipError } from '../base/errors.ts';
 import { copyImage, readDockerConfig } from './images.ts';
+import { instantPorts } from './testing.ts';
 import type { RegistryRequest, RegistryTransport } from './transport.ts';
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
@@ -31,19 +32,6 @@ function port(answer: (request: RegistryRequest, url: URL) => Reply | undefined)
   return { seen, transport };
 }
 
-/** Waits cost nothing. */
-const ports = {
-  clock: {
-    wallMs: () => 0,
-    monotonicMs: () => 0,
-    after: (_: number, run: () => void) => {
-      queueMicrotask(run);
-      return { cancel: () => undefined };
-    },
-  },
-  random: { bytes: (count: number) => new Uint8Array(count), fraction: () => 0 },
-};
-
 function source(document: unknown, blob: (request: RegistryRequest) => Reply | undefined) {
   return port((request, { pathname, host }) => {
     if (pathname.endsWith('/manifests/1')) {
@@ -68,7 +56,7 @@ function destination() {
 function copy(from: RegistryTransport, to: RegistryTransport, image = 'from.example/a:1') {
   const auth = Buffer.from('me:secret word').toString('base64');
   const credentials = readDockerConfig(JSON.stringify({ auths: { 'from.example': { auth } } }));
-  return copyImage(ports, {
+  return copyImage(instantPorts, {
     from: { image, transport: from, credentials },
     to: { image: 'to.example/b:1', transport: to },
     referrers: false,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import test from 'node:test';
 import { TransshipError } from '../base/errors.ts';
 import { copyImage } from './images.ts';
+import { instantPorts } from './testing.ts';
 import type { RegistryRequest, RegistryTransport } from './transport.ts';
 
 const layer = Buffer.alloc(9 * 1024 * 1024 + 3, 'layers ');
@@ -10,18 +11,6 @@ const digest = `sha256:${createHash('sha256').update(layer).digest('hex')}`;
 const type = 'application/vnd.oci.image.manifest.v1+json';
 const entry = { mediaType: 'application/octet-stream', digest, size: layer.length };
 const document = { schemaVersion: 2, mediaType: type, config: entry, layers: [entry] };
-
-const ports = {
-  clock: {
-    wallMs: () => 0,
-    monotonicMs: () => 0,
-    after: (_: number, run: () => void) => {
-      queueMicrotask(run);
-      return { cancel: () => undefined };
-    },
-  },
-  random: { bytes: (count: number) => new Uint8Array(count), fraction: () => 0 },
-};
 
 interface Reply {
   readonly status: number;
@@ -81,7 +70,7 @@ function registry(patch: (chunk: Buffer) => { kept: number; reply: Reply | undef
 }
 
 function copy(to: RegistryTransport) {
-  return copyImage(ports, {
+  return copyImage(instantPorts, {
     from: { image: 'from.example/a:1', transport: source },
     to: { image: 'to.example/b:1', transport: to },
     referrers: false,
