@@ -7,7 +7,7 @@ import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { leftIn } from './left.ts';
 import { Fuse, type Mishap } from './process.ts';
 import { type Scenario, scenarios, withData } from './scenarios.ts';
-import { names, type Saved, World } from './world.ts';
+import { names, type Saved, saveWorld, World } from './world.ts';
 
 const library = createSchemaLibrary();
 const fetchBytes = 2 * 1024 * 1024;
@@ -62,15 +62,6 @@ async function run(scenario: Scenario, saved: Saved, trouble = none): Promise<Ru
   return { left, effects: fuse.effects, log: fuse.log };
 }
 
-async function prepared(): Promise<Saved> {
-  const world = new World(library);
-  await world.prepare();
-  world.startAll();
-  await withData(world);
-  await world.stop();
-  return world.save();
-}
-
 /** The first thing that went wrong, in all the ways that one scenario can be disturbed. */
 async function firstDifference(scenario: Scenario, saved: Saved): Promise<string | undefined> {
   const whole = await run(scenario, saved);
@@ -93,7 +84,7 @@ function mishapsOf(effect: string): readonly Mishap[] {
 
 // Before the first test is declared: from then on the test runner follows every promise, and all
 // this takes three times as long.
-const saved = await prepared();
+const saved = await saveWorld(library, withData);
 const differences = new Map<string, string | undefined>();
 for (const scenario of scenarios) {
   const difference = await firstDifference(scenario, saved).catch(String);

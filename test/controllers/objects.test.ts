@@ -16,7 +16,7 @@ import {
   storageClasses,
 } from '../../src/kube/resources.ts';
 import { isBound, makeClaim } from './scenarios.ts';
-import { type Saved, World } from './world.ts';
+import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
 const MiB = 1024 * 1024;
@@ -25,20 +25,10 @@ suite('objects of one cluster', () => {
   let saved: Saved;
 
   before(async () => {
-    const world = new World(library);
-    await world.prepare();
-    world.startAll();
-    await world.run(5_000);
-    await world.stop();
-    saved = world.save();
+    saved = await saveWorld(library, (world) => world.run(5_000));
   });
 
-  async function open(): Promise<World> {
-    const world = new World(library, saved);
-    world.startAll();
-    await world.run(2_000);
-    return world;
-  }
+  const open = (): Promise<World> => openWorld(library, saved);
 
   async function reasonOf<T extends Reported>(
     world: World,

@@ -4,10 +4,9 @@ import { hooks } from '../../src/api/kinds/hook.ts';
 import { type Plan, type PlanSpec, plans } from '../../src/api/kinds/plan.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { configMaps, namespaces, persistentVolumes } from '../../src/kube/resources.ts';
-import { persistentVolumeClaims } from '../../src/kube/resources.ts';
-import { isBound, makeClaim } from './scenarios.ts';
-import { type Saved, World } from './world.ts';
+import { configMaps, namespaces } from '../../src/kube/resources.ts';
+import { isBound, makeClaim, makeForeignClaim } from './scenarios.ts';
+import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
 const shop = { namespace: 'shop', name: 'move' };
@@ -16,21 +15,13 @@ suite('plans', () => {
   let saved: Saved;
 
   before(async () => {
-    const world = new World(library);
-    await world.prepare();
-    world.startAll();
-    await makeClaim(world, 'east');
-    await world.until('the claim is bound', () => isBound(world, 'east'));
-    await world.stop();
-    saved = world.save();
+    saved = await saveWorld(library, async (world) => {
+      await makeClaim(world, 'east');
+      await world.until('the claim is bound', () => isBound(world, 'east'));
+    });
   });
 
-  async function open(): Promise<World> {
-    const world = new World(library, saved);
-    world.startAll();
-    await world.run(2_000);
-    return world;
-  }
+  const open = (): Promise<World> => openWorld(library, saved);
 
   async function makePlan(world: World, spec: Partial<PlanSpec> = {}, name = 'move') {
     await world.admin('east').create(plans, {
@@ -131,26 +122,7 @@ suite('plans', () => {
 
   test('a claim on a directory of a node is skipped, and that is said', async () => {
     const world = await open();
-    const client = world.admin('east');
-    await client.create(persistentVolumes, {
-      metadata: { name: 'local' },
-      spec: {
-        capacity: { storage: '1Gi' },
-        accessModes: ['ReadWriteOnce'],
-        hostPath: { path: '/data' },
-        storageClassName: '',
-        claimRef: { namespace: 'shop', name: 'local' },
-      },
-    });
-    await client.create(persistentVolumeClaims, {
-      metadata: { namespace: 'shop', name: 'local' },
-      spec: {
-        accessModes: ['ReadWriteOnce'],
-        storageClassName: '',
-        volumeName: 'local',
-        resources: { requests: { storage: '1Gi' } },
-      },
-    });
+    await makeForeignClaim(world, 'local', { hostPath: { path: '/data' } });
     await makePlan(world);
     const plan = await judged(world);
     const local = plan.status?.volumes?.find(({ claim }) => claim === 'local');

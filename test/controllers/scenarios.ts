@@ -44,6 +44,31 @@ export async function makeClaim(
   } as never);
 }
 
+/** A claim of `shop` at the source, bound to a volume that is none of ours. */
+export async function makeForeignClaim(world: World, name: string, volume: object): Promise<void> {
+  const client = world.admin('east');
+  const accessModes = ['ReadWriteOnce'] as const;
+  await client.create(persistentVolumes, {
+    metadata: { name },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes,
+      storageClassName: '',
+      claimRef: { namespace: 'shop', name },
+      ...volume,
+    },
+  });
+  await client.create(persistentVolumeClaims, {
+    metadata: { namespace: 'shop', name },
+    spec: {
+      accessModes,
+      storageClassName: '',
+      volumeName: name,
+      resources: { requests: { storage: '1Gi' } },
+    },
+  });
+}
+
 export async function isBound(world: World, cluster: Name, key = db): Promise<boolean> {
   const claim = await world.find(cluster, persistentVolumeClaims, key);
   return claim?.status?.phase === 'Bound';

@@ -11,8 +11,8 @@ import {
   storageClasses,
 } from '../../src/kube/resources.ts';
 import { leftIn } from './left.ts';
-import { makeClaim, makeTeleport, teleport, withData } from './scenarios.ts';
-import { type Saved, World } from './world.ts';
+import { makeClaim, makeForeignClaim, makeTeleport, teleport, withData } from './scenarios.ts';
+import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
 const MiB = 1024 * 1024;
@@ -46,20 +46,10 @@ suite('teleports of claims', () => {
   let saved: Saved;
 
   before(async () => {
-    const world = new World(library);
-    await world.prepare();
-    world.startAll();
-    await withData(world);
-    await world.stop();
-    saved = world.save();
+    saved = await saveWorld(library, withData);
   });
 
-  async function open(): Promise<World> {
-    const world = new World(library, saved);
-    world.startAll();
-    await world.run(2_000);
-    return world;
-  }
+  const open = (): Promise<World> => openWorld(library, saved);
 
   test('tell where they are, and end when all data is there', async () => {
     const world = await open();
@@ -127,24 +117,8 @@ suite('teleports of claims', () => {
 
   test('decline other storage with a reason', async () => {
     const world = await open();
-    const client = world.admin('east');
-    await client.create(persistentVolumes, {
-      metadata: { name: 'foreign' },
-      spec: {
-        capacity: { storage: '1Gi' },
-        accessModes: ['ReadWriteOnce'],
-        csi: { driver: 'disk.example.org', volumeHandle: '1' },
-        claimRef: { namespace: 'shop', name: 'old' },
-      },
-    });
-    await client.create(persistentVolumeClaims, {
-      metadata: { namespace: 'shop', name: 'old' },
-      spec: {
-        accessModes: ['ReadWriteOnce'],
-        volumeName: 'foreign',
-        resources: { requests: { storage: '1Gi' } },
-      },
-    });
+    const csi = { driver: 'disk.example.org', volumeHandle: '1' };
+    await makeForeignClaim(world, 'old', { csi });
     await makeTeleport(world, { source: { cluster: 'east', namespace: 'shop', claim: 'old' } });
     assert.equal(await untilEnded(world), 'Unsupported');
     assert.match(conditionOf(await teleport(world), 'Ready')?.message ?? '', /disk\.example\.org/);

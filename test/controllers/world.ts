@@ -206,3 +206,24 @@ export class World {
     for (const process of this.processes.values()) if (process.isAlive) process.kill();
   }
 }
+
+/** A prepared world in which this was done, to begin from. */
+export async function saveWorld(
+  library: SchemaLibrary,
+  work: (world: World) => Promise<void>,
+): Promise<Saved> {
+  const world = new World(library);
+  await world.prepare();
+  world.startAll();
+  await work(world);
+  await world.stop();
+  return world.save();
+}
+
+/** Goes on from there, with controllers that know what there is. */
+export async function openWorld(library: SchemaLibrary, saved: Saved): Promise<World> {
+  const world = new World(library, saved);
+  world.startAll();
+  await world.run(2_000);
+  return world;
+}
