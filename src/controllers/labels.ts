@@ -14,6 +14,10 @@ export const labels = {
   teleport: 'transship.dev/teleport-uid',
   /** A Volume made for a claim. */
   claim: 'transship.dev/claim-uid',
+  /** What a migration made for itself: its uid. */
+  migration: 'transship.dev/migration',
+  /** Jobs and pods that run a hook: its name. Never copied, and no writer of the application. */
+  hook: 'transship.dev/hook',
 } as const;
 
 export const annotations = {
@@ -32,6 +36,8 @@ export const annotations = {
   agent: 'transship.dev/agent',
   selectedNode: 'volume.kubernetes.io/selected-node',
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
+  /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */
+  transferred: 'transship.dev/transferred-by',
 } as const;
 
 export const finalizers = {
@@ -39,6 +45,7 @@ export const finalizers = {
   persistentVolume: 'transship.dev/persistent-volume',
   historyPolicy: 'transship.dev/history-policy',
   teleport: 'transship.dev/teleport',
+  volumeTransfer: 'transship.dev/volume-transfer',
 } as const;
 
 const sourcePrefix = 'transship.dev/teleport-';

@@ -63,6 +63,13 @@ export type Advance =
  * tried again with back-off by the controller, others fail the transfer.
  */
 export interface TransferMethod {
+  /**
+   * Why it cannot be used after all, seen in the clusters: the next method of the ladder is taken
+   * then. Asked before anything is begun; absent: nothing can be in its way.
+   */
+  declines?(
+    transfer: Transfer,
+  ): Promise<{ readonly reason: string; readonly message: string } | undefined>;
   /** Looks, and does the next thing; called every second or two until the end. */
   advance(transfer: Transfer): Promise<Advance>;
   /**
