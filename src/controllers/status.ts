@@ -2,6 +2,7 @@
  * Status as a controller wants it, written when it says something new: conditions and phases at
  * once, numbers that keep changing only every few seconds.
  */
+import { fail } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
 import { compareVersions } from '../kube/cache.ts';
 import type { ConditionDraft, KubeClient } from '../kube/api.ts';
@@ -63,35 +64,61 @@ export class StatusWriter {
     this.#client = client;
   }
 
-  /** Milliseconds after which to report again what was held back; undefined: all is written. */
+  /**
+   * The object with what was written last, which a cache may not show yet. Reports that keep what
+   * the status said before have to be made of this one: else what was written since is lost.
+   */
+  newest<T extends Reported>(cached: T): T {
+    const answered = this.#written.get(cached.metadata.uid ?? '')?.object;
+    return isNewer(answered, cached) ? (answered as T) : cached;
+  }
+
+  /**
+   * Writes some fields at once, because what follows relies on them. `Conflict` when the object is
+   * not as it was any more.
+   */
+  async set<T extends Reported>(type: ResourceType<T>, object: T, status: object): Promise<T> {
+    const { uid = '', resourceVersion } = object.metadata;
+    const metadata = { uid, resourceVersion };
+    const answer = await this.#client.patchStatus(type, keyOf(object), { metadata, status });
+    const last = this.#written.get(uid) ?? { atMs: Number.NEGATIVE_INFINITY, status: '' };
+    this.#remember(uid, { ...last, object: answer });
+    return answer;
+  }
+
+  /**
+   * Milliseconds after which to report again what was held back; undefined: all is written.
+   * `Conflict` when the object is not as it was any more, also when that was written here.
+   */
   async write<T extends Reported>(
     type: ResourceType<T>,
     object: T,
     report: Report,
   ): Promise<number | undefined> {
     const { uid = '' } = object.metadata;
-    const newest = newerOf(object, this.#written.get(uid)?.object);
-    const wanted = this.#statusOf(object.metadata.generation ?? 0, newest, report);
-    const patch = mergePatchOf(newest.status, wanted);
+    const last = this.#written.get(uid);
+    if (isNewer(last?.object, object)) fail('Conflict', 'the report is of an older status');
+    const wanted = this.#statusOf(object, report);
+    const patch = mergePatchOf(object.status, wanted);
     if (patch === undefined) return undefined;
     const text = JSON.stringify([report, wanted.observedGeneration]);
     const nowMs = this.#clock.monotonicMs();
-    const last = this.#written.get(uid);
     const sinceMs = last === undefined ? Number.POSITIVE_INFINITY : nowMs - last.atMs;
     if (sinceMs < repeatMs && last?.status === text) return repeatMs - sinceMs;
     const { slowMs = slowMsDefault } = report;
-    if (sinceMs < slowMs && factsOf(newest.status) === factsOf(wanted)) return slowMs - sinceMs;
+    if (sinceMs < slowMs && factsOf(object.status) === factsOf(wanted)) return slowMs - sinceMs;
     // Times of conditions follow from what was there, so it must still be there: else `Conflict`.
-    const { resourceVersion } = newest.metadata;
+    const { resourceVersion } = object.metadata;
     const metadata = { uid, resourceVersion };
     const answer = await this.#client.patchStatus(type, keyOf(object), { metadata, status: patch });
     this.#remember(uid, { atMs: nowMs, status: text, object: answer });
     return undefined;
   }
 
-  #statusOf(observedGeneration: number, newest: Reported, report: Report) {
+  #statusOf({ metadata, status }: Reported, report: Report) {
     const { conditions: drafts, fields } = report;
-    const before = newest.status?.conditions ?? [];
+    const observedGeneration = metadata.generation ?? 0;
+    const before = status?.conditions ?? [];
     const all = drafts.map((draft) => ({ ...draft, observedGeneration }));
     const kept = before.filter(({ type }) => drafts.some((draft) => draft.type === type));
     const conditions = withConditions(kept, all, this.#clock.wallMs());
@@ -108,10 +135,9 @@ export class StatusWriter {
   }
 }
 
-function newerOf(cached: Reported, answered: Reported | undefined): Reported {
+function isNewer(answered: Reported | undefined, cached: Reported): boolean {
   const { resourceVersion } = cached.metadata;
-  const order = compareVersions(answered?.metadata.resourceVersion, resourceVersion);
-  return answered !== undefined && (order ?? 0) > 0 ? answered : cached;
+  return (compareVersions(answered?.metadata.resourceVersion, resourceVersion) ?? 0) > 0;
 }
 
 const factNames = [

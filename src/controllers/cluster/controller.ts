@@ -71,13 +71,14 @@ export class ClusterController implements Controller {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const object = this.#c.informers.clusters.get({ namespace: '', name });
-    if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+    const cached = this.#c.informers.clusters.get({ namespace: '', name });
+    if (cached === undefined || cached.metadata.deletionTimestamp !== undefined) {
       this.#c.remotes.close(name);
       this.#memory.delete(name);
-      if (object === undefined) await this.#adopt(name);
+      if (cached === undefined) await this.#adopt(name);
       return {};
     }
+    const object = this.#c.statuses.newest(cached);
     if (this.#isForsaken(object)) {
       await this.#c.client.delete(clusters, keyOf(object));
       return {};

@@ -56,11 +56,12 @@ export class HistoryPolicyController implements Controller {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const object = this.#c.informers.policies.get({ namespace: '', name });
-    if (object === undefined) {
+    const cached = this.#c.informers.policies.get({ namespace: '', name });
+    if (cached === undefined) {
       await this.#appear(name);
       return {};
     }
+    const object = this.#c.statuses.newest(cached);
     const isPreset = this.#views(name).some(({ status }) => status.preset);
     if (object.metadata.deletionTimestamp !== undefined) return this.#delete(object, isPreset);
     if (isPreset) return this.#keepPreset(object);

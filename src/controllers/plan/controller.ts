@@ -60,11 +60,12 @@ export class PlanController implements Controller {
   }
 
   async reconcile(key: string): Promise<Outcome> {
-    const plan = this.#plans.get(parseKey(key));
-    if (plan === undefined) {
+    const cached = this.#plans.get(parseKey(key));
+    if (cached === undefined) {
       this.#looked.delete(key);
       return {};
     }
+    const plan = this.#c.statuses.newest(cached);
     if (plan.spec.closed === true) {
       this.#looked.delete(key);
       const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan));

@@ -41,14 +41,15 @@ export class PoolController implements Controller {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const object = this.#c.informers.pools.get({ namespace: '', name });
-    const place = this.#placeOf(name, object);
+    const cached = this.#c.informers.pools.get({ namespace: '', name });
+    const place = this.#placeOf(name, cached);
     const view = place?.mirror.pools.get(place.pool);
-    if (object === undefined) {
+    if (cached === undefined) {
       if (place?.mirror.usable === true && view !== undefined)
         await this.#create(name, place, view);
       return {};
     }
+    const object = this.#c.statuses.newest(cached);
     const report = reportOf(object, place?.mirror, view);
     this.#tell(object, report);
     const againAfterMs = await this.#c.statuses.write(pools, object, report);

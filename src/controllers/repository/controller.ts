@@ -35,11 +35,12 @@ export class RepositoryController implements Controller {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    const object = this.#c.informers.repositories.get({ namespace: '', name });
-    if (object === undefined) {
+    const cached = this.#c.informers.repositories.get({ namespace: '', name });
+    if (cached === undefined) {
       this.#probed.delete(name);
       return {};
     }
+    const object = this.#c.statuses.newest(cached);
     const probed = await this.#probe(name, object);
     const report = reportOf(object, probed);
     const heldBackMs = await this.#c.statuses.write(repositories, object, report);

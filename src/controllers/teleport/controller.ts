@@ -67,8 +67,9 @@ export class TeleportController implements Controller {
   }
 
   async reconcile(key: string): Promise<Outcome> {
-    const teleport = this.#c.informers.teleports.get(parseKey(key));
-    if (teleport === undefined) return {};
+    const cached = this.#c.informers.teleports.get(parseKey(key));
+    if (cached === undefined) return {};
+    const teleport = this.#c.statuses.newest(cached);
     const isHeld = teleport.metadata.finalizers?.includes(finalizers.teleport) === true;
     const isDeleting = teleport.metadata.deletionTimestamp !== undefined;
     if (endingOf(teleport) !== undefined || isDeleting) {
@@ -134,11 +135,9 @@ export class TeleportController implements Controller {
   }
 
   /** Some fields now, because what follows relies on them. */
-  async #write(teleport: Teleport, change: Parameters<typeof fieldsOf>[2]): Promise<Teleport> {
+  #write(teleport: Teleport, change: Parameters<typeof fieldsOf>[2]): Promise<Teleport> {
     const status = fieldsOf(teleport, undefined, change);
-    const { uid } = teleport.metadata;
-    const metadata = { uid };
-    return this.#c.client.patchStatus(teleports, keyOf(teleport), { metadata, status });
+    return this.#c.statuses.set(teleports, teleport, status);
   }
 
   async #follow(
@@ -258,7 +257,10 @@ export class TeleportController implements Controller {
   }
 
   /** Ended or deleted: what is not to stay is removed, and the source given back. */
-  async #finish(teleport: Teleport): Promise<Outcome> {
+  async #finish(known: Teleport): Promise<Outcome> {
+    // Asked now: what was begun and is not known of would be left for ever.
+    const teleport = await this.#c.client.get(teleports, keyOf(known));
+    if (teleport === undefined || teleport.metadata.uid !== known.metadata.uid) return {};
     try {
       await this.#cleanDestination(teleport);
       await this.#letSourceGo(teleport);

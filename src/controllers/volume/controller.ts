@@ -61,12 +61,13 @@ export class VolumeController implements Controller {
   }
 
   async reconcile(name: string): Promise<Outcome> {
-    let object = this.#c.informers.volumes.get({ namespace: '', name });
-    if (object === undefined) {
+    const cached = this.#c.informers.volumes.get({ namespace: '', name });
+    if (cached === undefined) {
       this.#problems.clear(name);
       await adopt(this.#c, name);
       return {};
     }
+    let object = this.#c.statuses.newest(cached);
     for (let steps = 0; steps < stepsMax; steps++) {
       const sighting = this.#see(object);
       const step = decide(sighting.seen);

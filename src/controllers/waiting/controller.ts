@@ -27,8 +27,9 @@ export class WaitingController implements Controller {
   }
 
   async reconcile(key: string): Promise<Outcome> {
-    const object = this.#informer.get(parseKey(key));
-    if (object === undefined) return {};
+    const cached = this.#informer.get(parseKey(key));
+    if (cached === undefined) return {};
+    const object = this.#statuses.newest(cached);
     const { type, reason, message } = notImplemented(this.name);
     const report = { conditions: [condition(type, 'Unknown', reason, message)], fields: {} };
     const againAfterMs = await this.#statuses.write(this.#informer.type, object, report);
