@@ -1,6 +1,8 @@
 /** What all controllers of one cluster share. */
 import type { Cluster } from '../api/kinds/cluster.ts';
 import type { HistoryPolicy } from '../api/kinds/history-policy.ts';
+import type { Hook } from '../api/kinds/hook.ts';
+import type { ImageTransfer } from '../api/kinds/image-transfer.ts';
 import type { Plan } from '../api/kinds/plan.ts';
 import type { Pool } from '../api/kinds/pool.ts';
 import type { Repository } from '../api/kinds/repository.ts';
@@ -23,6 +25,8 @@ export interface LocalInformers {
   readonly teleports: Informer<Teleport>;
   readonly repositories: Informer<Repository>;
   readonly plans: Informer<Plan>;
+  readonly imageTransfers: Informer<ImageTransfer>;
+  readonly hooks: Informer<Hook>;
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly persistentVolumes: Informer<PersistentVolume>;
   readonly classes: Informer<StorageClass>;
@@ -46,6 +50,8 @@ export interface Controller {
   /** What it looks at, as keys to reconcile. */
   readonly sources: readonly Source[];
   reconcile(key: string): Promise<Outcome>;
+  /** Ends work that outlives a reconciliation; called before the last ones are waited for. */
+  stop?(): void;
 }
 
 /** Keys that a controller wants looked at, told from its inside. */

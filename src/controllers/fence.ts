@@ -33,6 +33,16 @@ export function fenced(ports: ControllerPorts, isLeader: () => boolean): Control
     client: fencedClient(ports.client, transportOf),
     openCluster: async (name, kubeconfig) => transportOf(await ports.openCluster(name, kubeconfig)),
     openAgent: (place) => fencedAgent(ports.openAgent(place), isLeader),
+    registries: {
+      open: (trust) => {
+        const { transport, close } = ports.registries.open(trust);
+        const checked: typeof transport = async (request) => {
+          if (request.method !== 'GET' && request.method !== 'HEAD') mustLead(isLeader);
+          return transport(request);
+        };
+        return { transport: checked, close };
+      },
+    },
   };
 }
 

@@ -4,6 +4,8 @@
  */
 import { clusters, type Cluster } from '../api/kinds/cluster.ts';
 import { historyPolicies } from '../api/kinds/history-policy.ts';
+import { hooks } from '../api/kinds/hook.ts';
+import { imageTransfers } from '../api/kinds/image-transfer.ts';
 import { plans } from '../api/kinds/plan.ts';
 import { pools } from '../api/kinds/pool.ts';
 import { repositories } from '../api/kinds/repository.ts';
@@ -139,6 +141,7 @@ function run(ports: ControllerPorts): Running {
     started: Promise.all(reconcilers.map(({ started }) => started)).then(() => undefined),
     stop: async () => {
       unfollow();
+      for (const controller of controllers) controller.stop?.();
       await Promise.all(reconcilers.map((reconciler) => reconciler.stop()));
       agents.stop();
       remotes.stop();
@@ -184,6 +187,13 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
     }),
     repositories: createInformer(client, repositories),
     plans: createInformer(client, plans),
+    imageTransfers: createInformer(client, imageTransfers, {
+      indexes: {
+        migration: ({ metadata, spec }) =>
+          spec.migration === undefined ? [] : [`${metadata.namespace}/${spec.migration}`],
+      },
+    }),
+    hooks: createInformer(client, hooks),
     claims: createInformer(client, persistentVolumeClaims),
     persistentVolumes: createInformer(client, persistentVolumes),
     classes: createInformer(client, storageClasses),

@@ -1,6 +1,7 @@
 /** What controllers work with beside the API of their own cluster. */
 import type { ControlClient } from '../api/control-client.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
+import type { RegistryTransport } from '../images/images.ts';
 import type { EventRecorder, KubeClient } from '../kube/api.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 
@@ -36,6 +37,18 @@ export type RepositoryPlace =
       readonly forcePathStyle: boolean;
     };
 
+export interface OpenRegistries {
+  readonly transport: RegistryTransport;
+  /** Ends connections that are kept. */
+  close(): void;
+}
+
+/** Image registries, over TLS that is always verified. */
+export interface RegistryDoor {
+  /** `ca`: PEM, trusted beside what the host trusts. `BadArgument` when it is none. */
+  open(trust: { readonly ca?: string }): OpenRegistries;
+}
+
 export interface ControllerPorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -49,4 +62,5 @@ export interface ControllerPorts {
   /** The control API of an agent of this cluster. */
   openAgent(place: AgentPlace): ControlClient;
   readonly repositories: RepositoryProbe;
+  readonly registries: RegistryDoor;
 }

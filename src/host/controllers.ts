@@ -7,6 +7,7 @@ import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
 import { openKubeTransport } from './kube-transport.ts';
 import type { HostMetrics } from './metrics.ts';
+import { openRegistryTransport } from './registry-transport.ts';
 import { createRepositoryProbe } from './repository-probe.ts';
 
 /** Whose fields in `managedFields` are the controllers'. */
@@ -46,6 +47,7 @@ export function controllerPorts(
       return createControlClient(name, address.slice(unixPrefix.length));
     },
     repositories: createRepositoryProbe(clock, random),
+    registries: { open: openRegistryTransport },
     close: () => events.stop(),
   };
 }

@@ -3,7 +3,7 @@
 import type { ControlClient } from '../../src/api/control-client.ts';
 import type { Clock, Random } from '../../src/base/ports.ts';
 import { startControllers } from '../../src/controllers/manager.ts';
-import type { ControllerPorts } from '../../src/controllers/ports.ts';
+import type { ControllerPorts, RegistryDoor } from '../../src/controllers/ports.ts';
 import { fail } from '../../src/base/errors.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import type { EventDraft, KubeClient } from '../../src/kube/api.ts';
@@ -43,6 +43,7 @@ export interface ProcessOptions {
   /** To the API server of a cluster. */
   readonly transport: (cluster: string) => KubeTransport;
   readonly agent: ControlClient;
+  readonly registries?: RegistryDoor;
   readonly onEvent: (event: EventDraft) => void;
   readonly onLog: (message: string) => void;
 }
@@ -84,6 +85,9 @@ export class Process {
       openAgent: () => this.#agent(),
       repositories: {
         probe: async () => fail('Unsupported', 'there are no repositories here'),
+      },
+      registries: options.registries ?? {
+        open: () => fail('Unsupported', 'there are no registries here'),
       },
     };
     const controllers = startControllers(ports, { identity: cluster, leaderElection: false });

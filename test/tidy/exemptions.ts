@@ -35,6 +35,5 @@ export const roots: Readonly<Record<string, string>> = {
   'src/flow/flow.ts': 'the controller of migrations calls it; it comes with part 3',
   'src/main.ts': 'the program',
   'src/host/packer-worker.ts': 'the main program of a packer thread',
-  'src/host/registry-transport.ts': 'migrations of part 3 will copy images through it',
   'src/files/files.ts': 'the migrations of part 3 call it; they are being built',
 };
