@@ -4,6 +4,9 @@ import type { Reason } from '../base/reasons.ts';
 import type { ManifestScope } from './manifest.ts';
 import type { AuditSummary } from './mover-messages.ts';
 
+/** Beside the answers: changes while the server works at an audit, this one or one before it. */
+export const workedFile = 'worked';
+
 export interface AuditRequest {
   readonly module: string;
   readonly scope: ManifestScope;

@@ -53,7 +53,7 @@ export interface MoverClientConfig {
   readonly ownership?: 'Preserve' | 'Mover';
   /** Large files are changed in place: no room for a second copy is needed. */
   readonly inPlace?: boolean;
-  /** No byte for so long ends an attempt. Default 900. */
+  /** No byte for so long ends an attempt, no work of the server the closing audit. Default 900. */
   readonly timeoutSeconds?: number;
 }
 

@@ -1,9 +1,10 @@
 /** The server's side of the closing audit: requests are files that a client uploaded. */
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asTransshipError, fail } from '../../base/errors.ts';
-import { type AuditAnswer, parseAuditRequest } from '../../files/audit-request.ts';
+import { type AuditAnswer, parseAuditRequest, workedFile } from '../../files/audit-request.ts';
 import type { MoverServerConfig } from '../../files/mover-config.ts';
 import { mayChroot } from './programs.ts';
 import { restoreLinks } from './restore-links.ts';
@@ -12,6 +13,8 @@ import { writeManifest } from './walk.ts';
 
 const lookMs = 200;
 const requestBytesMax = 64 * 1024;
+/** Clients that wait look at the file in which it is told. */
+const tellMs = 1000;
 
 /** Answers one after the other until the signal. A request without an answer is begun again. */
 export async function answerRequests(
@@ -31,20 +34,32 @@ export async function answerRequests(
 
 async function answer(config: MoverServerConfig, paths: ServerPaths, name: string): Promise<void> {
   const at = join(paths.answers, name);
+  const onWork = worker(join(paths.answers, workedFile));
   let answered: AuditAnswer;
   try {
     const request = parseAuditRequest(readRequest(join(paths.requests, name)));
     const module = config.modules.find((one) => one.name === request.module);
     if (module === undefined) return fail('NotFound', `there is no volume ${request.module}`);
-    if (!mayChroot() && module.readOnly !== true) await restoreLinks(module.path);
+    if (!mayChroot() && module.readOnly !== true) await restoreLinks(module.path, onWork);
     const manifest = at.replace(/json$/, 'manifest');
-    answered = { summary: await writeManifest(module.path, manifest, request.scope) };
+    answered = { summary: await writeManifest(module.path, manifest, request.scope, onWork) };
   } catch (error) {
     const { reason, message } = asTransshipError(error);
     answered = { reason, message };
   }
   fs.writeFileSync(`${at}.new`, JSON.stringify(answered), { mode: 0o600 });
   fs.renameSync(`${at}.new`, at);
+}
+
+/** Tells from time to time that an audit goes on, by a file that was never the same before. */
+function worker(path: string): () => void {
+  let toldMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (performance.now() - toldMs < tellMs) return;
+    toldMs = performance.now();
+    fs.writeFileSync(`${path}.new`, randomUUID(), { mode: 0o600 });
+    fs.renameSync(`${path}.new`, path);
+  };
 }
 
 /** A client may have put anything there, such as a link out of the directory. */

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import readline from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { delayAfter } from '../../files/attempts.ts';
-import type { AuditAnswer } from '../../files/audit-request.ts';
+import { type AuditAnswer, workedFile } from '../../files/audit-request.ts';
 import { comparePaths, describeDifference, type ManifestScope } from '../../files/manifest.ts';
-import { attemptsMaxDefault, type MoverClientConfig } from '../../files/mover-config.ts';
+import {
+  attemptsMaxDefault,
+  type MoverClientConfig,
+  timeoutSecondsDefault,
+} from '../../files/mover-config.ts';
 import type { AuditSummary } from '../../files/mover-messages.ts';
 import { alwaysExcluded, moduleUrl } from '../../files/rsync-arguments.ts';
 import { type Failure, judgeEnd } from '../../files/rsync-exits.ts';
@@ -51,7 +55,7 @@ export async function auditVolume(
     if (error instanceof LinkLost) return error.failure;
     throw error;
   } finally {
-    for (const end of ['own', 'json', 'answer', 'manifest']) {
+    for (const end of ['own', 'json', 'answer', 'manifest', 'worked']) {
       fs.rmSync(join(config.state, `${id}.${end}`), { force: true });
     }
   }
@@ -82,6 +86,16 @@ async function compare(exchange: Exchange, { id, own, here, there }: Sides): Pro
   }
   if (mine !== their) return mismatch('extended attributes or ACLs differ');
   return { summary: here, notes: [] };
+}
+
+function silent(seconds: number): Failure {
+  return {
+    reason: 'TimedOut',
+    message: `the server has not gone on with the closing audit for ${seconds} seconds`,
+    remedy:
+      "Look at the log of the server's pod and at the volume at the destination, start the server " +
+      'again, and copy again: what is there already is not sent again.',
+  };
 }
 
 function mismatch(what: string): Failure {
@@ -146,17 +160,31 @@ class Exchange {
     }
   }
 
-  async answerTo(id: string): Promise<AuditAnswer> {
-    const [request, path] = ['json', 'answer'].map((end) =>
-      join(this.#config.state, `${id}.${end}`),
-    );
+  /** A large tree takes its time: only a server that does no work for so long is given up. */
+  async answerTo(id: string): Promise<AuditAnswer | Failure> {
+    const { state, timeoutSeconds = timeoutSecondsDefault } = this.#config;
+    const [request, path] = [join(state, `${id}.json`), join(state, `${id}.answer`)];
+    let worked = '';
+    let workedMs = performance.now();
     for (let waitMs = lookMsMin; ; waitMs = Math.min(lookMsMax, waitMs * 2)) {
-      if (await this.pass([moduleUrl(controlModules.answers, `${id}.json`), path!])) break;
+      if (await this.pass([moduleUrl(controlModules.answers, `${id}.json`), path])) break;
       await this.#wait(waitMs);
       // A server that was replaced meanwhile knows nothing of it.
-      await this.pass([request!, moduleUrl(controlModules.requests, '')]);
+      await this.pass([request, moduleUrl(controlModules.requests, '')]);
+      const now = await this.#worked(id);
+      if (now !== worked) workedMs = performance.now();
+      else if (performance.now() - workedMs > timeoutSeconds * 1000) return silent(timeoutSeconds);
+      worked = now;
     }
-    return JSON.parse(fs.readFileSync(path!, 'utf8')) as AuditAnswer;
+    return JSON.parse(fs.readFileSync(path, 'utf8')) as AuditAnswer;
+  }
+
+  async #worked(id: string): Promise<string> {
+    const path = join(this.#config.state, `${id}.worked`);
+    // Else rsync takes one of the same second for the same.
+    fs.rmSync(path, { force: true });
+    const isThere = await this.pass([moduleUrl(controlModules.answers, workedFile), path]);
+    return isThere ? fs.readFileSync(path, 'utf8') : '';
   }
 
   /** Returns where it is. `LinkLost`. */

@@ -62,3 +62,15 @@ export function signalAll(ids: readonly number[], signal: NodeJS.Signals): void 
     }
   }
 }
+
+/** Changes while the process computes (user and system time of proc_pid_stat(5)). */
+export function processorUse(id: number | undefined): string {
+  try {
+    const text = fs.readFileSync(`/proc/${id}/stat`, 'latin1');
+    // Counted from behind the name, in which anything may be.
+    return text.slice(text.lastIndexOf(')')).split(' ').slice(12, 14).join(' ');
+  } catch {
+    // It has ended.
+    return '';
+  }
+}

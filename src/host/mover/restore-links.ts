@@ -7,10 +7,11 @@ const prefix = Buffer.from(mungedPrefix);
 const slash = Buffer.from('/');
 
 /** Takes the prefix off all links below `root`. Cut anywhere, it is done by the next call. */
-export async function restoreLinks(root: string): Promise<void> {
+export async function restoreLinks(root: string, onWork: () => void): Promise<void> {
   const waiting: Buffer[] = [Buffer.from(root)];
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
     await setImmediate();
+    onWork();
     const { atime, mtime } = fs.lstatSync(at);
     let isChanged = false;
     for (const name of fs.readdirSync(at, { encoding: 'buffer' }) as Buffer[]) {

@@ -5,12 +5,13 @@ import fs from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { type ManifestEntry, manifestLine, type ManifestScope } from '../../files/manifest.ts';
 import type { AuditSummary } from '../../files/mover-messages.ts';
-import { findProgram } from './programs.ts';
+import { findProgram, processorUse } from './programs.ts';
 
 const readBytes = 1024 * 1024;
 /** After so many entries others get a turn: a stop must not wait for a long walk. */
 const entriesPerTurn = 256;
 const attributesBytesMax = 256 * 1024 * 1024;
+const attributesLookMs = 1000;
 
 interface Walk {
   readonly root: Buffer;
@@ -19,15 +20,20 @@ interface Walk {
   readonly digest: Hash;
   /** First paths of files with several names, by inode. */
   readonly links: Map<string, string>;
+  readonly onWork: () => void;
   entries: number;
   bytes: number;
 }
 
-/** Writes the manifest of `root` to `path`, and sums it up. An unreadable directory rejects. */
+/**
+ * Writes the manifest of `root` to `path`, and sums it up. An unreadable directory rejects. Every
+ * piece of work is told, so that one that goes on is known from one that hangs.
+ */
 export async function writeManifest(
   root: string,
   path: string,
   scope: ManifestScope,
+  onWork: () => void = () => undefined,
 ): Promise<AuditSummary> {
   const out = fs.openSync(path, 'w', 0o600);
   const walk: Walk = {
@@ -36,6 +42,7 @@ export async function writeManifest(
     out,
     digest: createHash('sha256'),
     links: new Map(),
+    onWork,
     entries: 0,
     bytes: 0,
   };
@@ -44,7 +51,7 @@ export async function writeManifest(
   } finally {
     fs.closeSync(out);
   }
-  const attributesDigest = await digestAttributes(root, scope);
+  const attributesDigest = await digestAttributes(root, scope, onWork);
   return {
     entries: walk.entries,
     bytes: walk.bytes,
@@ -63,6 +70,7 @@ async function visit(walk: Walk, relative: Buffer): Promise<void> {
   fs.writeSync(walk.out, line);
   walk.digest.update(line);
   walk.entries += 1;
+  walk.onWork();
   if (walk.entries % entriesPerTurn === 0) await setImmediate();
   if (!found.isDirectory()) return;
   const names = fs.readdirSync(absolute, { encoding: 'buffer' }) as Buffer[];
@@ -87,7 +95,7 @@ async function entryOf(walk: Walk, { relative, absolute, found }: Found): Promis
   if (isLinked && linkedTo === undefined) walk.links.set(inode, path);
   const isContent = type === 'file' && linkedTo === undefined;
   if (isContent) walk.bytes += Number(found.size);
-  const sha256 = isContent && walk.scope.verify ? await hashOf(absolute) : undefined;
+  const sha256 = isContent && walk.scope.verify ? await hashOf(absolute, walk.onWork) : undefined;
   return {
     path,
     type,
@@ -115,7 +123,7 @@ function typeOf(found: fs.BigIntStats): string {
   return `device ${found.rdev}`;
 }
 
-async function hashOf(path: Buffer): Promise<string> {
+async function hashOf(path: Buffer, onWork: () => void): Promise<string> {
   const hash = createHash('sha256');
   const file = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {
@@ -124,6 +132,7 @@ async function hashOf(path: Buffer): Promise<string> {
       const { bytesRead } = await file.read(buffer, 0, readBytes, null);
       if (bytesRead === 0) return hash.digest('hex');
       hash.update(buffer.subarray(0, bytesRead));
+      onWork();
     }
   } finally {
     await file.close();
@@ -131,18 +140,30 @@ async function hashOf(path: Buffer): Promise<string> {
 }
 
 /** Undefined where the program that lists attributes is not there. */
-async function digestAttributes(root: string, scope: ManifestScope): Promise<string | undefined> {
+async function digestAttributes(
+  root: string,
+  scope: ManifestScope,
+  onWork: () => void,
+): Promise<string | undefined> {
   const program = findProgram('getfattr');
   if (program === undefined) return undefined;
   const names = '^(user\\.|system\\.posix_acl_|security\\.capability)';
   const words = ['-R', '-P', '-h', '-d', '-m', names, '-e', 'hex', '--', '.'];
   const text = await new Promise<string>((resolve, reject) => {
     const options = { cwd: root, maxBuffer: attributesBytesMax, encoding: 'latin1' } as const;
-    execFile(program, words, options, (error, stdout) => {
+    const child = execFile(program, words, options, (error, stdout) => {
+      clearInterval(timer);
       // Files without attributes and file systems without them are no errors here.
       if (error !== null && typeof error.code !== 'number') reject(error as Error);
       else resolve(stdout);
     });
+    // It is silent where there are no attributes: only its use of the processor tells.
+    let used = '';
+    const timer = setInterval(() => {
+      const now = processorUse(child.pid);
+      if (now !== used) onWork();
+      used = now;
+    }, attributesLookMs);
   });
   const blocks = text.split('\n\n').map((block) => block.trim());
   const kept = blocks.filter((block) => block !== '' && isInScope(block, scope));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { auditVolume } from '../../../src/host/mover/audit.ts';
 import { startRelay } from '../../relay/relay.ts';
+import { until } from '../cloud.ts';
 import { missing, must, scratch } from '../tools.ts';
 import { type Mover, Transfer } from './movers.ts';
 
@@ -260,4 +261,52 @@ test('the audit names what differs', { skip }, async () => {
   assert.match(audited.message, /stranger: only at the destination/);
   assert.match(audited.message, /same: mode 644 at the source, 600 there/);
   assert.doesNotMatch(audited.message, /excluded/);
+});
+
+test('an audit that the server does not go on with ends, and says what to do', {
+  skip,
+}, async () => {
+  await using at = place();
+  const { transfer } = at;
+  const { port, child } = await transfer.server();
+  child.kill('SIGSTOP');
+  try {
+    // Its tunnel still answers, so that no attempt fails.
+    const config = transfer.clientConfig(port, { timeoutSeconds: 1 });
+    const audited = await auditVolume(config, new AbortController().signal);
+    assert.ok('reason' in audited && audited.reason === 'TimedOut');
+    assert.match(audited.message, /not gone on .* for 1 seconds/);
+    assert.match(audited.remedy ?? '', /log of the server's pod/);
+  } finally {
+    child.kill('SIGCONT');
+  }
+});
+
+test('an audit that goes on is waited for', { skip }, async () => {
+  await using at = place();
+  const { transfer } = at;
+  fs.writeFileSync(join(transfer.source, 'file'), 'content');
+  const { port, child } = await transfer.server();
+  await transfer.client(port, { pass: 'Stage' }).wait('Done');
+  const state = join(transfer.directory, 'server-state');
+  const worked = join(state, 'answers/worked');
+  child.kill('SIGSTOP');
+  // What the server would do, were the tree large.
+  const telling = setInterval(() => fs.writeFileSync(worked, randomBytes(8).toString('hex')), 20);
+  try {
+    const config = transfer.clientConfig(port, { timeoutSeconds: 1 });
+    const audit = auditVolume(config, new AbortController().signal);
+    // By the fifth look more than the second has passed, as the pauses between them double.
+    const looks = () => fs.readFileSync(join(state, 'rsyncd.log'), 'utf8').split('/worked').length;
+    await Promise.race([audit, until('the client to look again', () => looks() > 5)]);
+    clearInterval(telling);
+    const mine = fs.readFileSync(worked, 'utf8');
+    child.kill('SIGCONT');
+    const audited = await audit;
+    assert.ok('summary' in audited, JSON.stringify(audited));
+    assert.notEqual(fs.readFileSync(worked, 'utf8'), mine, 'the server tells it too');
+  } finally {
+    clearInterval(telling);
+    child.kill('SIGCONT');
+  }
 });
