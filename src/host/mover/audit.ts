@@ -93,8 +93,8 @@ function silent(seconds: number): Failure {
     reason: 'TimedOut',
     message: `the server has not gone on with the closing audit for ${seconds} seconds`,
     remedy:
-      "Look at the log of the server's pod and at the volume at the destination, start the server " +
-      'again, and copy again: what is there already is not sent again.',
+      "Look at the log of the server's pod and at the volume at the destination, start the " +
+      'server again, and copy again: what is there already is not sent again.',
   };
 }
 
