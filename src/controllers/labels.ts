@@ -1,4 +1,5 @@
 /** Labels, annotations and finalizers that controllers write: a contract with users. */
+import { ourLabels } from '../workload/ours.ts';
 
 export const driver = 'transship.dev';
 
@@ -14,10 +15,14 @@ export const labels = {
   teleport: 'transship.dev/teleport-uid',
   /** A Volume made for a claim. */
   claim: 'transship.dev/claim-uid',
+  /** A Volume that only shortens later copies of one claim; the same for all of them. */
+  stage: 'transship.dev/stage',
   /** What a migration made for itself: its uid. */
-  migration: 'transship.dev/migration',
+  migration: ourLabels.migration,
   /** Jobs and pods that run a hook: its name. Never copied, and no writer of the application. */
-  hook: 'transship.dev/hook',
+  hook: ourLabels.hook,
+  /** Pods and Secrets that copy a volume: uid of the VolumeTransfer. Never copied, as well. */
+  transfer: ourLabels.transfer,
 } as const;
 
 export const annotations = {
@@ -38,6 +43,10 @@ export const annotations = {
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
   /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */
   transferred: 'transship.dev/transferred-by',
+  /** On a claim whose content is being overwritten: uid of the VolumeTransfer that does it. */
+  torn: 'transship.dev/torn',
+  /** On a claim that must not be written to, because it moves: uid of the plan. */
+  moving: 'transship.dev/moving',
 } as const;
 
 export const finalizers = {

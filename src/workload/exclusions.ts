@@ -4,6 +4,7 @@
  */
 import type { KubeObject } from '../kube/objects.ts';
 import { fieldsListAt, isFields, textAt, valueAt } from './fields.ts';
+import { isOurs } from './ours.ts';
 
 interface Exclusion {
   /** Undefined: any group. */
@@ -53,6 +54,7 @@ const metricGroups = ['metrics.k8s.io', 'custom.metrics.k8s.io', 'external.metri
 const derivedImages = ['ImageTag', 'ImageStreamTag', 'ImageStreamImage'];
 
 const table: readonly Exclusion[] = [
+  { when: isOurs, why: 'Transship made it for a move' },
   { group: '', kind: 'Event', why: 'events tell the past of this cluster' },
   { group: 'events.k8s.io', why: 'events tell the past of this cluster' },
   ...metricGroups.map((group) => ({ group, why: 'measurements, not objects' })),

@@ -6,6 +6,7 @@ import type { KubeObject, ResourceType } from '../kube/objects.ts';
 import { withoutAt } from './fields.ts';
 import { isReferenced, managerKinds, managersOf, type Placed } from './managers.ts';
 import { groupOf, kindText } from './names.ts';
+import { isOurs } from './ours.ts';
 import type { QuiesceView } from './quiesce.ts';
 
 /** Owners of owners, up to here. */
@@ -75,6 +76,7 @@ async function listInto(
   into: Placed[],
 ): Promise<void> {
   for await (const object of client.list(type, selectors)) {
+    if (isOurs(object)) continue;
     into.push({ type, object: withoutAt(object, ['metadata', 'managedFields']) });
   }
 }

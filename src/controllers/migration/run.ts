@@ -3,6 +3,7 @@ import type { Migration } from '../../api/kinds/migration.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import type { ObjectKey } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
+import { recordPrefix } from '../../workload/ours.ts';
 import { namespaceThere } from '../plan/observation.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 
@@ -60,6 +61,3 @@ export function recordKey(run: Run, side: SideName, kind: RecordKind): ObjectKey
   const name = `${recordPrefix}${kind}-${moveId(run)}`;
   return { namespace, name: run.migration.spec.type === 'Rehearsal' ? `${name}-r` : name };
 }
-
-/** Secrets of that name are never copied. */
-export const recordPrefix = 'transship-undo-';

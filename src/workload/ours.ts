@@ -1,0 +1,27 @@
+/** What we put into the namespaces of people while something moves: never copied, no writer. */
+import type { KubeObject } from '../kube/objects.ts';
+
+/** On pods, Jobs, Secrets and ConfigMaps that help to move. */
+export const ourLabels = {
+  /** Helpers of one copy of a volume: uid of its VolumeTransfer. */
+  transfer: 'transship.dev/transfer',
+  /** Jobs and pods that run a hook: its name. */
+  hook: 'transship.dev/hook',
+  /** What a migration made for itself: its uid. */
+  migration: 'transship.dev/migration',
+} as const;
+
+/** Secrets with undo records have names that begin so. */
+export const recordPrefix = 'transship-undo-';
+
+/** The ResourceQuota that keeps new pods out of a namespace that is at rest. */
+export const fenceName = 'transship-fence';
+
+/** Claims are data and belong to the people, whoever made them. */
+export function isOurs({ kind, metadata }: KubeObject): boolean {
+  const { name = '', labels = {} } = metadata;
+  if (kind === 'PersistentVolumeClaim' || kind === 'PersistentVolume') return false;
+  if (kind === 'Secret' && name.startsWith(recordPrefix)) return true;
+  if (kind === 'ResourceQuota' && name === fenceName) return true;
+  return Object.values(ourLabels).some((label) => Object.hasOwn(labels, label));
+}
