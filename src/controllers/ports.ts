@@ -2,6 +2,7 @@
 import type { ControlClient } from '../api/control-client.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { RegistryTransport } from '../images/images.ts';
+import type { MoverCertificates } from '../files/pods.ts';
 import type { EventRecorder, KubeClient } from '../kube/api.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 
@@ -49,6 +50,14 @@ export interface RegistryDoor {
   open(trust: { readonly ca?: string }): OpenRegistries;
 }
 
+/** What pods that move data are made of. */
+export interface MoverSupply {
+  /** The image of this program; embedded clusters run the program itself. */
+  readonly image: string;
+  /** Of one transfer and nobody else; the server's is for this name. */
+  certificates(serverName: string): MoverCertificates;
+}
+
 export interface ControllerPorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -63,4 +72,5 @@ export interface ControllerPorts {
   openAgent(place: AgentPlace): ControlClient;
   readonly repositories: RepositoryProbe;
   readonly registries: RegistryDoor;
+  readonly movers: MoverSupply;
 }

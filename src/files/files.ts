@@ -15,23 +15,26 @@ import {
   type WithoutPlaces,
 } from './pods.ts';
 
+/** Tells a server to listen at its pod's address where it knows one. */
+const anyAddress = '0.0.0.0';
+
 export interface MoverObjects {
   readonly secret: Secret;
   readonly pod: Pod;
 }
 
 export type ServerOptions = MoverServerPodOptions & {
-  /** Where it listens: `0.0.0.0` in a cluster, `127.0.0.1` and port 0 in an embedded one. */
-  readonly host: string;
+  /** Where it listens. Default: the address of its pod. */
+  readonly host?: string;
   readonly certificates: MoverCertificates;
 };
 
 /** At the destination, one per namespace; each module is named as its claim. */
 export function moverServerObjects(options: ServerOptions): MoverObjects {
-  const { host, port, volumes, certificates } = options;
+  const { host = anyAddress, port, volumes, certificates } = options;
   const modules = volumes.map(({ claim, path }) => ({ name: claim, path }));
   const config = { host, port, modules };
-  const secret = moverSecret(metadataOf(options), config, certificates.server);
+  const secret = moverSecret(metadataOf(options), options.name, config, certificates.server);
   return { secret, pod: moverServerPod(options) };
 }
 
@@ -44,7 +47,12 @@ export type ClientOptions = MoverClientPodOptions & {
 /** At the source, one per volume. A changed Secret takes effect at the next attempt. */
 export function moverClientObjects(options: ClientOptions): MoverObjects {
   const config = { ...options.config, source: options.path };
-  const secret = moverSecret(metadataOf(options), config, options.certificates.client);
+  const secret = moverSecret(
+    metadataOf(options),
+    options.name,
+    config,
+    options.certificates.client,
+  );
   return { secret, pod: moverClientPod(options) };
 }
 

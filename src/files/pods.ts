@@ -17,6 +17,8 @@ export interface MoverCertificates {
 }
 
 export interface MoverIdentity {
+  /** As whoever runs the pods: processes of an embedded cluster are its own user's. */
+  readonly asHost?: boolean;
   /** Root only when the plan asks for it: files of several owners, or unreadable to others. */
   readonly runAsRoot?: { readonly because: string };
   /** Without root: who reads the files; the volume's group is `fsGroup`. */
@@ -49,12 +51,27 @@ export interface MoverClientPodOptions extends MoverPodOptions {
   readonly path: string;
 }
 
-const secretPath = '/etc/transship/mover';
-const statePath = '/var/lib/transship-mover';
+/**
+ * Where a mover finds what is mounted. Below the pod's own name, because the pods of embedded
+ * clusters have the directories of one machine in common: a place that the pods of two clusters
+ * had would go with the first that ends.
+ */
+export function placesOf(pod: string) {
+  const base = `/run/transship/movers/${pod}`;
+  return {
+    secret: `${base}/secret`,
+    state: `${base}/state`,
+    volume: `${base}/volume`,
+    device: `${base}/device`,
+  } as const;
+}
+
 /** What rsync needs to read all and to make files of any owner (capabilities(7)). */
 const rootCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'MKNOD', 'SETFCAP'];
 const chrootCapabilities = ['SETGID', 'SETUID', 'SYS_CHROOT'];
 const defaultUser = 65_532;
+/** The variable in which a mover finds the address of its pod: a server listens there. */
+export const podAddress = 'TRANSSHIP_POD_ADDRESS';
 
 /** One per namespace, with all its volumes; restarts where it was. */
 export function moverServerPod(options: MoverServerPodOptions): Pod {
@@ -66,7 +83,8 @@ export function moverServerPod(options: MoverServerPodOptions): Pod {
     return { name: `volume-${index}`, mountPath: path };
   });
   const ports = options.port === 0 ? {} : { ports: [{ containerPort: options.port }] };
-  return podOf(options, { side: 'server', volumes, mounts, ports, restartPolicy: 'Always' });
+  const words = ['server', ...configWords(options)];
+  return podOf(options, { side: 'server', words, volumes, mounts, ports, restartPolicy: 'Always' });
 }
 
 /**
@@ -78,21 +96,38 @@ export function moverClientPod(options: MoverClientPodOptions): Pod {
   const claim = { claimName: options.claim };
   const volumes = [{ name: 'volume', persistentVolumeClaim: claim }];
   const mounts = [{ name: 'volume', mountPath: options.path, readOnly: true }];
-  return podOf(options, { side: 'client', volumes, mounts, ports: {}, restartPolicy: 'Never' });
+  const words = ['client', ...configWords(options)];
+  return podOf(options, {
+    side: 'client',
+    words,
+    volumes,
+    mounts,
+    ports: {},
+    restartPolicy: 'Never',
+  });
 }
 
-interface Side {
+function configWords({ name }: MoverPodOptions): readonly string[] {
+  return ['--config', `${placesOf(name).secret}/config.json`];
+}
+
+/** What pods of the two sides, and of the two methods, do not have in common. */
+export interface MoverPodParts {
   readonly side: 'server' | 'client';
+  /** After `transship mover`. */
+  readonly words: readonly string[];
   readonly volumes: readonly PodVolume[];
   readonly mounts: readonly VolumeMount[];
+  readonly devices?: readonly { readonly name: string; readonly devicePath: string }[];
   readonly ports: { readonly ports?: readonly { readonly containerPort: number }[] };
   readonly restartPolicy: 'Always' | 'Never';
 }
 
-function podOf(options: MoverPodOptions, parts: Side): Pod {
+/** A pod as all movers are: restricted, without a token, with its Secret and a private place. */
+export function podOf(options: MoverPodOptions, parts: MoverPodParts): Pod {
   const { name, namespace, labels = {}, identity, nodes, imagePullSecrets } = options;
   const because = identity.runAsRoot?.because;
-  const words = ['--config', `${secretPath}/config.json`];
+  const places = placesOf(name);
   const annotations = because === undefined ? {} : { 'transship.dev/run-as-root-because': because };
   return {
     apiVersion: 'v1',
@@ -112,14 +147,16 @@ function podOf(options: MoverPodOptions, parts: Side): Pod {
         {
           name: 'mover',
           image: options.image,
-          command: [...(options.command ?? ['transship']), 'mover', parts.side, ...words],
+          command: [...(options.command ?? ['transship']), 'mover', ...parts.words],
+          env: [{ name: podAddress, valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
           ...parts.ports,
           securityContext: containerSecurity(identity, parts.side),
           volumeMounts: [
-            { name: 'mover', mountPath: secretPath, readOnly: true },
-            { name: 'state', mountPath: statePath },
+            { name: 'mover', mountPath: places.secret, readOnly: true },
+            { name: 'state', mountPath: places.state },
             ...parts.mounts,
           ],
+          ...(parts.devices === undefined ? {} : { volumeDevices: parts.devices }),
         },
       ],
       volumes: [
@@ -138,6 +175,7 @@ function affinityOf(nodes: NodeSelector): Readonly<Record<string, unknown>> {
 
 function podSecurity(identity: MoverIdentity): Readonly<Record<string, unknown>> {
   const seccompProfile = { type: 'RuntimeDefault' };
+  if (identity.asHost === true) return { seccompProfile };
   if (identity.runAsRoot !== undefined) return { seccompProfile, runAsUser: 0, runAsGroup: 0 };
   const { user = defaultUser, group = user } = identity;
   const ids = { runAsUser: user, runAsGroup: group, fsGroup: group };
@@ -163,15 +201,25 @@ export type WithoutPlaces<T> = Omit<T, 'certificates' | 'state'>;
 /** The configuration and the certificates of one side; deleted with the transfer. */
 export function moverSecret(
   metadata: KubeObject['metadata'],
+  pod: string,
   config: WithoutPlaces<MoverServerConfig> | WithoutPlaces<MoverClientConfig>,
   certificates: CertificateFiles,
 ): Secret {
-  const places = { certificates: secretPath, state: `${statePath}/state` };
+  const text = configText(pod, config);
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata,
     type: 'Opaque',
-    stringData: { ...certificates, 'config.json': JSON.stringify({ ...config, ...places }) },
+    stringData: { ...certificates, 'config.json': text },
   };
+}
+
+/** What `config.json` of such a Secret holds. */
+export function configText(
+  pod: string,
+  config: WithoutPlaces<MoverServerConfig> | WithoutPlaces<MoverClientConfig>,
+): string {
+  const { secret, state } = placesOf(pod);
+  return JSON.stringify({ ...config, certificates: secret, state: `${state}/state` });
 }

@@ -7,6 +7,7 @@ import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
 import { openKubeTransport } from './kube-transport.ts';
 import type { HostMetrics } from './metrics.ts';
+import { makeMoverCertificates } from './mover/certificates.ts';
 import { openRegistryTransport } from './registry-transport.ts';
 import { createRepositoryProbe } from './repository-probe.ts';
 
@@ -48,6 +49,10 @@ export function controllerPorts(
     },
     repositories: createRepositoryProbe(clock, random),
     registries: { open: openRegistryTransport },
+    movers: {
+      image: process.env['TRANSSHIP_IMAGE'] ?? 'transship',
+      certificates: (serverName) => makeMoverCertificates(serverName, clock.wallMs()),
+    },
     close: () => events.stop(),
   };
 }

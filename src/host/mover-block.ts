@@ -9,6 +9,7 @@ import type { BlockOrder, BlockReceiveOrder, BlockSendOrder } from '../files/blo
 import { sendBlocks } from '../files/block-send.ts';
 import { createRateLimit } from '../peer/rate.ts';
 import { openDestination, openSource } from './mover-block-device.ts';
+import { placeOf } from './mover/places.ts';
 import { type CertificateFiles, dialBlocks, listenForBlocks } from './mover-block-link.ts';
 
 /** What the process says, one JSON object a line. */
@@ -28,7 +29,8 @@ interface Run<Order> {
 }
 
 /** Does what it is told and says so on stdout, until SIGTERM or SIGINT; returns the exit code. */
-export async function runBlockMover(order: BlockOrder, clock: Clock): Promise<number> {
+export async function runBlockMover(given: BlockOrder, clock: Clock): Promise<number> {
+  const order = placed(given);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
@@ -47,6 +49,13 @@ export async function runBlockMover(order: BlockOrder, clock: Clock): Promise<nu
   } finally {
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
   }
+}
+
+function placed(order: BlockOrder): BlockOrder {
+  const certificates = placeOf(order.certificates);
+  return order.side === 'send'
+    ? { ...order, certificates, sourcePath: placeOf(order.sourcePath) }
+    : { ...order, certificates, destinationPath: placeOf(order.destinationPath) };
 }
 
 function filesOf(directory: string): CertificateFiles {

@@ -89,6 +89,10 @@ export class Process {
       registries: options.registries ?? {
         open: () => fail('Unsupported', 'there are no registries here'),
       },
+      movers: {
+        image: 'transship',
+        certificates: () => fail('Unsupported', 'no pods run here'),
+      },
     };
     const controllers = startControllers(ports, { identity: cluster, leaderElection: false });
     this.ready = controllers.ready;

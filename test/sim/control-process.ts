@@ -72,6 +72,7 @@ export class ControllerProcess extends Worker {
         openAgent: (place) => this.#agent(world, life, place.address),
         repositories: { probe: () => Promise.reject(new Error('there are none here')) },
         registries: { open: () => fail('Unsupported', 'there are none here') },
+        movers: { image: '', certificates: () => fail('Unsupported', 'no pods run here') },
       },
       { identity: life.name, leaderElection: true },
     );

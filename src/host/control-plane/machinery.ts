@@ -1,6 +1,7 @@
 /** What runs beside the API server of an embedded cluster: its ports are made here. */
+import * as fs from 'node:fs';
 import * as os from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import type { StartPlane } from '../../cli/ports.ts';
 import { type Runtime, type RuntimeOptions, startRuntime } from '../../embedded/runtime/runtime.ts';
 import type { NodeFacts } from '../../embedded/runtime/upkeep/nodes.ts';
@@ -15,6 +16,7 @@ import type { PlanePaths } from './paths.ts';
 import { createDirectoryVolumes } from './directory-volumes.ts';
 import { createProbes } from './processes-probes.ts';
 import { createProcesses } from './processes.ts';
+import { quote } from './processes-script.ts';
 import { createVolumeMounts } from './volume-mounts.ts';
 
 export interface MachineryOptions {
@@ -64,7 +66,7 @@ export function startMachinery(options: MachineryOptions): Runtime {
     nodes: [nodeFacts(name, options.kubeletPort)],
     caBundle: apiServer.authority,
     apiServer: { host: apiServer.host, port: apiServer.port },
-    baseEnv: baseEnvironment(),
+    baseEnv: baseEnvironment(makeProgram(paths.directory)),
   };
   const runtime = startRuntime(runtimePorts, { parts: options.parts ?? 'all' });
   undo.push(() => runtime.stop({ endPods: true }));
@@ -87,8 +89,23 @@ function nodeFacts(name: string, kubeletPort: number | undefined): NodeFacts {
   };
 }
 
+/**
+ * Pods that move data run `transship`, which need not be installed here: a directory in which the
+ * word is this very program.
+ */
+function makeProgram(directory: string): string {
+  const bin = join(directory, 'bin');
+  fs.mkdirSync(bin, { recursive: true, mode: 0o755 });
+  const main = join(import.meta.dirname, `../../main${extname(import.meta.filename)}`);
+  const words = [process.execPath, '--disable-warning=ExperimentalWarning', main].map(quote);
+  const path = join(bin, 'transship');
+  fs.writeFileSync(`${path}.new`, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o755 });
+  fs.renameSync(`${path}.new`, path);
+  return bin;
+}
+
 /** Nothing of the person's environment but what programs need to run at all. */
-function baseEnvironment(): Readonly<Record<string, string>> {
+function baseEnvironment(programs: string): Readonly<Record<string, string>> {
   const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8' } = process.env;
-  return { PATH, HOME, LANG };
+  return { PATH: `${programs}:${PATH}`, HOME, LANG };
 }

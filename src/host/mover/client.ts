@@ -14,6 +14,7 @@ import { type Failure, judgeEnd, type Outcome } from '../../files/rsync-exits.ts
 import { RsyncOutput, type RsyncProgress, type RsyncStats } from '../../files/rsync-progress.ts';
 import { auditVolume } from './audit.ts';
 import { say } from './messages.ts';
+import { placedClient } from './places.ts';
 import { isRoot } from './programs.ts';
 import { runRsync } from './rsync-run.ts';
 
@@ -26,7 +27,7 @@ export async function runMoverClient(configPath: string): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => stop.abort(canceled));
   }
-  const read = () => parseClientConfig(fs.readFileSync(configPath, 'utf8'));
+  const read = () => placedClient(parseClientConfig(fs.readFileSync(configPath, 'utf8')));
   const { attempts, copied } = await copy(read, stop.signal);
   if (copied.kind !== 'Complete') return saidFailed(copied, attempts);
   const { stats, notes } = copied;

@@ -11,6 +11,7 @@ import { rsyncdText } from '../../files/rsyncd-config.ts';
 import { serverTunnelText, tunnelReady } from '../../files/stunnel-config.ts';
 import { answerRequests } from './audit-answers.ts';
 import { say } from './messages.ts';
+import { placedServer } from './places.ts';
 import { copyKey, isRoot, mayChroot, needProgram, processesOf, signalAll } from './programs.ts';
 
 const portTries = 10;
@@ -20,7 +21,7 @@ const stopMs = 10_000;
 
 /** Runs until SIGTERM; resolves with the exit code. `BadArgument`, `ToolMissing`, `InUse`. */
 export async function runMoverServer(configPath: string): Promise<number> {
-  const config = parseServerConfig(fs.readFileSync(configPath, 'utf8'));
+  const config = placedServer(parseServerConfig(fs.readFileSync(configPath, 'utf8')));
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
   const paths = prepare(config);
