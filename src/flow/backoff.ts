@@ -23,6 +23,11 @@ export class Backoff {
     this.#notBeforeMs = 0;
   }
 
+  /** It does not get on for so long already, as somebody else has counted. */
+  resume(nowMs: number, stuckMs: number): void {
+    this.#stuckSinceMs ??= nowMs - Math.max(0, stuckMs);
+  }
+
   /** Milliseconds since it last got on. */
   stuckMs(nowMs: number): number {
     this.#stuckSinceMs ??= nowMs;

@@ -11,4 +11,4 @@ export {
   stepAtHand,
   type StepState,
 } from './state.ts';
-export type { Blocked, Going, Observation, Step, Undoing } from './step.ts';
+export type { Blocked, Broken, Going, Observation, Step, Undoing } from './step.ts';

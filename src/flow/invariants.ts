@@ -22,6 +22,7 @@ export function checkItinerary(itinerary: Itinerary): readonly string[] {
     const steps = itinerary.steps.filter(({ when = [] }) => when.every((one) => chosen.has(one)));
     for (const sentence of checkOrder(itinerary, steps, chosen)) wrong.add(sentence);
     for (const sentence of checkUndo(itinerary, steps)) wrong.add(sentence);
+    for (const sentence of checkSandbox(itinerary, steps)) wrong.add(sentence);
   }
   return [...wrong];
 }
@@ -74,6 +75,22 @@ function checkOrder(
     for (const fact of breaks) facts.delete(fact);
     for (const fact of makes) facts.add(fact);
   }
+  return wrong;
+}
+
+/** What runs beside the source changes nothing for it, and can always be taken away. */
+function checkSandbox({ name, isTemporary }: Itinerary, steps: readonly StepData[]): string[] {
+  const at = steps.findIndex(({ makes = [] }) => makes.includes('sandboxRuns'));
+  if (at === -1) return [];
+  const wrong: string[] = [];
+  if (isTemporary !== true) wrong.push(`${name}: a sandbox stays when it is canceled`);
+  for (const { name: step, makes = [], breaks = [], pointOfNoReturn } of steps) {
+    const touches = makes.some((fact) => fact !== 'sandboxRuns') || breaks.length > 0;
+    if (touches) wrong.push(`${name}: ${step} touches more than the sandbox`);
+    if (pointOfNoReturn === true) wrong.push(`${name}: ${step} cannot be taken back`);
+  }
+  const isTakenAway = steps.slice(0, at).some((step) => step.name === 'makeObjects' && step.undo);
+  if (!isTakenAway) wrong.push(`${name}: nothing takes the sandbox away`);
   return wrong;
 }
 

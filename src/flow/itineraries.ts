@@ -129,6 +129,39 @@ export const rollback: Itinerary = {
   ],
 };
 
+/**
+ * A copy that runs beside the source, in namespaces of its own (U-65). The source is not touched:
+ * nothing is stopped, and what is copied last is of a moment at which it still runs.
+ */
+export const rehearsal: Itinerary = {
+  name: 'Rehearsal',
+  initially: ['sourceRuns', 'destinationStopped', 'destinationProvenStopped'],
+  onFailure: 'AsAsked',
+  afterPointOfNoReturn: 'Rollback',
+  isTemporary: true,
+  steps: [
+    ...section(
+      'Prepare',
+      { name: 'checkPlan' },
+      { name: 'makeNamespaces', undo: true },
+      { name: 'findWay' },
+    ),
+    ...section(
+      'CopyAhead',
+      { name: 'copyImages', when: ['images'], undo: true },
+      { name: 'copyAhead', undo: true },
+      { name: 'copyLast', undo: true },
+    ),
+    ...section('Make', { name: 'makeObjects', when: ['objects'], undo: true }),
+    ...section(
+      'Start',
+      { name: 'startDestination', when: ['objects'], makes: ['sandboxRuns'] },
+      { name: 'proveDestinationHealthy', when: ['objects', 'verify'] },
+    ),
+    ...section('Finish', { name: 'cleanUp' }),
+  ],
+};
+
 /** What follows once a canceled run was taken back. */
 export const cancel: Itinerary = {
   name: 'Cancel',
@@ -153,5 +186,10 @@ export const failed: Itinerary = {
 };
 
 /** The one for a type of Migration, and what can follow it. */
-export const itineraries = { Stage: stage, Cutover: cutover, Rollback: rollback } as const;
+export const itineraries = {
+  Stage: stage,
+  Cutover: cutover,
+  Rollback: rollback,
+  Rehearsal: rehearsal,
+} as const;
 export const endings = { Canceled: cancel, Failed: failed } as const;

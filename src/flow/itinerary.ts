@@ -26,7 +26,8 @@ export type Fact =
   | 'audited'
   | 'claimsSwapped'
   | 'sourceRuns'
-  | 'destinationRuns';
+  | 'destinationRuns'
+  | 'sandboxRuns';
 
 /** When a step can be left out: the choices of plan and migration. */
 export type Condition =
@@ -54,7 +55,7 @@ export interface StepData {
 }
 
 export interface Itinerary {
-  readonly name: 'Stage' | 'Cutover' | 'Rollback' | 'Cancel' | 'Failed';
+  readonly name: 'Stage' | 'Cutover' | 'Rollback' | 'Rehearsal' | 'Cancel' | 'Failed';
   /** What is true before its first step. */
   readonly initially: readonly Fact[];
   readonly steps: readonly StepData[];
@@ -68,6 +69,8 @@ export interface Itinerary {
    * itinerary has to run. `GoOn`: the only safe way is forward.
    */
   readonly afterPointOfNoReturn: 'Rollback' | 'GoOn';
+  /** A cancel takes it back also when all of it is over: what it made was never meant to stay. */
+  readonly isTemporary?: true;
 }
 
 /** An itinerary with the code of its steps. */

@@ -13,7 +13,7 @@ import {
   type StepChange,
   type StepState,
 } from './state.ts';
-import type { Blocked, Going, Step } from './step.ts';
+import type { Blocked, Broken, Going, Step } from './step.ts';
 
 /** Between two looks at work that goes on, or at something that has to move first. */
 const pollMs = 2000;
@@ -137,6 +137,7 @@ export class Runner<C> {
     const { step, context } = task;
     const { clock } = this.#ports;
     this.#backoff.turnTo(`forward ${step.name}`);
+    this.#remember(entry);
     const leftMs = this.#backoff.leftMs(clock.monotonicMs());
     if (leftMs > 0) return this.#later(state, entry, leftMs);
     let now = state;
@@ -156,10 +157,19 @@ export class Runner<C> {
       if (seen.kind === 'done') return await this.#finish(now, step);
       if (seen.kind === 'running') return await this.#goes(now, step, seen);
       if (seen.kind === 'waiting') return await this.#waits(now, task, seen);
+      if (seen.kind === 'failed') return await this.#fails(now, task, seen);
       return await this.#ensure(now, task);
     } catch (error) {
       return this.#failing(now, task, error);
     }
+  }
+
+  /** A process that has just begun goes on counting where the last one was. */
+  #remember({ blockedTime }: StepState): void {
+    const sinceMs = Date.parse(blockedTime ?? '');
+    if (Number.isNaN(sinceMs)) return;
+    const { clock } = this.#ports;
+    this.#backoff.resume(clock.monotonicMs(), clock.wallMs() - sinceMs);
   }
 
   async #ensure(state: ItineraryState, task: Task<C>): Promise<Advance> {
@@ -176,7 +186,10 @@ export class Runner<C> {
     const nowMs = clock.monotonicMs();
     this.#backoff.stuckMs(nowMs);
     const afterMs = this.#backoff.countAttempt(nowMs);
-    if (!isFirst) return { state, outcome: { kind: 'again', afterMs, step: step.name } };
+    if (!isFirst) {
+      const next = await this.#blocked(state, step.name, {});
+      return { state: next, outcome: { kind: 'again', afterMs, step: step.name } };
+    }
     // What it did is usually there at once: look without a pause, but only this once.
     this.#backoff.lookNow();
     return { state, outcome: { kind: 'again', afterMs: 0, step: step.name } };
@@ -187,6 +200,7 @@ export class Runner<C> {
     return this.#change(state, step.name, {
       state: 'Succeeded',
       message: undefined,
+      blockedTime: undefined,
       completionTime: this.#time(),
     });
   }
@@ -194,7 +208,8 @@ export class Runner<C> {
   async #goes(state: ItineraryState, step: Step<C>, seen: Going): Promise<Advance> {
     this.#backoff.gotOn();
     const { progress, message = step.description, percent } = seen;
-    const next = await this.#saved(state, step.name, { message, progress });
+    const blockedTime = undefined;
+    const next = await this.#saved(state, step.name, { message, progress, blockedTime });
     const more = percent === undefined ? {} : { percent };
     return {
       state: next,
@@ -212,7 +227,7 @@ export class Runner<C> {
       );
     }
     const message = `${seen.message}; ${seen.remedy}`;
-    const next = await this.#saved(state, step.name, { message });
+    const next = await this.#blocked(state, step.name, { message });
     const { message: blocker, remedy } = seen;
     const waiting = { step: step.name, message: blocker, remedy };
     return { state: next, outcome: { kind: 'waiting', afterMs: pollMs, ...waiting } };
@@ -221,7 +236,7 @@ export class Runner<C> {
   /** Tried again when that can help and there is time, else the step has failed. */
   async #failing(state: ItineraryState, task: Task<C>, thrown: unknown): Promise<Advance> {
     const { step } = task;
-    const { clock, log } = this.#ports;
+    const { clock } = this.#ports;
     if (thrown instanceof AssertionFailure || thrown instanceof SaveFailure) throw thrown;
     const error = asTransshipError(thrown);
     const nowMs = clock.monotonicMs();
@@ -229,10 +244,21 @@ export class Runner<C> {
     if (!task.mayFail || (error.retryable && stuckMs < step.deadlineMs)) {
       return this.#again(state, step.name, error);
     }
-    log.log('error', 'a step failed', { step: step.name, reason: error.reason });
-    return this.#change(state, step.name, {
+    return this.#failed(state, step.name, error);
+  }
+
+  #fails(state: ItineraryState, { step, mayFail }: Task<C>, seen: Broken): Promise<Advance> {
+    const error = new TransshipError(seen.reason, seen.message);
+    return mayFail ? this.#failed(state, step.name, error) : this.#again(state, step.name, error);
+  }
+
+  #failed(state: ItineraryState, step: string, error: TransshipError): Promise<Advance> {
+    const { reason, message, remedy } = error;
+    this.#ports.log.log('error', 'a step failed', { step, reason });
+    return this.#change(state, step, {
       state: 'Failed',
-      message: `${error.reason}: ${error.message}. ${error.remedy}`,
+      message: `${reason}: ${message}. ${remedy}`,
+      blockedTime: undefined,
       completionTime: this.#time(),
     });
   }
@@ -241,7 +267,7 @@ export class Runner<C> {
     const afterMs = this.#backoff.countAttempt(this.#ports.clock.monotonicMs());
     const message = `${error.message} (attempt ${this.#backoff.attempts})`;
     const { remedy } = error;
-    const next = await this.#saved(state, step, { message: `${message}; ${remedy}` });
+    const next = await this.#blocked(state, step, { message: `${message}; ${remedy}` });
     return { state: next, outcome: { kind: 'waiting', afterMs, step, message, remedy } };
   }
 
@@ -263,6 +289,7 @@ export class Runner<C> {
       state: 'Undone',
       message: undefined,
       progress: undefined,
+      blockedTime: undefined,
       completionTime: this.#time(),
     };
     if (step.undo === undefined) return this.#change(state, step.name, undone);
@@ -288,6 +315,12 @@ export class Runner<C> {
     const next = await this.#saved(state, step, change);
     this.#backoff.gotOn();
     return { state: next, outcome: { kind: 'again', afterMs: 0, step } };
+  }
+
+  /** With the time since when it does not get on, so that no restart begins to count anew. */
+  #blocked(state: ItineraryState, name: string, change: StepChange): Promise<ItineraryState> {
+    const known = state.find((entry) => entry.name === name)?.blockedTime;
+    return this.#saved(state, name, { ...change, blockedTime: known ?? this.#time() });
   }
 
   async #saved(state: ItineraryState, step: string, change: StepChange): Promise<ItineraryState> {
@@ -335,7 +368,8 @@ function pendingOf({
 
 function wantsUndo(state: ItineraryState, itinerary: Itinerary, orders: Orders): boolean {
   if (isUndoing(state)) return true;
-  if (orders.canceled === true && !state.every(isOver)) return true;
+  const isOpen = itinerary.isTemporary === true || !state.every(isOver);
+  if (orders.canceled === true && isOpen) return true;
   const isFailed = state.some((entry) => entry.state === 'Failed');
   return isFailed && itinerary.onFailure === 'AsAsked' && orders.onFailure !== 'Pause';
 }

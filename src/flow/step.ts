@@ -1,4 +1,5 @@
 /** What one step of an itinerary is: it looks, it acts, it takes back. */
+import type { Reason } from '../base/reasons.ts';
 
 /** It goes on without us: looking again later is all there is to do. */
 export interface Going {
@@ -19,6 +20,13 @@ export interface Blocked {
   readonly remedy: string;
 }
 
+/** Neither waiting nor another `ensure` can mend it: the step has failed, whatever the reason. */
+export interface Broken {
+  readonly kind: 'failed';
+  readonly reason: Reason;
+  readonly message: string;
+}
+
 /** What taking back has come to. */
 export type Undoing = { readonly kind: 'done' } | Going | Blocked;
 
@@ -26,7 +34,7 @@ export type Undoing = { readonly kind: 'done' } | Going | Blocked;
  * What looking finds. `notStarted` also for work that was begun and cannot go on without another
  * `ensure`, and for what an earlier migration left behind: only the work of this one counts.
  */
-export type Observation = Undoing | { readonly kind: 'notStarted' };
+export type Observation = Undoing | Broken | { readonly kind: 'notStarted' };
 
 /**
  * One step. Every method may be killed at any `await` and is called again; errors are

@@ -101,6 +101,7 @@ const step = fields('One step of the itinerary.', {
       max: 100,
     }),
   ),
+  blockedTime: optional(time('Since when it does not get on.')),
   startTime: optional(time('When it began.')),
   completionTime: optional(time('When it ended.')),
 });
@@ -129,7 +130,7 @@ const status = fields('How far it is.', {
   downtimeMilliseconds: optional(count('How long the workloads were down.')),
   retried: optional(count('The `spec.retry` that was last acted on.')),
   undo: optional(
-    objectName('The Secret that holds what to put back, in the namespace of this object.'),
+    objectName('The Secret with what was stopped, in the first namespace at that cluster.'),
   ),
   report: optional(report),
   warnings: optional(list('What to look at afterwards.', text('One sentence.'), { max: 100 })),
