@@ -150,6 +150,22 @@ suite('a teleported volume', () => {
     assert.ok(link.chunks < 120, 'only what was read and written was fetched');
   });
 
+  test('who waits for data of a volume that is deleted hears that it was', async () => {
+    const { volume, west, link } = await teleported();
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<readonly StoredChunk[]>();
+    link.readPath = () => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const written = Promise.resolve(volume.write(new Uint8Array(512), 0));
+    await asked.promise;
+    await west.pool.deleteVolume('db');
+    // As a teleport gives its source up when its volume is gone.
+    answer.reject(new TransshipError('Canceled', 'fetching from east was cancelled'));
+    await assert.rejects(written, (error: TransshipError) => error.reason === 'NotFound');
+  });
+
   test('onward: a third place reads through the second what only the first has', async () => {
     const { west, data } = await teleported();
     const north = await createTestPool();

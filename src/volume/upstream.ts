@@ -88,6 +88,8 @@ export class Upstream {
   readonly #running = new Map<number, Promise<void>>();
   origin: VolumeOrigin | undefined;
   source: ChunkSource | undefined;
+  /** The volume is: who still waits for its data hears that, not how the source was given up. */
+  isDeleted = false;
   #nextSequential = -1;
   #streak = 1;
 
@@ -139,6 +141,7 @@ export class Upstream {
       await this.#fromSource(name, firstBlock, blockCount);
     } catch (error) {
       // The background fetch may have brought it meanwhile, and the source be given up for that.
+      if (this.isDeleted) fail('NotFound', `volume ${this.#options.volume} was deleted`, error);
       if (!store.has(name)) throw error;
     }
     if (store.has(name)) return;

@@ -376,6 +376,7 @@ export class Volume implements VolumeApi {
   /** The volume is being deleted: nothing it does is saved any more. */
   erase(): Promise<void> {
     this.isDeleted = true;
+    this.upstream.isDeleted = true;
     return this.#lane.run(async () => {
       this.#rooting.removeHistory();
     });
