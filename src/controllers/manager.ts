@@ -4,6 +4,7 @@
  */
 import { clusters, type Cluster } from '../api/kinds/cluster.ts';
 import { historyPolicies } from '../api/kinds/history-policy.ts';
+import { migrations } from '../api/kinds/migration.ts';
 import { hooks } from '../api/kinds/hook.ts';
 import { imageTransfers } from '../api/kinds/image-transfer.ts';
 import { plans } from '../api/kinds/plan.ts';
@@ -11,6 +12,7 @@ import { pools } from '../api/kinds/pool.ts';
 import { repositories } from '../api/kinds/repository.ts';
 import { teleports } from '../api/kinds/teleport.ts';
 import { volumes } from '../api/kinds/volume.ts';
+import { volumeTransfers } from '../api/kinds/volume-transfer.ts';
 import { kindsWithoutController } from '../api/kinds/all.ts';
 import type { Informer } from '../kube/api.ts';
 import { createInformer } from '../kube/informer.ts';
@@ -187,6 +189,8 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
     }),
     repositories: createInformer(client, repositories),
     plans: createInformer(client, plans),
+    migrations: createInformer(client, migrations),
+    volumeTransfers: createInformer(client, volumeTransfers),
     imageTransfers: createInformer(client, imageTransfers, {
       indexes: {
         migration: ({ metadata, spec }) =>
