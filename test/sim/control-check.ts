@@ -19,6 +19,7 @@ import type {
   StorageClass,
 } from '../../src/kube/resources.ts';
 import { readAll } from './control-io.ts';
+import { isOfTeleport } from './control-intents.ts';
 import { policiesLeft } from './control-policies.ts';
 import type { ControlWorld, SimCluster } from './control-world.ts';
 import { Mismatch } from './model.ts';
@@ -54,16 +55,17 @@ export function unsettled(world: ControlWorld): string[] {
     if (!controllers.some(({ running }) => running?.life.name === holder)) {
       left.push(`${cluster.name} is led by ${holder ?? 'nobody'}`);
     }
-    left.push(...teleportsLeft(cluster), ...volumesLeft(world, cluster));
+    left.push(...teleportsLeft(world, cluster), ...volumesLeft(world, cluster));
     left.push(...boundLeft(world, cluster), ...claimsLeft(cluster));
     left.push(...policiesLeft(cluster), ...agentLeft(world, cluster), ...poolsLeft(cluster));
   }
   return left;
 }
 
-function teleportsLeft({ name: at, api }: SimCluster): string[] {
+function teleportsLeft(world: ControlWorld, { name: at, api }: SimCluster): string[] {
   return api.list<Teleport>('Teleport').flatMap((teleport) => {
     const what = `teleport ${at}/${teleport.metadata.name}`;
+    if (isHeldUp(world, teleport)) return [];
     if (isGoing(teleport)) return [`${what} is being deleted: ${told(teleport, 'CleanedUp')}`];
     const succeeded = conditionOf(teleport, 'Succeeded');
     if (succeeded?.status === 'True') {
@@ -79,6 +81,17 @@ function teleportsLeft({ name: at, api }: SimCluster): string[] {
     }
     return [];
   });
+}
+
+/**
+ * Ended or deleted, but what it made is still read by others (a thin teleport may do so for ever):
+ * until they let go, its volume and so its source have to stay, and it says so.
+ */
+function isHeldUp(world: ControlWorld, teleport: Teleport): boolean {
+  const target = world.find(teleport.spec.destination.cluster);
+  if (target === undefined || conditionOf(teleport, 'CleanedUp')?.status !== 'False') return false;
+  const made = target.api.list<Volume>('Volume').filter((one) => isOfTeleport(one, teleport));
+  return made.some((one) => isGoing(one) && holdersOf(world, target, one).length > 0);
 }
 
 function volumesLeft(world: ControlWorld, cluster: SimCluster): string[] {
@@ -102,7 +115,8 @@ function finalizersLeft(world: ControlWorld, volume: Volume): string[] {
   const wanted = teleportsOf(world)
     .filter((teleport) => {
       const succeeded = conditionOf(teleport, 'Succeeded');
-      return succeeded?.status !== 'False' && succeeded?.reason !== 'Available';
+      const isOn = succeeded?.status !== 'False' && succeeded?.reason !== 'Available';
+      return isOn || isHeldUp(world, teleport);
     })
     .map(({ metadata }) => sourceFinalizer(metadata.uid ?? ''));
   const held = volume.metadata.finalizers ?? [];

@@ -201,7 +201,9 @@ export async function unmake(
   }
   if (bound !== undefined) {
     await remove(access, persistentVolumes, bound);
-    return `PersistentVolume ${bound.metadata.name ?? ''} is being deleted`;
+    const { message: why } = bound.status ?? {};
+    const what = `PersistentVolume ${bound.metadata.name ?? ''} is being deleted`;
+    return why === undefined ? what : `${what}: ${why}`;
   }
   await remove(access, volumes, volume);
   return undefined;
