@@ -56,6 +56,8 @@ export interface ImageProgress {
   /** Of these, those that are at the destination now, and did not move. */
   readonly layersPresent: number;
   readonly layersCopied: number;
+  /** Of all layers that did not have to move. */
+  readonly presentBytes: number;
   /** Of all layers. */
   readonly totalBytes: number;
   readonly copiedBytes: number;
@@ -148,7 +150,7 @@ async function moveBlob(ends: Ends, blob: Descriptor, progress: Progress): Promi
   const onBytes = (bytes: number) => progress.moved(bytes);
   const isThere =
     (await hasBlob(to, blob)) || (await copyBlob({ from, to, blob, mountFrom, onBytes }));
-  progress.done(isThere);
+  progress.done(isThere ? blob.sizeBytes : undefined);
 }
 
 class Progress {
@@ -156,6 +158,7 @@ class Progress {
   readonly #wireBytes: () => number;
   readonly #onProgress: ((progress: ImageProgress) => void) | undefined;
   #present = 0;
+  #presentBytes = 0;
   #copied = 0;
   #bytes = 0;
 
@@ -174,9 +177,13 @@ class Progress {
     this.#onProgress?.(this.tell());
   }
 
-  done(isThere: boolean): void {
-    if (isThere) this.#present += 1;
-    else this.#copied += 1;
+  /** `presentBytes` of what did not move. */
+  done(presentBytes: number | undefined): void {
+    if (presentBytes === undefined) this.#copied += 1;
+    else {
+      this.#present += 1;
+      this.#presentBytes += presentBytes;
+    }
     this.#onProgress?.(this.tell());
   }
 
@@ -186,6 +193,7 @@ class Progress {
       layers: blobs.length,
       layersPresent: this.#present,
       layersCopied: this.#copied,
+      presentBytes: this.#presentBytes,
       totalBytes: blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       copiedBytes: this.#bytes,
       wireBytes: this.#wireBytes(),

@@ -37,6 +37,8 @@ export interface TransformContext {
   readonly ingressClasses?: Readonly<Record<string, string>>;
   readonly priorityClasses?: Readonly<Record<string, string>>;
   readonly images?: readonly ImageRule[];
+  /** Hosts of the source's registry, whose images are copied. */
+  readonly registries?: readonly string[];
   /** DNS names of ingresses and routes: exact ones, or `.suffix` to `.suffix`. */
   readonly hosts?: Readonly<Record<string, string>>;
   /** By `namespace/claim` at the source. */

@@ -5,6 +5,7 @@
 import { fail } from '../base/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { withAt } from './fields.ts';
+import { mapImageStream } from './image-streams.ts';
 import { mapClaim, mapClaimUses, mapClasses, mapHosts, mapImages } from './map-fields.ts';
 import { mapNamespaces } from './map-namespaces.ts';
 import { applyRules, checkRules } from './patch-rules.ts';
@@ -47,6 +48,7 @@ export function createTransform(context: TransformContext): Transform {
     mapClaimUses,
     mapClaim,
     mapImages(context),
+    mapImageStream,
     mapHosts,
     mapNamespaces,
   ];

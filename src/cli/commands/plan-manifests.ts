@@ -1,4 +1,5 @@
 /** The objects of a plan exactly as they will be made at the destination, before they are. */
+import type { Cluster } from '../../api/kinds/cluster.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import { fail } from '../../base/errors.ts';
 import { exitCodes } from '../../base/reasons.ts';
@@ -16,8 +17,13 @@ import { cellText } from '../table.ts';
  */
 export async function printManifests(cli: Cli, hub: KubeClient, plan: Plan): Promise<number> {
   const { spec } = plan;
-  const source = await clientOf(cli, hub, spec.source);
-  const destination = await clientOf(cli, hub, spec.destination);
+  const known = await clustersOf(hub);
+  const clusters = {
+    source: checkKnown(hub.cluster, known, spec.source),
+    destination: checkKnown(hub.cluster, known, spec.destination),
+  };
+  const source = await clientOf(cli, hub, clusters.source);
+  const destination = await clientOf(cli, hub, clusters.destination);
   const { inventory } = await surveyOf(plan, { source, destination });
   const { items, unreadable } = inventory;
   for (const { plural, group, namespace, message } of unreadable) {
@@ -25,7 +31,8 @@ export async function printManifests(cli: Cli, hub: KubeClient, plan: Plan): Pro
   }
   const yaml = await import('yaml');
   let count = 0;
-  for await (const prepared of preparedObjectsOf(plan, inventory, { source, destination })) {
+  const from = { source, destination, clusters };
+  for await (const prepared of preparedObjectsOf(plan, inventory, from)) {
     sayNotes(cli, prepared);
     if (prepared.object === undefined) continue;
     count += 1;
@@ -38,10 +45,10 @@ export async function printManifests(cli: Cli, hub: KubeClient, plan: Plan): Pro
   return exitCodes.done;
 }
 
-async function clientOf(cli: Cli, hub: KubeClient, name: string): Promise<KubeClient> {
-  const cluster = checkKnown(hub.cluster, await clustersOf(hub), name);
+async function clientOf(cli: Cli, hub: KubeClient, cluster: Cluster): Promise<KubeClient> {
   const client = await apiOfSide(cli, hub, cluster);
   if (client !== undefined) return client;
+  const { name = '' } = cluster.metadata;
   return fail('ApiUnreachable', `the API of cluster ${name} cannot be asked from here`);
 }
 

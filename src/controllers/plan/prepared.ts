@@ -11,6 +11,7 @@ import {
   type Survey,
   surveyNamespaces,
 } from '../../workload/workload.ts';
+import type { NamesThere, PlanClusters } from './image-rules.ts';
 import { namesThereOf, transformContextOf } from './transform.ts';
 
 export interface PlanClients {
@@ -33,6 +34,10 @@ export async function surveyOf(plan: Plan, { source, destination }: PlanClients)
 export interface PreparedFrom {
   readonly source: KubeClient;
   readonly destination: KubeClient;
+  /** Whose registries have the images. */
+  readonly clusters: PlanClusters;
+  /** Where namespaces have other names than the plan gives them, as in a rehearsal. */
+  readonly namesThere?: NamesThere;
   /** Of a source that was quiesced since the inventory was taken. */
   readonly stopped?: readonly UndoRecord[];
 }
@@ -44,9 +49,12 @@ export interface PreparedFrom {
 export async function* preparedObjectsOf(
   plan: Plan,
   { items }: Inventory,
-  { source, destination, stopped }: PreparedFrom,
+  { source, destination, clusters, namesThere, stopped }: PreparedFrom,
 ): AsyncGenerator<Prepared> {
   const served = await createDiscovery(destination).resources();
-  const context = { ...transformContextOf(plan), serves: servesKind(served) };
+  const context = {
+    ...transformContextOf(plan, clusters, namesThere),
+    serves: servesKind(served),
+  };
   yield* prepareObjects(source, items, context, stopped);
 }

@@ -9,8 +9,10 @@ const plan = (spec: Partial<PlanSpec>): Plan =>
     spec: { source: 'east', destination: 'west', namespaces: [{ name: 'shop' }], ...spec },
   }) as unknown as Plan;
 
+const nowhere = { source: undefined, destination: undefined };
+
 test('a transformation is told all that the plan changes, and nothing else', () => {
-  assert.deepEqual(transformContextOf(plan({})), {
+  assert.deepEqual(transformContextOf(plan({}), nowhere), {
     id: 'p',
     namespaces: { shop: 'shop' },
     storageClasses: {},
@@ -18,6 +20,7 @@ test('a transformation is told all that the plan changes, and nothing else', () 
     priorityClasses: {},
     hosts: {},
     images: [],
+    registries: [],
     claims: {},
     rules: [],
     serviceNames: false,
@@ -41,7 +44,7 @@ test('a transformation is told all that the plan changes, and nothing else', () 
     patches: [{ kind: 'Deployment', labelSelector, patch: JSON.stringify([operation]) }],
     serviceNames: true,
   } as Partial<PlanSpec>);
-  assert.deepEqual(transformContextOf(said), {
+  assert.deepEqual(transformContextOf(said, nowhere), {
     id: 'p',
     namespaces: { shop: 'store', bar: 'bar' },
     storageClasses: { old: 'new' },
@@ -49,6 +52,7 @@ test('a transformation is told all that the plan changes, and nothing else', () 
     priorityClasses: { high: 'higher' },
     hosts: { '.east': '.west' },
     images: [pair('from.example', 'to.example')],
+    registries: [],
     claims: {
       'shop/db': { name: 'data', storageClass: 'fast' },
       'bar/db': { accessModes: ['ReadWriteMany'], volumeMode: 'Block' },
@@ -63,6 +67,6 @@ test('a patch that is no list of operations is refused, and named by its place',
   for (const patch of ['{', '{}', '[1]']) {
     const bad = plan({ patches: [good, { kind: 'Pod', patch }] });
     const refused = { reason: 'BadArgument', message: /^patch 2 / };
-    assert.throws(() => transformContextOf(bad), refused);
+    assert.throws(() => transformContextOf(bad, nowhere), refused);
   }
 });
