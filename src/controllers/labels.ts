@@ -47,6 +47,12 @@ export const annotations = {
   torn: 'transship.dev/torn',
   /** On a claim that must not be written to, because it moves: uid of the plan. */
   moving: 'transship.dev/moving',
+  /** On a namespace: uid of the Migration that made it. */
+  madeBy: 'transship.dev/made-by',
+  /** On a transfer: the `spec.retry` of its Migration that made it. */
+  retry: 'transship.dev/retry',
+  /** On a last transfer: who wrote to its source afterwards. It is no copy any more. */
+  writer: 'transship.dev/writer-seen',
 } as const;
 
 export const finalizers = {
@@ -55,6 +61,9 @@ export const finalizers = {
   historyPolicy: 'transship.dev/history-policy',
   teleport: 'transship.dev/teleport',
   volumeTransfer: 'transship.dev/volume-transfer',
+  /** Of a Plan while a migration of it is open, and of that migration. */
+  plan: 'transship.dev/plan',
+  migration: 'transship.dev/migration',
 } as const;
 
 const sourcePrefix = 'transship.dev/teleport-';

@@ -1,0 +1,56 @@
+/** How what a transfer makes is named and marked, so that it is found again by its maker alone. */
+import { createHash } from 'node:crypto';
+import { type Migration, migrations } from '../../api/kinds/migration.ts';
+import { plans } from '../../api/kinds/plan.ts';
+import type { VolumeTransfer } from '../../api/kinds/volume-transfer.ts';
+import { keyOf, keyText, type KubeObject } from '../../kube/objects.ts';
+import { preparedFor } from '../../workload/transform-context.ts';
+import type { Context } from '../context.ts';
+import { annotations } from '../labels.ts';
+
+export function uidOf({ metadata }: KubeObject): string {
+  return metadata.uid ?? '';
+}
+
+/** Of helpers and volumes that one transfer makes one of. */
+export function ownNameOf(transfer: VolumeTransfer): string {
+  return `vt-${uidOf(transfer)}`;
+}
+
+/** Undefined: it stands for itself, or its migration is gone. */
+export async function migrationOf(
+  { client }: Context,
+  { metadata, spec }: VolumeTransfer,
+): Promise<Migration | undefined> {
+  if (spec.migration === undefined) return undefined;
+  return client.get(migrations, { namespace: metadata.namespace ?? '', name: spec.migration });
+}
+
+/** What marks everything of one move: the plan's uid; of a transfer without plan its own. */
+export async function moveIdOf(context: Context, transfer: VolumeTransfer): Promise<string> {
+  const migration = await migrationOf(context, transfer);
+  if (migration === undefined) return uidOf(transfer);
+  const { namespace = '' } = transfer.metadata;
+  const plan = await context.client.get(plans, { namespace, name: migration.spec.plan });
+  return plan?.metadata.uid ?? uidOf(transfer);
+}
+
+/** The same for all copies of one claim to one cluster. */
+export function stageOf({ spec }: VolumeTransfer): string {
+  const { source, destination } = spec;
+  const what = `${source.cluster}/${source.namespace}/${source.claim}>${destination.cluster}`;
+  return createHash('sha256').update(what).digest('hex').slice(0, 16);
+}
+
+/** On claims and PersistentVolumes that it makes. */
+export function marksOf(transfer: VolumeTransfer, moveId: string) {
+  return {
+    [preparedFor]: moveId,
+    [annotations.transferred]: uidOf(transfer),
+    [annotations.madeFor]: keyText(keyOf(transfer)),
+  };
+}
+
+export function isMadeBy(transfer: VolumeTransfer, object: KubeObject | undefined): boolean {
+  return object?.metadata.annotations?.[annotations.transferred] === uidOf(transfer);
+}

@@ -1,0 +1,300 @@
+/**
+ * Teleport: the engine's own move. A pass ahead of time is a Teleport of the volume that nobody
+ * uses (docs/decisions/0008); the last pass is a further one, of which only what changed travels,
+ * and a claim on what it makes as soon as that can be used. When a newer one is complete the older
+ * are deleted: they only kept chunks at hand.
+ */
+import { type Teleport, teleports } from '../../../api/kinds/teleport.ts';
+import { type Volume, volumes } from '../../../api/kinds/volume.ts';
+import { asTransshipError, fail } from '../../../base/errors.ts';
+import { isReason } from '../../../base/reasons.ts';
+import { exactSize, formatBytes } from '../../../base/units.ts';
+import type { Undoing } from '../../../flow/step.ts';
+import { keyOf, keyText } from '../../../kube/objects.ts';
+import { persistentVolumes } from '../../../kube/resources.ts';
+import { fsTypeOf, handleOf, isOurVolume, persistentVolumeOf } from '../../claim/made.ts';
+import { annotations, driver, labels } from '../../labels.ts';
+import { conditionOf, isTrue } from '../../status.ts';
+import { endingOf, wasAccessible } from '../../teleport/plan.ts';
+import { checkClaimFree, claimOf, makeBound, removeOnce, unmakeBound } from '../bound.ts';
+import { sourceClaimOf, targetClaimOf } from '../choose.ts';
+import { isMadeBy, migrationOf, moveIdOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
+import type { Advance, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
+import { endingOf as transferEndingOf } from '../report.ts';
+import { compareRoots } from './teleport-audit.ts';
+
+/** Of a paused one: a rate cannot be nothing, and this is next to it. */
+const pausedBandwidth = '1Ki';
+
+export const teleportMethod: TransferMethod = { advance, clean, discard };
+
+async function advance(transfer: Transfer): Promise<Advance> {
+  const { object } = transfer;
+  const found = await teleportOf(transfer);
+  if (found === undefined) {
+    if (object.spec.paused === true) return running('it begins when spec.paused is false');
+    await checkClaimFree(transfer);
+    await start(transfer);
+    return running('the volume is asked for at the destination');
+  }
+  await passOn(transfer, found);
+  const volume = await volumeAt(transfer);
+  if (object.spec.pass !== 'Last') await markStage(transfer, volume);
+  const numbers = numbersOf(found);
+  const ending = endingOf(found);
+  if (ending === 'Failed' || ending === 'Canceled') return failed(found, numbers);
+  if (object.spec.pass === 'Last') return last(transfer, { teleport: found, volume, numbers });
+  if (ending === undefined) return going(found, numbers);
+  await replaceOlder(transfer, volume);
+  return { kind: 'succeeded', numbers: whole(numbers) };
+}
+
+interface Sight {
+  readonly teleport: Teleport;
+  readonly volume: Volume | undefined;
+  readonly numbers: TransferNumbers;
+}
+
+/** With the claim as soon as the volume can be used; with all bytes where both are compared. */
+async function last(transfer: Transfer, { teleport, volume, numbers }: Sight): Promise<Advance> {
+  const isUsable = wasAccessible(teleport) && volume !== undefined && isTrue(volume, 'Ready');
+  if (!isUsable) return going(teleport, numbers);
+  await claimIt(transfer, volume);
+  const claim = await claimOf(transfer.destination, transfer.object);
+  const name = ownNameOf(transfer.object);
+  if (claim?.status?.phase !== 'Bound') return running('the claim is being bound', numbers);
+  const ending = endingOf(teleport);
+  if (transfer.object.spec.verify === true) {
+    if (ending === undefined) return going(teleport, numbers);
+    const compared = await compareRoots(transfer, { teleport, volume });
+    if (compared === undefined) return running('both sides are compared', whole(numbers));
+    const { verified, audit, warnings } = compared;
+    const done = {
+      kind: 'succeeded',
+      volume: name,
+      numbers: { ...whole(numbers), audit },
+    } as const;
+    return { ...done, warnings, ...(verified === undefined ? {} : { verified }) };
+  }
+  if (ending !== undefined) return { kind: 'succeeded', volume: name, numbers: whole(numbers) };
+  const missing = teleport.status?.progress?.missingBytes ?? 0;
+  const { cluster } = transfer.object.spec.source;
+  const warning =
+    `it can be used already; ${formatBytes(missing)} are still at ${cluster}, which must stay up ` +
+    `until Teleport ${keyText(keyOf(teleport))} is Available`;
+  return { kind: 'succeeded', volume: name, numbers, warnings: [warning] };
+}
+
+function running(message: string, numbers: TransferNumbers = {}): Advance {
+  return { kind: 'running', message, numbers };
+}
+
+function going(teleport: Teleport, numbers: TransferNumbers): Advance {
+  const ready = conditionOf(teleport, 'Ready');
+  const succeeded = conditionOf(teleport, 'Succeeded');
+  const name = `Teleport ${keyText(keyOf(teleport))}`;
+  if (ready?.status === 'False' && isReason(ready.reason)) {
+    const remedy = `see ${name}; it goes on by itself`;
+    return { kind: 'waiting', message: ready.message, remedy, numbers };
+  }
+  const link = conditionOf(teleport, 'SourceConnected');
+  if (link?.status === 'False') {
+    const remedy = 'restore the link between the clusters; it goes on by itself';
+    return { kind: 'waiting', message: link.message, remedy, numbers };
+  }
+  return running(succeeded?.message ?? `${name} has been asked for`, numbers);
+}
+
+function failed(teleport: Teleport, numbers: TransferNumbers): Advance {
+  const { reason = '', message = '' } = conditionOf(teleport, 'Succeeded') ?? {};
+  const name = `Teleport ${keyText(keyOf(teleport))}`;
+  const known = isReason(reason) && reason !== 'Canceled' ? reason : 'SourceGone';
+  return { kind: 'failed', reason: known, message: `${name}: ${message}`, numbers };
+}
+
+function numbersOf({ status }: Teleport): TransferNumbers {
+  const { totalBytes, missingBytes, wireBytes, bytesPerSecond, percent } = status?.progress ?? {};
+  return {
+    ...(percent === undefined ? {} : { percent }),
+    ...(totalBytes === undefined ? {} : { totalBytes }),
+    ...(totalBytes === undefined || missingBytes === undefined
+      ? {}
+      : { copiedBytes: Math.max(0, totalBytes - missingBytes) }),
+    ...(wireBytes === undefined ? {} : { wireBytes }),
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+    route: 'between the agents',
+  };
+}
+
+function whole(numbers: TransferNumbers): TransferNumbers {
+  const { totalBytes } = numbers;
+  return {
+    ...numbers,
+    percent: 100,
+    ...(totalBytes === undefined ? {} : { copiedBytes: totalBytes }),
+  };
+}
+
+function keyAtHub({ object }: Transfer) {
+  return { namespace: object.metadata.namespace ?? '', name: ownNameOf(object) };
+}
+
+async function teleportOf(transfer: Transfer): Promise<Teleport | undefined> {
+  return transfer.context.client.get(teleports, keyAtHub(transfer));
+}
+
+function volumeAt({ object, destination }: Transfer): Promise<Volume | undefined> {
+  return destination.client.get(volumes, { namespace: '', name: ownNameOf(object) });
+}
+
+async function start(transfer: Transfer): Promise<void> {
+  const { context, object, source } = transfer;
+  const found = await sourceClaimOf(source, object.spec);
+  if (!isOurVolume(found.volume)) {
+    const what = `claim ${object.spec.source.claim} is not on a volume of ${driver} any more`;
+    fail('Unsupported', `${what}; make a new transfer`);
+  }
+  const policy = targetClaimOf(transfer, found).storageClass?.parameters?.['historyPolicy'];
+  const { bandwidth } = object.spec;
+  const name = ownNameOf(object);
+  try {
+    await context.client.create<Teleport>(teleports, {
+      metadata: {
+        ...keyAtHub(transfer),
+        labels: { [labels.stage]: stageOf(object) },
+        annotations: { [annotations.madeFor]: keyText(keyOf(object)) },
+      },
+      spec: {
+        source: { cluster: source.name, volume: handleOf(found.volume) },
+        destination: {
+          cluster: object.spec.destination.cluster,
+          volume: name,
+          ...(policy === undefined ? {} : { historyPolicy: policy }),
+        },
+        ...(bandwidth === undefined ? {} : { bandwidth }),
+      },
+    });
+  } catch (error) {
+    // The name is of this transfer alone: an earlier attempt made it.
+    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
+  }
+}
+
+async function passOn({ context, object }: Transfer, teleport: Teleport): Promise<void> {
+  if (endingOf(teleport) !== undefined) return;
+  const wanted = object.spec.paused === true ? pausedBandwidth : object.spec.bandwidth;
+  if (teleport.spec.bandwidth === wanted) return;
+  const bandwidth = wanted ?? null;
+  await context.client.patch(teleports, keyOf(teleport), { spec: { bandwidth } });
+}
+
+/** So that the next copies find it, whatever becomes of this one's objects. */
+async function markStage({ object, destination }: Transfer, volume: Volume | undefined) {
+  if (volume === undefined || volume.metadata.deletionTimestamp !== undefined) return;
+  const stage = stageOf(object);
+  if (volume.metadata.labels?.[labels.stage] === stage) return;
+  const { uid } = volume.metadata;
+  const marks = { metadata: { uid, labels: { [labels.stage]: stage } } };
+  await destination.client.patch(volumes, keyOf(volume), marks);
+}
+
+async function claimIt(transfer: Transfer, volume: Volume): Promise<void> {
+  const { context, object, source, destination } = transfer;
+  const there = await claimOf(destination, object);
+  if (isMadeBy(object, there)) return;
+  await checkClaimFree(transfer);
+  const found = await sourceClaimOf(source, object.spec);
+  const target = targetClaimOf(transfer, found);
+  const made = persistentVolumeOf({
+    name: ownNameOf(object),
+    sizeBytes: volume.status?.sizeBytes ?? target.bytes,
+    claim: { namespace: target.namespace, name: target.name },
+    accessModes: target.accessModes,
+    volumeMode: target.volumeMode,
+    storageClassName: target.storageClassName,
+    storageClass: target.storageClass,
+  });
+  // The blocks bring their file system along, whatever the new class would make.
+  const fsType = found.volume.spec?.csi?.fsType ?? fsTypeOf(target.storageClass);
+  const csi = { ...made.spec?.csi, driver, volumeHandle: ownNameOf(object) };
+  const spec = { ...made.spec, csi: target.volumeMode === 'Block' ? csi : { ...csi, fsType } };
+  const bytes = volume.status?.sizeBytes ?? target.bytes;
+  await makeBound(transfer, {
+    target: { ...target, bytes },
+    volume: { ...made, spec: { ...spec, capacity: { storage: exactSize(bytes) } } },
+    moveId: await moveIdOf(context, object),
+  });
+}
+
+/** Volumes of earlier passes over the same claim: all they had is in this one. */
+async function replaceOlder(transfer: Transfer, newest: Volume | undefined): Promise<void> {
+  const { context, object, destination } = transfer;
+  if (newest === undefined) return;
+  const migration = await migrationOf(context, object);
+  // A rehearsal goes as a whole, and the next stage would have nothing to start from.
+  if (migration?.spec.type === 'Rehearsal' && object.spec.pass === 'Last') return;
+  const newestMs = Date.parse(newest.metadata.creationTimestamp ?? '');
+  const { client } = destination;
+  const selectors = { labels: `${labels.stage}=${stageOf(object)}` };
+  for await (const volume of client.list(volumes, selectors)) {
+    const ageMs = newestMs - Date.parse(volume.metadata.creationTimestamp ?? '');
+    if (volume.metadata.uid === newest.metadata.uid || !(ageMs >= 0)) continue;
+    if ((await client.get(persistentVolumes, keyOf(volume))) !== undefined) continue;
+    await removeOnce(client, volumes, volume);
+    await forgetTeleport(transfer, volume);
+  }
+}
+
+async function forgetTeleport({ context }: Transfer, { metadata }: Volume): Promise<void> {
+  const uid = metadata.labels?.[labels.teleport] ?? '';
+  const [teleport] = context.informers.teleports.byIndex('uid', uid);
+  if (teleport !== undefined) await removeOnce(context.client, teleports, teleport);
+}
+
+/** What goes on by itself stays after success, until it is complete; nothing else does. */
+async function clean(transfer: Transfer): Promise<Undoing> {
+  const { context, object } = transfer;
+  const teleport = await teleportOf(transfer);
+  if (teleport === undefined) return { kind: 'done' };
+  const isDeleting = object.metadata.deletionTimestamp !== undefined;
+  const isDiscarding = object.spec.canceled === true && object.spec.discard === true;
+  if (transferEndingOf(object) === 'Succeeded' && !isDeleting && !isDiscarding) {
+    return settle(transfer, teleport);
+  }
+  const volume = await volumeAt(transfer);
+  const isOver = endingOf(teleport) !== undefined;
+  // Half a volume that nobody has a claim on would fill on, for nobody.
+  if (!isDeleting && !isOver && volume !== undefined && !(await hasClaim(transfer))) {
+    await removeOnce(transfer.destination.client, volumes, volume);
+    return { kind: 'running', message: `volume ${volume.metadata.name} is being deleted` };
+  }
+  await removeOnce(context.client, teleports, teleport);
+  if (isDeleting) return { kind: 'done' };
+  return { kind: 'running', message: `Teleport ${keyText(keyOf(teleport))} is being deleted` };
+}
+
+async function hasClaim({ object, destination }: Transfer): Promise<boolean> {
+  const name = ownNameOf(object);
+  return (await destination.client.get(persistentVolumes, { namespace: '', name })) !== undefined;
+}
+
+async function settle(transfer: Transfer, teleport: Teleport): Promise<Undoing> {
+  const ending = endingOf(teleport);
+  if (ending === 'Available') {
+    await replaceOlder(transfer, await volumeAt(transfer));
+    return { kind: 'done' };
+  }
+  if (ending !== undefined) return { kind: 'done' };
+  const { percent = 0 } = numbersOf(teleport);
+  const { message = 'it fills' } = conditionOf(teleport, 'Succeeded') ?? {};
+  return { kind: 'running', message, percent };
+}
+
+async function discard(transfer: Transfer): Promise<Undoing> {
+  const unbound = await unmakeBound(transfer);
+  if (unbound.kind !== 'done') return unbound;
+  const volume = await volumeAt(transfer);
+  if (volume === undefined) return { kind: 'done' };
+  await removeOnce(transfer.destination.client, volumes, volume);
+  return { kind: 'running', message: `volume ${uidOf(volume)} is being deleted` };
+}
