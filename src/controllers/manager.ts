@@ -27,6 +27,7 @@ import { ClusterController } from './cluster/controller.ts';
 import type { Context, Controller, LocalInformers } from './context.ts';
 import { fenced } from './fence.ts';
 import { HistoryPolicyController } from './history-policy/controller.ts';
+import { ImageTransferController } from './image-transfer/controller.ts';
 import { annotations, labels } from './labels.ts';
 import { PlanController } from './plan/controller.ts';
 import { PoolController } from './pool/controller.ts';
@@ -136,6 +137,7 @@ function run(ports: ControllerPorts): Running {
     new TeleportController(context),
     new RepositoryController(context),
     new PlanController(context),
+    new ImageTransferController(context),
     ...later.map((informer) => new WaitingController(informer, statuses)),
   ];
   const reconcilers = controllers.map((controller) => reconcilerOf(ports, controller));

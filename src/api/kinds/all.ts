@@ -25,7 +25,6 @@ export const kinds: readonly KindDefinition[] = [
   planKind,
   migrationKind,
   volumeTransferKind,
-  imageTransferKind,
   hookKind,
   replicationKind,
 ];
