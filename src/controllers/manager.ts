@@ -30,6 +30,7 @@ import { HistoryPolicyController } from './history-policy/controller.ts';
 import { ImageTransferController } from './image-transfer/controller.ts';
 import { annotations, labels } from './labels.ts';
 import { PlanController } from './plan/controller.ts';
+import { planKeyOf } from './plan/migrations.ts';
 import { PoolController } from './pool/controller.ts';
 import type { ControllerPorts } from './ports.ts';
 import { Remotes } from './remotes/remotes.ts';
@@ -37,6 +38,7 @@ import { RepositoryController } from './repository/controller.ts';
 import { StatusWriter } from './status.ts';
 import { TeleportController } from './teleport/controller.ts';
 import { VolumeController } from './volume/controller.ts';
+import { VolumeTransferController } from './volume-transfer/controller.ts';
 import { resourceTypeOf, WaitingController } from './waiting/controller.ts';
 
 export const leaseNamespace = 'transship-system';
@@ -137,6 +139,7 @@ function run(ports: ControllerPorts): Running {
     new TeleportController(context),
     new RepositoryController(context),
     new PlanController(context),
+    new VolumeTransferController(context),
     new ImageTransferController(context),
     ...later.map((informer) => new WaitingController(informer, statuses)),
   ];
@@ -191,7 +194,9 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
     }),
     repositories: createInformer(client, repositories),
     plans: createInformer(client, plans),
-    migrations: createInformer(client, migrations),
+    migrations: createInformer(client, migrations, {
+      indexes: { plan: (one) => [planKeyOf(one)] },
+    }),
     volumeTransfers: createInformer(client, volumeTransfers),
     imageTransfers: createInformer(client, imageTransfers, {
       indexes: {

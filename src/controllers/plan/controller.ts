@@ -3,21 +3,19 @@
  * is told. Nothing is changed anywhere but the status. A look costs lists of whole namespaces, so
  * one is good for a minute; a new generation, or a cluster that comes or goes, asks for a new one.
  */
-import { hooks, type Hook } from '../../api/kinds/hook.ts';
-import { migrations, type Migration } from '../../api/kinds/migration.ts';
 import { type Plan, plans } from '../../api/kinds/plan.ts';
 import { asTransshipError } from '../../base/errors.ts';
 import { formatMoment } from '../../base/units.ts';
 import type { Informer, Outcome } from '../../kube/api.ts';
-import { type ObjectKey, keyOf, keyText, parseKey } from '../../kube/objects.ts';
+import { keyOf, keyText, type ObjectKey, parseKey } from '../../kube/objects.ts';
+import { removeFinalizer } from '../../kube/finalizers.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
 import type { Context, Controller } from '../context.ts';
-import { type ClusterAccess, isSynced, troubleOf } from '../remotes/access.ts';
+import { finalizers } from '../labels.ts';
 import { condition, type Report } from '../status.ts';
-import { lookAtDestination, lookAtSource } from './look.ts';
-import type { Observation, Side } from './observation.ts';
-import { closedReport, reportOf } from './report.ts';
-import { findMissingRights } from './rights.ts';
+import { isOpen, migrationsOf, planKeyOf } from './migrations.ts';
+import { observePlan } from './observe.ts';
+import { closedReport, migrationNames, reportOf } from './report.ts';
 
 /** A look at two healthy clusters is good for so long. */
 const freshMs = 60_000;
@@ -44,11 +42,29 @@ export class PlanController implements Controller {
     this.#plans = context.informers.plans;
     this.sources = [
       watching(this.#plans),
+      // Told without a look: only their names are in its status.
+      watching(context.informers.migrations, ({ before, now }) => {
+        const isOther = before === undefined || now === undefined || isOpen(before) !== isOpen(now);
+        return isOther ? [before, now].flatMap((one) => (one ? planKeyOf(one) : [])) : [];
+      }),
+      watching(context.informers.hooks, ({ key }) => this.#staleWith(key)),
       // The way to a cluster came or went: what was seen through it is worth nothing any more.
       context.remotes.source(({ cluster, object }) =>
         object === undefined ? this.#staleOf(cluster) : [],
       ),
     ];
+  }
+
+  /** A Hook of that name came, went or changed. */
+  #staleWith({ namespace, name }: ObjectKey): readonly string[] {
+    const keys = [...this.#plans.list()]
+      .filter(({ metadata, spec }) => {
+        const isNamed = (spec.hooks ?? []).some(({ hook }) => hook === name);
+        return isNamed && metadata.namespace === namespace;
+      })
+      .map((plan) => keyText(keyOf(plan)));
+    for (const key of keys) this.#looked.delete(key);
+    return keys;
   }
 
   #staleOf(cluster: string): readonly string[] {
@@ -66,13 +82,22 @@ export class PlanController implements Controller {
       return {};
     }
     const plan = this.#c.statuses.newest(cached);
+    const isDeleting = plan.metadata.deletionTimestamp !== undefined;
+    if (isDeleting && !migrationsOf(this.#c, plan).some(isOpen)) {
+      // What is open has to know what to take back; nothing is any more.
+      await removeFinalizer(this.#c.client, plans, plan, finalizers.plan);
+      return {};
+    }
     if (plan.spec.closed === true) {
       this.#looked.delete(key);
       const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan));
       return heldBackMs === undefined ? {} : { againAfterMs: heldBackMs };
     }
     const looked = await this.#look(key, plan);
-    const heldBackMs = await this.#c.statuses.write(plans, plan, looked.report);
+    const { fields, ...rest } = looked.report;
+    const names = migrationNames(migrationsOf(this.#c, plan));
+    const report = { ...rest, fields: { ...fields, migrations: names } };
+    const heldBackMs = await this.#c.statuses.write(plans, plan, report);
     const restMs = looked.atMs + looked.freshMs - this.#c.ports.clock.monotonicMs();
     return { againAfterMs: Math.max(1, Math.min(heldBackMs ?? restMs, restMs)) };
   }
@@ -92,7 +117,7 @@ export class PlanController implements Controller {
 
   async #judge(plan: Plan): Promise<{ readonly report: Report; readonly complete: boolean }> {
     try {
-      const seen = await this.#observe(plan);
+      const seen = await observePlan(this.#c, plan);
       const report = reportOf(seen, formatMoment(this.#c.ports.clock.wallMs()));
       return { report, complete: seen.missingRights !== undefined };
     } catch (error) {
@@ -102,80 +127,4 @@ export class PlanController implements Controller {
       return { report: { conditions: [ready], fields: known }, complete: false };
     }
   }
-
-  async #observe(plan: Plan): Promise<Observation> {
-    const found = await this.#hooksOf(plan);
-    const base = {
-      plan,
-      source: this.#sideOf(plan.spec.source),
-      destination: this.#sideOf(plan.spec.destination),
-      others: this.#othersOf(plan),
-      hooks: found,
-      migrations: await this.#migrationsOf(keyOf(plan)),
-    };
-    const source = this.#accessTo(base.source);
-    const destination = this.#accessTo(base.destination);
-    const seenSource = source && (await lookAtSource(plan, found, { source, destination }));
-    const survey = seenSource?.survey;
-    const seenDestination =
-      destination && (await lookAtDestination(plan, found, { access: destination, survey }));
-    const missingRights =
-      source === undefined || destination === undefined || survey === undefined
-        ? undefined
-        : await findMissingRights(plan, survey, {
-            source: source.client,
-            destination: destination.client,
-          });
-    return { ...base, seenSource, seenDestination, missingRights };
-  }
-
-  #sideOf(name: string): Side {
-    const object = this.#c.informers.clusters.get({ namespace: '', name });
-    return {
-      name,
-      exists: object !== undefined,
-      trouble: wayTo(name, this.#c.remotes.find(name)),
-      version: object?.status?.version,
-      capabilities: object?.status?.capabilities ?? [],
-      nodes: object?.status?.nodes,
-    };
-  }
-
-  #accessTo({ name, exists, trouble }: Side): ClusterAccess | undefined {
-    return exists && trouble === undefined ? this.#c.remotes.find(name) : undefined;
-  }
-
-  #othersOf({ metadata }: Plan): readonly Plan[] {
-    return [...this.#plans.list()].filter((other) => {
-      return other.metadata.uid !== metadata.uid && other.spec.closed !== true;
-    });
-  }
-
-  async #hooksOf({ metadata, spec }: Plan): Promise<ReadonlyMap<string, Hook>> {
-    const { namespace = '' } = metadata;
-    const found = new Map<string, Hook>();
-    for (const name of new Set((spec.hooks ?? []).map(({ hook }) => hook))) {
-      const hook = await this.#c.client.get(hooks, { namespace, name });
-      if (hook !== undefined) found.set(name, hook);
-    }
-    return found;
-  }
-
-  /** The newest first. */
-  async #migrationsOf({ namespace, name }: ObjectKey): Promise<readonly Migration[]> {
-    const found: Migration[] = [];
-    const selectors = { namespace, fields: `spec.plan=${name}` };
-    for await (const one of this.#c.client.list(migrations, selectors)) found.push(one);
-    const age = ({ metadata }: Migration) => `${metadata.creationTimestamp} ${metadata.name}`;
-    return found.toSorted((a, b) => (age(a) < age(b) ? 1 : -1));
-  }
-}
-
-/** Why a cluster cannot be asked. What was seen before a trouble is as good as it was. */
-function wayTo(name: string, access: ClusterAccess | undefined): Side['trouble'] {
-  if (access === undefined) {
-    return { reason: 'ApiUnreachable', message: `cluster ${name} is not connected` };
-  }
-  if (isSynced(access)) return troubleOf(access);
-  return troubleOf(access) ?? { reason: 'ApiUnreachable', message: 'it has not answered yet' };
 }

@@ -52,11 +52,15 @@ export function reportOf(seen: Observation, observedTime: string): Report {
       downtimeSeconds: planned.downtimeSeconds,
       moves: planned.moves,
     },
-    migrations: seen.migrations
-      .slice(0, migrationsMax)
-      .flatMap(({ metadata: { name } }) => (name === undefined ? [] : name)),
+    migrations: migrationNames(seen.migrations),
   };
   return { conditions: [readyOf(checks)], fields, slowMs };
+}
+
+export function migrationNames(found: Observation['migrations']): readonly string[] {
+  return found
+    .slice(0, migrationsMax)
+    .flatMap(({ metadata: { name } }) => (name === undefined ? [] : name));
 }
 
 function notesOf({ volumes, type }: Judged, basis: string): readonly CheckResult[] {

@@ -1,0 +1,25 @@
+/** The migrations of a plan, and which of them are not over. */
+import type { Migration } from '../../api/kinds/migration.ts';
+import type { Plan } from '../../api/kinds/plan.ts';
+import { keyOf, keyText, type KubeObject } from '../../kube/objects.ts';
+import type { Context } from '../context.ts';
+
+/** Of this plan, the newest first. */
+export function migrationsOf({ informers }: Context, plan: Plan): readonly Migration[] {
+  const found = informers.migrations.byIndex('plan', keyText(keyOf(plan)));
+  return found.toSorted((a, b) => (ageOf(a) < ageOf(b) ? 1 : -1));
+}
+
+/** For comparing: the earlier one is less. */
+export function ageOf({ metadata }: KubeObject): string {
+  return `${metadata.creationTimestamp} ${metadata.name}`;
+}
+
+/** It runs, waits its turn, or has failed and waits for a person. */
+export function isOpen({ status }: Migration): boolean {
+  return status?.completionTime === undefined;
+}
+
+export function planKeyOf({ metadata, spec }: Migration): string {
+  return keyText({ namespace: metadata.namespace ?? '', name: spec.plan });
+}
