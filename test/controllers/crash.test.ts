@@ -1,93 +1,18 @@
-// Controllers die after each of their effects, both clusters' at once, and others take their place;
-// or the answer to that effect is lost. What is there in the end must be what is there when nothing
-// goes wrong, and nothing else.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { leftIn } from './left.ts';
-import { Fuse, type Mishap } from './process.ts';
-import { type Scenario, scenarios, withData } from './scenarios.ts';
-import { names, type Saved, saveWorld, World } from './world.ts';
+import { firstDifference } from './crashes.ts';
+import { scenarios, withData } from './scenarios.ts';
+import { saveWorld } from './world.ts';
 
 const library = createSchemaLibrary();
-const fetchBytes = 2 * 1024 * 1024;
-/** A controller that takes over has to be started, and to win a lease. */
-const takeOverMs = 2_000;
-/** What goes by itself once it is over: statuses that were held back, objects that are let go. */
-const settleMs = 18_000;
-const stepMs = 1_000;
-const effectsMax = 200;
-
-interface Run {
-  readonly left: string;
-  readonly effects: number;
-  readonly log: readonly string[];
-}
-
-interface Trouble {
-  readonly mishap: Mishap;
-  readonly afterEffects: number;
-}
-
-const none: Trouble = { mishap: 'death', afterEffects: Number.POSITIVE_INFINITY };
-
-/** From the same beginning, with one mishap. */
-async function run(scenario: Scenario, saved: Saved, trouble = none): Promise<Run> {
-  const { mishap, afterEffects } = trouble;
-  const world = new World(library, saved);
-  world.stepMs = stepMs;
-  const fuse = new Fuse(afterEffects, mishap);
-  const processes = names.map((name) => world.start(name, fuse));
-  let diedMs: number | undefined;
-  fuse.onDeath = () => {
-    for (const process of processes) process.kill();
-    diedMs = world.clock.monotonicMs();
-  };
-  const steps = [...scenario.steps];
-  world.onStep = async () => {
-    if (diedMs !== undefined && world.clock.monotonicMs() >= diedMs + takeOverMs) {
-      diedMs = undefined;
-      world.startAll();
-    }
-    if (steps[0] !== undefined && (await steps[0].when(world))) await steps.shift()!.act(world);
-    // What people do in the middle must be in the middle, however long a crash takes.
-    if (steps.length === 0) world.fetchBytes = fetchBytes;
-  };
-  await world.until(`${scenario.name}, ${mishap} after ${afterEffects}`, async () => {
-    return steps.length === 0 && diedMs === undefined && (await scenario.isOver(world));
-  });
-  await world.run(settleMs);
-  const left = await leftIn(world);
-  await world.stop();
-  return { left, effects: fuse.effects, log: fuse.log };
-}
-
-/** The first thing that went wrong, in all the ways that one scenario can be disturbed. */
-async function firstDifference(scenario: Scenario, saved: Saved): Promise<string | undefined> {
-  const whole = await run(scenario, saved);
-  if (whole.effects === 0 || whole.effects > effectsMax) return `it has ${whole.effects} effects`;
-  for (const [before, effect] of whole.log.entries()) {
-    for (const mishap of mishapsOf(effect)) {
-      const { left, log } = await run(scenario, saved, { mishap, afterEffects: before + 1 });
-      if (left === whole.left) continue;
-      const where = `${mishap} at effect ${before + 1}, ${log[before]}`;
-      return `${where}\n${left}\ninstead of\n${whole.left}`;
-    }
-  }
-  return undefined;
-}
-
-/** Changes of one object may be repeated at will: only what makes or ends something may be lost. */
-function mishapsOf(effect: string): readonly Mishap[] {
-  return effect.startsWith('PATCH') ? ['death'] : ['death', 'lost answer'];
-}
 
 // Before the first test is declared: from then on the test runner follows every promise, and all
 // this takes three times as long.
-const saved = await saveWorld(library, withData);
+const beginning = { library, saved: await saveWorld(library, withData) };
 const differences = new Map<string, string | undefined>();
 for (const scenario of scenarios) {
-  const difference = await firstDifference(scenario, saved).catch(String);
+  const difference = await firstDifference(beginning, scenario).catch(String);
   differences.set(scenario.name, difference);
 }
 

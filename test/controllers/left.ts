@@ -1,6 +1,7 @@
 // What is there, in words that are the same for histories that ended alike: no uids, no times.
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import { teleports } from '../../src/api/kinds/teleport.ts';
+import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import type { Reported } from '../../src/controllers/status.ts';
 import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
@@ -16,6 +17,7 @@ export async function leftIn(world: World): Promise<string> {
     for (const one of await world.list(cluster, volumes)) say(lineOf(one));
     for (const one of await world.list(cluster, teleports)) say(lineOf(one));
     for (const one of await world.list(cluster, historyPolicies)) say(lineOf(one));
+    for (const one of await world.list(cluster, volumeTransfers)) say(lineOf(one));
     for (const { metadata, spec, status, kind } of await world.list(cluster, persistentVolumes)) {
       const { claimRef, capacity } = spec ?? {};
       const facts = [claimRef?.namespace, claimRef?.name, capacity?.storage, status?.phase];

@@ -25,6 +25,7 @@ export const kinds: readonly KindDefinition[] = [
   planKind,
   migrationKind,
   volumeTransferKind,
+  imageTransferKind,
   hookKind,
   replicationKind,
 ];
@@ -32,8 +33,6 @@ export const kinds: readonly KindDefinition[] = [
 /** Kinds that nothing acts on yet; their objects say so in their condition `Ready`. */
 export const kindsWithoutController: readonly KindDefinition[] = [
   migrationKind,
-  volumeTransferKind,
-  imageTransferKind,
   hookKind,
   replicationKind,
 ];

@@ -240,8 +240,9 @@ async function replaceOlder(transfer: Transfer, newest: Volume | undefined): Pro
     const ageMs = newestMs - Date.parse(volume.metadata.creationTimestamp ?? '');
     if (volume.metadata.uid === newest.metadata.uid || !(ageMs >= 0)) continue;
     if ((await client.get(persistentVolumes, keyOf(volume))) !== undefined) continue;
-    await removeOnce(client, volumes, volume);
+    // In this order: the volume is what leads to both.
     await forgetTeleport(transfer, volume);
+    await removeOnce(client, volumes, volume);
   }
 }
 
