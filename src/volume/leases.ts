@@ -14,6 +14,8 @@ export interface LeaseDocument {
   readonly blockBytes: number;
   readonly allocatedBlocks: number;
   readonly expiresMs: number;
+  /** Granted while its volume still arrived: parts of it may never have come, nor will. */
+  readonly partial?: boolean;
 }
 
 /** After a start every lease holds at least so long: who reads could not renew it meanwhile. */
@@ -92,22 +94,29 @@ export class Leases {
   }
 }
 
+interface Pin {
+  readonly version: Version;
+  readonly partial: boolean;
+  readonly untilMs: number;
+}
+
 /** Versions handed out a moment ago, kept from the collector until their takers hold them. */
 export class Pins {
   readonly #clock: Clock;
-  #pins: { readonly version: Version; readonly untilMs: number }[] = [];
+  #pins: Pin[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(version: Version, lifeMs: number): void {
-    this.#pins.push({ version, untilMs: this.#clock.monotonicMs() + lifeMs });
+  /** `partial`: its volume still arrives. */
+  add(version: Version, lifeMs: number, partial: boolean): void {
+    this.#pins.push({ version, partial, untilMs: this.#clock.monotonicMs() + lifeMs });
   }
 
-  roots(): { readonly name: Name; readonly sizeBytes: number; readonly blockBytes: number }[] {
+  roots(): (Omit<Version, 'root'> & { readonly name: Name; readonly partial: boolean })[] {
     const nowMs = this.#clock.monotonicMs();
     this.#pins = this.#pins.filter((pin) => pin.untilMs > nowMs);
-    return this.#pins.map(({ version }) => ({ ...version, name: version.root }));
+    return this.#pins.map(({ version, partial }) => ({ ...version, name: version.root, partial }));
   }
 }

@@ -440,7 +440,7 @@ export class Pool implements PoolApi {
       checkAlive: () => this.#checkAlive(),
       admit: () => this.#space.admit(),
       onRooted: () => this.#releaseJournal(),
-      pin: (version) => this.#pins.add(version, pinMs),
+      pin: (version) => this.#pins.add(version, pinMs, upstream.origin !== undefined),
       onFailure: (error) => this.#fail(error),
     });
     this.#volumes.set(document.id, volume);
@@ -485,18 +485,18 @@ export class Pool implements PoolApi {
   }
 
   *#held(): Generator<Held> {
-    const volumes = [...this.#volumes.values()];
-    // A lease or a version handed out may be of a volume that is itself still arriving.
-    const partial = volumes.some((volume) => volume.document.origin !== undefined);
-    for (const volume of volumes) {
+    const arrives = (volume: Volume) => volume.document.origin !== undefined;
+    for (const volume of this.#volumes.values()) {
       const blockBytes = volume.blockSizeBytes;
-      const arriving = volume.document.origin !== undefined;
-      for (const held of volume.held()) yield { ...held, blockBytes, partial: arriving };
+      for (const held of volume.held()) yield { ...held, blockBytes, partial: arrives(volume) };
     }
-    for (const { root, sizeBytes, blockBytes } of this.#leases.list()) {
+    // Of a volume that was deleted while it arrived; of one that is whole by now, all is here.
+    for (const { root, volumeId, sizeBytes, blockBytes, ...lease } of this.#leases.list()) {
+      const volume = this.#volumes.get(volumeId);
+      const partial = lease.partial === true && (volume === undefined || arrives(volume));
       yield { name: rootName(root), sizeBytes, blockBytes, root: true, partial };
     }
-    for (const pinned of this.#pins.roots()) yield { ...pinned, root: true, partial };
+    for (const pinned of this.#pins.roots()) yield { ...pinned, root: true };
   }
 
   #checkAlive(): void {

@@ -78,6 +78,7 @@ export class Serving implements PeerStore {
       blockBytes,
       allocatedBlocks,
       expiresMs,
+      ...(volume.document.origin === undefined ? {} : { partial: true }),
     });
     return { leaseId, version, expiresMs, recentUse: volume.recentUse(snapshot) };
   }

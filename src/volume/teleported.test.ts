@@ -166,6 +166,20 @@ suite('a teleported volume', () => {
     await assert.rejects(written, (error: TransshipError) => error.reason === 'NotFound');
   });
 
+  test('what was handed out of it before it was deleted is not taken for damage', async () => {
+    for (const isLeased of [false, true]) {
+      const { volume, west } = await teleported();
+      // Not even the root's page was fetched yet.
+      await volume.seal();
+      const request = { volume: 'db', holder: 'north/db', lifeMs: 3600_000 };
+      if (isLeased) await west.pool.grantLease(request);
+      await west.pool.deleteVolume('db', { force: true });
+      await west.pool.collect();
+      const pool = await west.reopen();
+      await pool.collect();
+    }
+  });
+
   test('onward: a third place reads through the second what only the first has', async () => {
     const { west, data } = await teleported();
     const north = await createTestPool();
