@@ -128,7 +128,9 @@ export class TeleportManager {
     this.#update(record.name, { thin: false });
     for (const volume of this.#volumesOf(run.origin.leaseId)) {
       const { origin } = volume.status();
-      if (origin?.thin === true) await volume.setOrigin({ ...origin, thin: false }, run.source);
+      if (origin?.thin !== true) continue;
+      // One that is deleted meanwhile keeps nothing from its clones.
+      await volume.setOrigin({ ...origin, thin: false }, run.source).catch(unlessGone);
     }
     run.fill([]);
     return this.#require(record.name);
@@ -408,4 +410,8 @@ export class TeleportManager {
     if (this.#closed) return;
     this.#o.save([...this.#records.values()].map((record) => this.#withProgress(record)));
   }
+}
+
+function unlessGone(error: unknown): void {
+  if (asTransshipError(error).reason !== 'NotFound') throw error;
 }

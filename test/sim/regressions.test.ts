@@ -1,11 +1,13 @@
 /** What schedules found, each as the shortest story that shows it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { noHistory } from '../../src/volume/api.ts';
 import { openPool, type Pool } from '../../src/volume/pool.ts';
 import { createRng } from './rng.ts';
 import { Scheduler, simRandom } from './scheduler.ts';
 import { SimDisk } from './sim-disk.ts';
 import { createSimPacker } from './sim-packer.ts';
+import { TeleportWorld } from './teleport-world.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -165,5 +167,30 @@ test('a lease given back while its request is still at work is not left behind',
     await scheduler.drive(asked.catch(() => undefined));
     assert.deepEqual(pool.leases(), [], `after ${turns} turns`);
     await scheduler.drive(pool.deleteVolume('v'));
+  }
+});
+
+test('a teleport cancelled while it is told to fetch all leaves that to its clones', async () => {
+  for (let turns = 0; turns < 4; turns += 1) {
+    const { scheduler, nodes } = new TeleportWorld({ seed: 1, mutation: {}, onEvent: undefined });
+    for (const node of nodes) await scheduler.drive(node.start());
+    const [source, target] = [nodes[0]!, nodes[1]!];
+    const make = { name: 'v', sizeBytes: MiB };
+    const volume = await scheduler.drive(source.running!.pool.createVolume(make));
+    await volume.write(filled(1), 0);
+    const { manager, pool } = target.running!;
+    const from = { cluster: source.name, volume: 'v', policy: noHistory, policyName: 'none' };
+    await scheduler.drive(manager.start({ ...from, name: 't', pool: 'main', thin: true }));
+    const clone = await scheduler.drive(pool.cloneVolume('t', {}, { name: 'k' }));
+    await pool.volume('t').write(filled(2), 64 * KiB);
+    // It is busy, so that its turn to be changed comes after its end.
+    const work = [pool.volume('t').seal(), manager.fill('t', undefined)].map((one) =>
+      one.catch((error: unknown) => String(error)),
+    );
+    await scheduler.turns(turns);
+    await scheduler.drive(manager.cancel('t', false));
+    const [, told] = await scheduler.drive(Promise.all(work));
+    assert.ok(typeof told === 'object', `${String(told)} after ${turns} turns`);
+    assert.notEqual(clone.status().origin?.thin, true, `after ${turns} turns`);
   }
 });
