@@ -23,6 +23,8 @@ export const labels = {
   hook: ourLabels.hook,
   /** Pods and Secrets that copy a volume: uid of the VolumeTransfer. Never copied, as well. */
   transfer: ourLabels.transfer,
+  /** Of such a pod: `server` or `client`. */
+  moverSide: 'transship.dev/mover-side',
 } as const;
 
 export const annotations = {
@@ -43,6 +45,12 @@ export const annotations = {
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
   /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */
   transferred: 'transship.dev/transferred-by',
+  /** On a PersistentVolume whose data another cluster uses now: who did it, and its policy before. */
+  movedBy: 'transship.dev/moved-by',
+  reclaimPolicy: 'transship.dev/reclaim-policy-before',
+  /** On Secrets of movers: what the pods forget, and the authority of their certificates. */
+  moverMemory: 'transship.dev/mover-memory',
+  moverAuthority: 'transship.dev/mover-authority',
   /** On a claim whose content is being overwritten: uid of the VolumeTransfer that does it. */
   torn: 'transship.dev/torn',
   /** On a claim that must not be written to, because it moves: uid of the plan. */

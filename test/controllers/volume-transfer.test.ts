@@ -82,4 +82,118 @@ suite('volume transfers by Teleport', () => {
     assert.ok(isTrue(volume, 'Complete'));
     await world.stop();
   });
+
+  test('compare both sides when asked to, with all bytes there', async () => {
+    const world = await open();
+    await makeTransfer(world, { spec: { pass: 'Last', verify: true } });
+    await world.run(10_000);
+    assert.equal(await phaseOf(world), 'Running', 'it waits for all bytes');
+    world.fetchBytes = MiB;
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    const done = await transfer(world);
+    assert.ok(isTrue(done, 'Verified'));
+    assert.equal(done?.status?.audit?.source?.digest, done?.status?.audit?.destination?.digest);
+    await world.stop();
+  });
+
+  test('do not begin while paused, and send next to nothing when paused later', async () => {
+    const world = await open();
+    await makeTransfer(world, { spec: { paused: true } });
+    await world.run(10_000);
+    assert.match(await messageOf(world), /^Paused/);
+    assert.deepEqual(await world.list('west', teleports), []);
+    await change(world, { paused: false });
+    await world.until('it runs', async () => (await world.list('west', volumes)).length === 1);
+    await world.run(5_000);
+    await change(world, { paused: true });
+    await world.run(5_000);
+    const { records } = world.cloud.find('west').state;
+    assert.equal(records[0]?.bytesPerSecond, 1024);
+    await change(world, { paused: false, bandwidth: '10Mi' });
+    await world.run(5_000);
+    assert.equal(records[0]?.bytesPerSecond, 10 * MiB);
+    world.fetchBytes = MiB;
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('refuse a claim that somebody else has made there, and leave it alone', async () => {
+    const world = await open();
+    await makeClaim(world, 'west');
+    await world.run(5_000);
+    const before = await world.find('west', persistentVolumeClaims, db);
+    await makeTransfer(world, { spec: { pass: 'Last' } });
+    assert.equal(await untilEnded(world), 'Failed');
+    assert.match(await messageOf(world), /^AlreadyExists: .*shop\/db already; delete it there/);
+    await change(world, { canceled: true, discard: true });
+    await world.until('it is discarded', async () => (await phaseOf(world)) === 'Canceled');
+    const after = await world.find('west', persistentVolumeClaims, db);
+    assert.equal(after?.metadata.uid, before?.metadata.uid);
+    assert.equal(after?.metadata.deletionTimestamp, undefined);
+    await world.stop();
+  });
+
+  test('wait a while for what may still come, then fail naming it', async () => {
+    const world = await open();
+    await makeTransfer(world, { destination: { namespace: 'later' } });
+    await world.run(20_000);
+    assert.match(await messageOf(world), /^NotFound: cluster west has no namespace later/);
+    assert.equal(await untilEnded(world, 'copy', 300_000), 'Failed');
+    await makeTransfer(world, { name: 'other', source: { claim: 'nothing' } });
+    await world.run(5_000);
+    assert.match(await messageOf(world, 'other'), /there is no claim shop\/nothing/);
+    await world.stop();
+  });
+
+  test('go on after a cluster could not be asked for a while, and say so meanwhile', async () => {
+    const world = await open();
+    world.refusals.set('east', 503);
+    await makeTransfer(world, { spec: { pass: 'Last' } });
+    await world.run(60_000);
+    assert.match(await messageOf(world), /^Api/);
+    assert.equal(conditionOf(await transfer(world), 'Ready')?.status, 'False');
+    world.refusals.clear();
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('say in one sentence why no method can be used', async () => {
+    const world = await open();
+    await makeTransfer(world, { spec: { method: 'Block' } });
+    assert.equal(await untilEnded(world), 'Failed');
+    assert.match(await messageOf(world), /^Unsupported: no method.*Block: the claim is mounted/);
+    await world.stop();
+  });
+
+  test('deleted in the middle leave nothing that cannot be used', async () => {
+    const world = await open();
+    world.cloud.find('west').isCut = true;
+    await makeTransfer(world);
+    await world.until('it waits', async () => (await messageOf(world)).startsWith('Waiting'));
+    await remove(world);
+    await world.until('it is gone', async () => (await transfer(world)) === undefined);
+    world.cloud.find('west').isCut = false;
+    await world.run(20_000);
+    assert.deepEqual(await world.list('west', teleports), []);
+    assert.deepEqual(await world.list('west', volumes), []);
+    await world.stop();
+  });
+
+  test('leave the volumes of a rehearsal and what it started from alone', async () => {
+    const world = await open();
+    world.fetchBytes = MiB;
+    await makeMigration(world, 'Rehearsal');
+    await makeTransfer(world);
+    await untilEnded(world);
+    await makeTransfer(world, { name: 'last', spec: { pass: 'Last', migration: 'run' } });
+    await untilEnded(world, 'last');
+    await untilCleanedUp(world, 'last');
+    assert.equal((await world.list('west', volumes)).length, 2, 'the stage is there still');
+    await makeTransfer(world, { name: 'next' });
+    await untilEnded(world, 'next');
+    await world.run(5_000);
+    const left = (await world.list('west', volumes)).length;
+    assert.equal(left, 2, 'the newer stage took the place of the older, not of the rehearsal');
+    await world.stop();
+  });
 });

@@ -19,7 +19,7 @@ import type { Context, Controller } from '../context.ts';
 import { annotations, finalizers } from '../labels.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import type { Report } from '../status.ts';
-import { NotYet, reach } from '../teleport/preflight.ts';
+import { NotYet, reach, Unsettled } from '../teleport/preflight.ts';
 import { choose } from './choose.ts';
 import { uidOf } from './marks.ts';
 import type { Advance, Transfer } from './method.ts';
@@ -44,17 +44,22 @@ const preflightMs = 120_000;
 const stuckMs = 30 * 60_000;
 const cleanAgainMs = 2_000;
 const blockedAgainMs = 10_000;
+/** After a start other clusters are not open yet, which is not worth a word. */
+const settleMs = 15_000;
+const settleAgainMs = 1_000;
 
 export class VolumeTransferController implements Controller {
   readonly name = 'VolumeTransfer';
   readonly concurrency = 8;
   readonly sources: readonly Source[];
   readonly #c: Context;
+  readonly #startedMs: number;
   /** By uid; losing them only costs time. */
   readonly #backoffs = new Map<string, Backoff>();
 
   constructor(context: Context) {
     this.#c = context;
+    this.#startedMs = context.ports.clock.monotonicMs();
     this.sources = [
       watching(context.informers.volumeTransfers),
       watching(context.informers.teleports, ({ before, now }) => {
@@ -216,6 +221,7 @@ export class VolumeTransferController implements Controller {
 
   async #trouble(object: VolumeTransfer, error: TransshipError): Promise<Outcome> {
     const { reason, message } = error;
+    if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
     // Somebody was quicker, or nobody may write here any more: nothing to tell anybody.
     if (reason === 'Conflict' || reason === 'Stopping') throw error;
     const nowMs = this.#c.ports.clock.monotonicMs();
@@ -228,6 +234,11 @@ export class VolumeTransferController implements Controller {
     }
     const waitMs = backoff.countAttempt(nowMs);
     return this.#tell(object, { reason, message, blocker: error }, waitMs);
+  }
+
+  #isSettling(error: unknown): boolean {
+    const upMs = this.#c.ports.clock.monotonicMs() - this.#startedMs;
+    return error instanceof Unsettled && upMs < settleMs;
   }
 
   #now(): string {
@@ -249,6 +260,7 @@ export class VolumeTransferController implements Controller {
         if (left.kind !== 'done') return await this.#left(object, left);
       }
     } catch (error) {
+      if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
       const { message } = asTransshipError(error);
       return this.#write(object, cleaningReport(object, { message }), blockedAgainMs);
     }
@@ -282,6 +294,7 @@ export class VolumeTransferController implements Controller {
         if (left.kind !== 'done') return await this.#left(object, left);
       }
     } catch (error) {
+      if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
       const { message } = asTransshipError(error);
       return this.#write(object, cleaningReport(object, { message }), blockedAgainMs);
     }
