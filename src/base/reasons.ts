@@ -98,6 +98,11 @@ export const reasons = {
     false,
     'Correct the credentials, their rights or the certificate authority of the image registry.',
   ),
+  HookFailed: entry(
+    'failed',
+    false,
+    'Look at the output of the hook, correct it or what it needs, then retry the migration.',
+  ),
   ImageInvalid: entry('failed', false, 'Push the image to its registry again, then copy it.'),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
