@@ -17,6 +17,7 @@ import { controlSection } from './rows/control.ts';
 import { convertSection } from './rows/convert.ts';
 import { farSections } from './rows/far.ts';
 import { ingestSection } from './rows/ingest.ts';
+import { moverSection } from './rows/movers.ts';
 import { nbdSections } from './rows/nbd.ts';
 import { teleportSection } from './rows/teleport.ts';
 
@@ -32,6 +33,7 @@ const sections: readonly Section[] = [
   teleportSection,
   ...farSections.slice(1),
   ...constantSections,
+  moverSection,
   controlSection,
 ];
 

@@ -1,0 +1,190 @@
+/** The methods for foreign storage beside rsync through stunnel, and images beside skopeo. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { copyImage } from '../../src/images/images.ts';
+import { makeAuthority, ports, putImage, Registry } from '../../test/interop/images/registries.ts';
+import { copyBlocks, startFileMover, startPlainTunnel, writeCertificates } from '../movers.ts';
+import { syncAll } from '../programs.ts';
+import type { Bench, Measured, Section } from '../row.ts';
+import { interleave, ratios } from '../stats.ts';
+
+const MiB = 2 ** 20;
+const asOurs = ['-a', '-H', '-A', '-X', '-S', '--numeric-ids', '--delete', '--partial'];
+
+/** Files of this machine, about as many bytes as asked for. */
+async function makeTree(bench: Bench, directory: string): Promise<void> {
+  const image = await bench.images.first();
+  const mount = join(directory, 'mount');
+  fs.mkdirSync(mount);
+  const { programs } = bench;
+  await programs.run('mount', ['-o', 'loop,ro,noload', image.path, mount]);
+  try {
+    await programs.run('cp', ['-a', `${mount}/.`, join(directory, 'source')]);
+  } finally {
+    await programs.run('umount', [mount]);
+  }
+}
+
+/** Every hundredth file gets another end, some are new: what a day may do. */
+function change(source: string, round: number): void {
+  let seen = 0;
+  for (const entry of fs.readdirSync(source, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    seen += 1;
+    if (seen % 100 === round % 100) {
+      fs.appendFileSync(join(entry.parentPath, entry.name), randomBytes(4096));
+    }
+  }
+  fs.writeFileSync(join(source, `new-${round}`), randomBytes(MiB));
+}
+
+async function files(bench: Bench): Promise<readonly Measured[]> {
+  const { programs } = bench;
+  const directory = join(bench.directory, 'movers-files');
+  fs.mkdirSync(directory);
+  writeCertificates(directory);
+  await makeTree(bench, directory);
+  const source = join(directory, 'source');
+  const at = { ours: join(directory, 'ours'), plain: join(directory, 'plain') };
+  for (const path of Object.values(at)) fs.mkdirSync(path);
+  await using mover = await startFileMover(programs, directory, at.ours);
+  await using plain = await startPlainTunnel(programs, directory, at.plain);
+  const first = await interleave(bench.rounds('dear'), {
+    ours: async () => {
+      empty(at.ours);
+      return settled(at.ours, await mover.copy(source, 'Stage'));
+    },
+    plain: async () => {
+      empty(at.plain);
+      return settled(at.plain, await plain.rsync(asOurs, `${source}/`));
+    },
+  });
+  const again = await interleave(bench.rounds('dear'), {
+    ours: async (round) => {
+      change(source, round);
+      return mover.copy(source, 'Stage');
+    },
+    plain: async () => plain.rsync(asOurs, `${source}/`),
+  });
+  const audited = await interleave(bench.rounds('dear'), {
+    ours: async () => mover.copy(source, 'Final'),
+    plain: async () => plain.rsync([...asOurs, '--checksum'], `${source}/`),
+  });
+  return [row('files-first', first), row('files-again', again), row('files-audited', audited)];
+}
+
+function empty(path: string): void {
+  for (const name of fs.readdirSync(path)) {
+    fs.rmSync(join(path, name), { recursive: true, force: true });
+  }
+}
+
+/** What neither made durable is the same for both, and is not to weigh on the next turn. */
+function settled(path: string, seconds: number): number {
+  syncAll(path.slice(0, path.lastIndexOf('/')).concat('/server/ca.crt'));
+  return seconds;
+}
+
+interface Times {
+  readonly ours: readonly number[];
+  readonly plain: readonly number[];
+}
+
+function row(name: string, { ours, plain }: Times, peer = 'rsync in stunnel'): Measured {
+  return {
+    row: name,
+    ours: { name: 'transship', unit: 's', values: ours },
+    peers: [{ name: peer, unit: 's', values: plain }],
+    checks: [{ what: 'time to the other', values: ratios(ours, plain) }],
+  };
+}
+
+async function blocks(bench: Bench): Promise<readonly Measured[]> {
+  const { programs } = bench;
+  const directory = join(bench.directory, 'movers-blocks');
+  fs.mkdirSync(directory);
+  writeCertificates(directory);
+  const bytes = (bench.quick ? 128 : 512) * MiB;
+  const from = join(directory, 'disk.raw');
+  for (let left = bytes; left > 0; left -= 16 * MiB) {
+    fs.appendFileSync(from, randomBytes(16 * MiB));
+  }
+  const to = join(directory, 'ours.raw');
+  const plainTo = join(directory, 'plain');
+  fs.mkdirSync(plainTo);
+  await using plain = await startPlainTunnel(programs, directory, plainTo);
+  const fresh = (path: string) => {
+    fs.writeFileSync(path, '');
+    fs.truncateSync(path, bytes);
+  };
+  const ourCopy = () => copyBlocks(programs, directory, { from, to });
+  const first = await interleave(bench.rounds('dear'), {
+    ours: async () => {
+      fresh(to);
+      const seconds = await ourCopy();
+      return seconds;
+    },
+    plain: async () => {
+      fs.rmSync(join(plainTo, 'disk.raw'), { force: true });
+      return plain.rsync(['--inplace', '--whole-file', '--fsync'], from);
+    },
+  });
+  const again = await interleave(bench.rounds('dear'), {
+    ours: async () => {
+      const file = fs.openSync(from, 'r+');
+      for (let at = 0; at < bytes; at += 100 * 64 * 1024) {
+        fs.writeSync(file, randomBytes(4096), 0, 4096, at);
+      }
+      fs.closeSync(file);
+      return ourCopy();
+    },
+    plain: async () => plain.rsync(['--inplace', '--no-whole-file', '--fsync'], from),
+  });
+  return [row('blocks-first', first), row('blocks-again', again)];
+}
+
+async function images(bench: Bench): Promise<readonly Measured[]> {
+  const directory = join(bench.directory, 'movers-images');
+  fs.mkdirSync(directory);
+  const authority = await makeAuthority(directory);
+  const trust = join(directory, 'trust');
+  fs.mkdirSync(trust);
+  fs.copyFileSync(authority.file, join(trust, 'ca.crt'));
+  await using from = await Registry.start(join(directory, 'from'), authority);
+  await putImage(from, 'bench/app', randomBytes((bench.quick ? 64 : 256) * MiB));
+  const times = await interleave(bench.rounds('dear'), {
+    ours: async (round) => {
+      await using to = await Registry.start(join(directory, `ours-${round}`), authority);
+      const started = performance.now();
+      await copyImage(ports, {
+        from: from.end('bench/app:1.0'),
+        to: to.end('bench/app:1.0'),
+        referrers: false,
+      });
+      return (performance.now() - started) / 1000;
+    },
+    plain: async (round) => {
+      await using to = await Registry.start(join(directory, `plain-${round}`), authority);
+      const url = (port: number) => `docker://127.0.0.1:${port}/bench/app:1.0`;
+      const certificates = ['--src-cert-dir', trust, '--dest-cert-dir', trust];
+      const args = ['copy', '--all', '--preserve-digests', ...certificates];
+      const policy = ['--insecure-policy'];
+      const all = [...policy, ...args, url(from.port), url(to.port)];
+      return (await bench.programs.run('skopeo', all)).seconds;
+    },
+  });
+  fs.rmSync(directory, { recursive: true, force: true });
+  return [row('images', times, 'skopeo copy')];
+}
+
+export const moverSection: Section = {
+  name: 'movers',
+  rows: ['files-first', 'files-again', 'files-audited', 'blocks-first', 'blocks-again', 'images'],
+  needs: ['rsync', 'stunnel', 'skopeo', 'docker-registry', 'openssl', 'mkfs.ext4'],
+  run: async (bench) => [
+    ...(await files(bench)),
+    ...(await blocks(bench)),
+    ...(await images(bench)),
+  ],
+};
