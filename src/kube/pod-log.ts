@@ -10,6 +10,8 @@ export interface PodLogOptions {
   readonly container?: string;
   /** Only the last ones. */
   readonly tailLines?: number;
+  /** Only the first bytes of what the others leave. */
+  readonly limitBytes?: number;
   /** RFC 3339: only what came since then. */
   readonly sinceTime?: string;
 }
@@ -21,12 +23,13 @@ export interface PodLogOptions {
 export async function readPodLog(
   client: KubeClient,
   key: ObjectKey,
-  { container, tailLines, sinceTime }: PodLogOptions = {},
+  { container, tailLines, sinceTime, limitBytes }: PodLogOptions = {},
 ): Promise<string> {
+  const query = queryText({ container, tailLines, sinceTime, limitBytes });
   const { text } = await exchange(client.connection, {
     asked: { cluster: client.cluster, verb: 'get', resource: 'pods/log', ...key },
     method: 'GET',
-    path: `${objectPath(pods, key, 'log')}${queryText({ container, tailLines, sinceTime })}`,
+    path: `${objectPath(pods, key, 'log')}${query}`,
     headers: { accept: '*/*' },
   });
   return text;

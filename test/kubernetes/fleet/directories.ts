@@ -54,7 +54,7 @@ async function phase(t: FleetContext, at: Member, name: string, wanted: string):
 }
 
 /** Runs a pod to its end and takes it away. Returns its log, without the last line end. */
-async function run(t: FleetContext, at: Member, wish: PodWish): Promise<string> {
+export async function run(t: FleetContext, at: Member, wish: PodWish): Promise<string> {
   await makePod(t, at, wish);
   await phase(t, at, wish.name, 'Succeeded');
   const path = `/api/v1/namespaces/${t.namespace}/pods/${wish.name}/log?container=main`;
@@ -64,7 +64,7 @@ async function run(t: FleetContext, at: Member, wish: PodWish): Promise<string> 
   return said;
 }
 
-async function pathOf(t: FleetContext, at: Member, volume: string): Promise<string> {
+export async function pathOf(t: FleetContext, at: Member, volume: string): Promise<string> {
   const { spec } = await t.object(at, persistentVolumes, volume);
   const { local } = spec as unknown as { readonly local?: { readonly path: string } };
   return local?.path ?? '';

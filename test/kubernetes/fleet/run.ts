@@ -6,12 +6,14 @@ import { type Fleet, obstacle, type Side, startFleet } from './fleet.ts';
 import { dayCases } from './days.ts';
 import { directoryCases } from './directories.ts';
 import { hundredCases } from './hundred.ts';
+import { moverCases } from './movers.ts';
 import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
 
 export const fleetSuites: readonly (readonly [group: string, cases: readonly FleetCase[]])[] = [
   ['controllers: claims', claimCases],
   ['node: directories', directoryCases],
+  ['controllers: movers', moverCases],
   ['controllers: teleports', teleportCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
