@@ -27,6 +27,7 @@ import { ClusterController } from './cluster/controller.ts';
 import type { Context, Controller, LocalInformers } from './context.ts';
 import { fenced } from './fence.ts';
 import { HistoryPolicyController } from './history-policy/controller.ts';
+import { HookController } from './hook/controller.ts';
 import { ImageTransferController } from './image-transfer/controller.ts';
 import { annotations, labels } from './labels.ts';
 import { PlanController } from './plan/controller.ts';
@@ -141,6 +142,7 @@ function run(ports: ControllerPorts): Running {
     new PlanController(context),
     new VolumeTransferController(context),
     new ImageTransferController(context),
+    new HookController(context),
     ...later.map((informer) => new WaitingController(informer, statuses)),
   ];
   const reconcilers = controllers.map((controller) => reconcilerOf(ports, controller));

@@ -33,7 +33,6 @@ export const kinds: readonly KindDefinition[] = [
 /** Kinds that nothing acts on yet; their objects say so in their condition `Ready`. */
 export const kindsWithoutController: readonly KindDefinition[] = [
   migrationKind,
-  hookKind,
   replicationKind,
 ];
 

@@ -16,7 +16,7 @@ import {
 } from './schema.ts';
 
 const spec = fields(
-  'What to run, and where.',
+  'What to run, and where. It runs once; a failure is for a person to judge, not repeated.',
   {
     image: optional(
       text('Image of the container; a small one with a shell, or Ansible, when not given.', {
