@@ -12,7 +12,7 @@ import { agentPaths } from '../agent-paths.ts';
 import { createControlClient } from '../control-client.ts';
 import type { HostMetrics } from '../metrics.ts';
 import type { Undo } from '../service-process.ts';
-import type { PlanePaths } from './paths.ts';
+import { machineMountPoints, type PlanePaths } from './paths.ts';
 import { createDirectoryVolumes } from './directory-volumes.ts';
 import { createProbes } from './processes-probes.ts';
 import { createProcesses } from './processes.ts';
@@ -42,7 +42,11 @@ export function startMachinery(options: MachineryOptions): Runtime {
   const { attachments, controlSocket } = agentPaths(home, name);
   // What the agent attaches must not be kept busy by containers that saw it when they began.
   const foreignMounts = [mounts, attachments];
-  const processes = createProcesses({ root: paths.pods, foreignMounts });
+  const processes = createProcesses({
+    root: paths.pods,
+    foreignMounts,
+    mountPoints: machineMountPoints,
+  });
   undo.push(() => processes.close());
   const events = createEventRecorder({
     client,

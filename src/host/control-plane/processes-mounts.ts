@@ -1,11 +1,18 @@
 /**
  * Places in the host's directories where pods have mounts. Directories that had to be made for
- * them are removed with the last pod that uses them; who uses which is written down first.
+ * them are removed with the last pod that uses them; who uses which is written down first. The
+ * register is one for the machine: a workload that moves from one cluster here to another has its
+ * mounts at the same places in both, and a directory that is removed takes along what others have
+ * mounted on it (rmdir(2) succeeds on a mount point of another namespace).
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { fail } from '../../base/errors.ts';
+
+/** Others hold it for as long as some directories take. */
+const lockWaitMs = 10_000;
 
 /** Can this process give its children mounts of their own? Tried, as no flag says it. */
 export function canBind(scratch: string): boolean {
@@ -28,6 +35,10 @@ export function makeTarget(registry: string, pod: string, target: string, isFile
   if (!path.isAbsolute(target) || path.normalize(target) === '/') {
     fail('Invalid', `a volume cannot be mounted at ${target}`);
   }
+  alone(registry, () => make(registry, pod, target, isFile));
+}
+
+function make(registry: string, pod: string, target: string, isFile: boolean): void {
   const missing: string[] = [];
   for (let at = path.normalize(target); !fs.existsSync(at); at = path.dirname(at)) missing.push(at);
   for (const at of missing.toReversed()) {
@@ -53,6 +64,11 @@ function note(registry: string, pod: string, target: string): void {
 /** Lets go of what was made for a pod; what is not empty by now is no longer ours to remove. */
 export function releaseTargets(registry: string, pod: string): void {
   if (!fs.existsSync(registry)) return;
+  const isNoted = (name: string) => fs.existsSync(path.join(registry, name, pod));
+  if (fs.readdirSync(registry).some(isNoted)) alone(registry, () => release(registry, pod));
+}
+
+function release(registry: string, pod: string): void {
   const entries = fs.readdirSync(registry).map((name) => ({ name, at: decodeURIComponent(name) }));
   for (const { name, at } of entries.toSorted((a, b) => b.at.length - a.at.length)) {
     const entry = path.join(registry, name);
@@ -61,6 +77,18 @@ export function releaseTargets(registry: string, pod: string): void {
     if (fs.readdirSync(entry).length > 0) continue;
     removeIfEmpty(at);
     fs.rmdirSync(entry);
+  }
+}
+
+/** Between a look at who uses a place and its removal nobody may begin to use it. */
+function alone(registry: string, work: () => void): void {
+  fs.mkdirSync(registry, { recursive: true, mode: 0o700 });
+  const lock = new DatabaseSync(`${registry}.lock`, { timeout: lockWaitMs });
+  try {
+    lock.exec('PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+    work();
+  } finally {
+    lock.close();
   }
 }
 

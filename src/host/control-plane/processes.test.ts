@@ -35,7 +35,12 @@ class Place {
 
   open(mounting?: 'link'): void {
     const way = mounting === undefined ? {} : { mounting };
-    this.processes = createProcesses({ root: this.root, foreignMounts: [], ...way });
+    this.processes = this.host(this.root, way);
+  }
+
+  host(root: string, more: { readonly mounting?: 'link' } = {}): HostProcesses {
+    const mountPoints = path.join(this.root, 'mount-points');
+    return createProcesses({ root, foreignMounts: [], mountPoints, ...more });
   }
 
   begin(): void {
@@ -215,6 +220,34 @@ suite('mounts', () => {
     assert.deepEqual(fs.readdirSync(target), []);
     await place.processes.remove(attempt.pod);
     assert.equal(fs.existsSync(path.join(place.root, 'made')), false);
+  });
+
+  test("stay when another cluster's pod had its mount at the same place", {
+    skip: !isRoot,
+  }, async () => {
+    const other = place.host(path.join(place.root, 'other'));
+    try {
+      const target = path.join(place.root, 'data');
+      const start = async (processes: HostProcesses, one: Attempt, script: string) => {
+        const source = processes.files.makeDirectory(one.pod, 'data');
+        fs.writeFileSync(path.join(source, 'file'), one.pod);
+        const mounts = [{ source, target, readOnly: false }];
+        await processes.start(one, specOf(script, { mounts }));
+      };
+      await start(other, { ...attempt, pod: 'other' }, 'exit 0');
+      const go = path.join(place.root, 'go');
+      const loop = `echo ready; while [ ! -e ${go} ]; do sleep 0.01; done; cat ${target}/file`;
+      await start(place.processes, attempt, loop);
+      await until(() => fs.readFileSync(logFile(), 'utf8') !== '');
+      await other.remove('other');
+      fs.writeFileSync(go, '');
+      assert.equal(await ended(), 0);
+      assert.equal(await logText(), `ready\n${attempt.pod}`);
+      await place.processes.remove(attempt.pod);
+      assert.equal(fs.existsSync(target), false);
+    } finally {
+      other.close();
+    }
   });
 
   test("are links in the container's directory where the system gives no others", async () => {

@@ -35,6 +35,8 @@ export interface ProcessesOptions {
   readonly root: string;
   /** Mounts below these paths belong to volumes: containers must not keep them busy. */
   readonly foreignMounts: readonly string[];
+  /** The register of places where pods have mounts: one for all clusters of the machine. */
+  readonly mountPoints: string;
   /** Taken for granted by tests; else tried. */
   readonly mounting?: 'bind' | 'link';
 }
@@ -260,7 +262,7 @@ class ProcessHost implements HostProcesses {
   }
 
   settle(pod: string): void {
-    releaseTargets(path.join(this.#options.root, 'mount-points'), pod);
+    releaseTargets(this.#options.mountPoints, pod);
   }
 
   async remove(pod: string): Promise<void> {
@@ -285,9 +287,8 @@ class ProcessHost implements HostProcesses {
   }
 
   #makeTarget(attempt: Attempt, { source, target }: Mount): void {
-    const registry = path.join(this.#options.root, 'mount-points');
     const isDirectory = fs.statSync(source).isDirectory();
-    makeTarget(registry, attempt.pod, target, !isDirectory);
+    makeTarget(this.#options.mountPoints, attempt.pod, target, !isDirectory);
   }
 
   #home(attempt: Attempt, spec: ProcessSpec): string {

@@ -99,7 +99,7 @@ export class TestCluster {
       fieldManager: 'embedded',
     });
     const root = path.join(this.root, 'runtime');
-    const processes = createProcesses({ root, foreignMounts: [] });
+    const processes = createProcesses({ root, foreignMounts: [], mountPoints: `${root}/points` });
     const events = createEventRecorder({ client, reporter: 'embedded', instance: 'test' });
     const machine = { operatingSystem: 'linux', architecture: 'amd64', kernelVersion: '6' };
     const runtime = startRuntime({
