@@ -40,5 +40,5 @@ export function sharedKubeconfig(home: string): string {
   return join(home, 'kubeconfig');
 }
 
-/** Only root has mounts for pods, so this is root's. It outlives a reboot, as what was made does. */
+/** Only root mounts for pods, so this is root's. It outlives a reboot, as what was made does. */
 export const machineMountPoints = '/var/lib/transship/mount-points';
