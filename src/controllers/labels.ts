@@ -45,7 +45,7 @@ export const annotations = {
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
   /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */
   transferred: 'transship.dev/transferred-by',
-  /** On a PersistentVolume whose data another cluster uses now: who did it, and its policy before. */
+  /** On a PersistentVolume whose data another cluster uses now: by which transfer; its policy. */
   movedBy: 'transship.dev/moved-by',
   reclaimPolicy: 'transship.dev/reclaim-policy-before',
   /** On Secrets of movers: what the pods forget, and the authority of their certificates. */

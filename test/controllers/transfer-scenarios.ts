@@ -4,7 +4,15 @@ import { volumes } from '../../src/api/kinds/volume.ts';
 import { isTrue } from '../../src/controllers/status.ts';
 import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
 import type { Scenario, Step } from './scenarios.ts';
-import { change, isCleanedUp, makeTransfer, phaseOf, remove, transfer } from './transfers.ts';
+import {
+  change,
+  isCleanedUp,
+  isComplete,
+  makeTransfer,
+  phaseOf,
+  remove,
+  transfer,
+} from './transfers.ts';
 import type { World } from './world.ts';
 
 const atOnce = async (): Promise<boolean> => true;
@@ -43,12 +51,12 @@ export const transferScenarios: readonly Scenario[] = [
         },
       },
       {
-        when: (world) => isCleanedUp(world),
+        when: (world) => isComplete(world),
         act: (world) => makeTransfer(world, { name: 'last', spec: { pass: 'Last' } }),
       },
     ],
     isOver: async (world) =>
-      (await isCleanedUp(world, 'last')) && (await teleportsThere(world)) === 1,
+      (await isComplete(world, 'last')) && (await teleportsThere(world)) === 1,
   },
   {
     name: 'a stage canceled while it fills',

@@ -65,6 +65,14 @@ export async function isCleanedUp(world: World, name = copy.name): Promise<boole
   return conditionOf(await transfer(world, name), 'CleanedUp')?.status === 'True';
 }
 
+export async function isComplete(world: World, name = copy.name): Promise<boolean> {
+  return conditionOf(await transfer(world, name), 'Complete')?.status === 'True';
+}
+
+export async function untilComplete(world: World, name = copy.name): Promise<void> {
+  await world.until(`all of ${name} is there`, () => isComplete(world, name));
+}
+
 export async function untilCleanedUp(world: World, name = copy.name): Promise<void> {
   await world.until(`helpers of ${name} are gone`, () => isCleanedUp(world, name));
 }

@@ -9,13 +9,14 @@ import { makeClaim, withData } from './scenarios.ts';
 import {
   change,
   isCleanedUp,
+  isComplete,
   makeMigration,
   makeTransfer,
   messageOf,
   phaseOf,
   remove,
   transfer,
-  untilCleanedUp,
+  untilComplete,
   untilEnded,
 } from './transfers.ts';
 import { openWorld, type Saved, saveWorld, type World } from './world.ts';
@@ -74,9 +75,10 @@ suite('volume transfers by Teleport', () => {
     assert.equal(bound?.metadata.annotations?.['transship.dev/prepared-for'], plan);
     assert.equal(bound?.spec?.capacity?.storage, '16Mi');
     await world.run(10_000);
-    assert.equal(await isCleanedUp(world), false, 'it still fills');
+    assert.ok(await isCleanedUp(world));
+    assert.equal(await isComplete(world), false, 'it still fills');
     world.fetchBytes = MiB;
-    await untilCleanedUp(world);
+    await untilComplete(world);
     assert.equal((await transfer(world))?.status?.percent, 100);
     const [volume] = await world.list('west', volumes);
     assert.ok(isTrue(volume, 'Complete'));
@@ -187,7 +189,7 @@ suite('volume transfers by Teleport', () => {
     await untilEnded(world);
     await makeTransfer(world, { name: 'last', spec: { pass: 'Last', migration: 'run' } });
     await untilEnded(world, 'last');
-    await untilCleanedUp(world, 'last');
+    await untilComplete(world, 'last');
     assert.equal((await world.list('west', volumes)).length, 2, 'the stage is there still');
     await makeTransfer(world, { name: 'next' });
     await untilEnded(world, 'next');

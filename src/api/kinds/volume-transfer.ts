@@ -127,6 +127,8 @@ export const volumeTransferKind = defineKind({
   conditions: [
     ...endingConditions,
     { type: 'Verified', meaning: 'Count, bytes and fingerprint are equal on both sides.' },
+    { type: 'CleanedUp', meaning: 'After the end: no helper is left.' },
+    { type: 'Complete', meaning: 'After success: all bytes are there, the source is not needed.' },
   ],
 });
 

@@ -33,9 +33,11 @@ import {
   fieldsOf,
   hasBegun,
   isCleanedUp,
+  isComplete,
   isDiscarded,
   type Running,
   runningReport,
+  settlingReport,
 } from './report.ts';
 
 /** For what may still come: objects applied together, claims about to be bound. */
@@ -45,8 +47,15 @@ const stuckMs = 30 * 60_000;
 const cleanAgainMs = 2_000;
 const blockedAgainMs = 10_000;
 /** After a start other clusters are not open yet, which is not worth a word. */
-const settleMs = 15_000;
-const settleAgainMs = 1_000;
+const unsettledMs = 15_000;
+const unsettledAgainMs = 1_000;
+/** Nobody waits for the rest of what can be used already. */
+const settleAgainMs = 5_000;
+
+interface Left {
+  readonly message?: string;
+  readonly remedy?: string;
+}
 
 export class VolumeTransferController implements Controller {
   readonly name = 'VolumeTransfer';
@@ -221,7 +230,7 @@ export class VolumeTransferController implements Controller {
 
   async #trouble(object: VolumeTransfer, error: TransshipError): Promise<Outcome> {
     const { reason, message } = error;
-    if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
+    if (this.#isUnsettled(error)) return { againAfterMs: unsettledAgainMs };
     // Somebody was quicker, or nobody may write here any more: nothing to tell anybody.
     if (reason === 'Conflict' || reason === 'Stopping') throw error;
     const nowMs = this.#c.ports.clock.monotonicMs();
@@ -236,48 +245,69 @@ export class VolumeTransferController implements Controller {
     return this.#tell(object, { reason, message, blocker: error }, waitMs);
   }
 
-  #isSettling(error: unknown): boolean {
+  #isUnsettled(error: unknown): boolean {
     const upMs = this.#c.ports.clock.monotonicMs() - this.#startedMs;
-    return error instanceof Unsettled && upMs < settleMs;
+    return error instanceof Unsettled && upMs < unsettledMs;
   }
 
   #now(): string {
     return formatMoment(this.#c.ports.clock.wallMs());
   }
 
-  /** Helpers go; and the data too, where that was asked for. */
+  /** Helpers go, and the data too where that was asked for; what goes on by itself is told. */
   async #afterEnd(object: VolumeTransfer): Promise<Outcome> {
     const { canceled = false, discard = false } = object.spec;
     const wantsDiscard = canceled && discard && !isDiscarded(object);
-    if (isCleanedUp(object) && !wantsDiscard) return {};
+    const isSettled = endingOf(object) !== 'Succeeded' || isComplete(object);
+    if (isCleanedUp(object) && !wantsDiscard && isSettled) return {};
     try {
-      if (hasBegun(object)) {
-        const transfer = this.#transferOf(object);
-        const method = methodOf(object);
-        const cleaned = await method.clean(transfer);
-        if (cleaned.kind !== 'done') return await this.#left(object, cleaned);
-        const left = wantsDiscard ? await method.discard(transfer) : cleaned;
-        if (left.kind !== 'done') return await this.#left(object, left);
-      }
+      if (isCleanedUp(object) && !wantsDiscard) return await this.#settle(object);
+      const left = hasBegun(object) ? await this.#clean(object, wantsDiscard) : undefined;
+      if (left !== undefined) return await this.#left(object, left);
     } catch (error) {
-      if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
-      const { message } = asTransshipError(error);
-      return this.#write(object, cleaningReport(object, { message }), blockedAgainMs);
+      return this.#blocked(object, error);
     }
     const report = wantsDiscard
       ? discardedReport(object, this.#now())
       : cleaningReport(object, undefined);
-    return this.#write(object, report);
+    return this.#write(object, report, 0);
   }
 
-  async #left(
-    object: VolumeTransfer,
-    left: { readonly message?: string; readonly remedy?: string; readonly percent?: number },
-  ): Promise<Outcome> {
-    const { message = 'what it made is being taken away', remedy, percent } = left;
+  /** What is still to be taken away; undefined: nothing. */
+  async #clean(object: VolumeTransfer, wantsDiscard: boolean): Promise<Left | undefined> {
+    const transfer = this.#transferOf(object);
+    const method = methodOf(object);
+    const cleaned = await method.clean(transfer);
+    if (cleaned.kind !== 'done') return cleaned;
+    const left = wantsDiscard ? await method.discard(transfer) : cleaned;
+    return left.kind === 'done' ? undefined : left;
+  }
+
+  async #settle(object: VolumeTransfer): Promise<Outcome> {
+    const settled = await methodOf(object).settle?.(this.#transferOf(object));
+    if (settled === undefined || settled.kind === 'done') {
+      return this.#write(object, settlingReport(object, undefined));
+    }
+    const { message = 'bytes still come' } = settled;
+    const percent = settled.kind === 'running' ? settled.percent : undefined;
+    return this.#write(object, settlingReport(object, { message, percent }), settleAgainMs);
+  }
+
+  async #left(object: VolumeTransfer, left: Left): Promise<Outcome> {
+    const { message = 'what it made is being taken away', remedy } = left;
     const text = remedy === undefined ? message : `${message}; ${remedy}`;
-    const report = cleaningReport(object, { message: text, percent });
-    return this.#write(object, report, cleanAgainMs);
+    return this.#write(object, cleaningReport(object, text), cleanAgainMs);
+  }
+
+  /** A cluster cannot be asked now, or refuses. */
+  #blocked(object: VolumeTransfer, error: unknown): Promise<Outcome> | Outcome {
+    if (this.#isUnsettled(error)) return { againAfterMs: unsettledAgainMs };
+    const { reason, message } = asTransshipError(error);
+    if (reason === 'Conflict' || reason === 'Stopping') throw error;
+    const report = isCleanedUp(object)
+      ? settlingReport(object, { message })
+      : cleaningReport(object, message);
+    return this.#write(object, report, blockedAgainMs);
   }
 
   async #delete(known: VolumeTransfer): Promise<Outcome> {
@@ -294,9 +324,7 @@ export class VolumeTransferController implements Controller {
         if (left.kind !== 'done') return await this.#left(object, left);
       }
     } catch (error) {
-      if (this.#isSettling(error)) return { againAfterMs: settleAgainMs };
-      const { message } = asTransshipError(error);
-      return this.#write(object, cleaningReport(object, { message }), blockedAgainMs);
+      return this.#blocked(object, error);
     }
     this.#backoffs.delete(uidOf(object));
     const { client } = this.#c;

@@ -77,6 +77,11 @@ export interface TransferMethod {
    * success and failure, and when the object is deleted. Until it says `done`.
    */
   clean(transfer: Transfer): Promise<Undoing>;
+  /**
+   * After success and `clean`: what goes on by itself, such as blocks that still come. Until it
+   * says `done`; absent: all is there at success.
+   */
+  settle?(transfer: Transfer): Promise<Undoing>;
   /** Takes away the data that this very transfer made at the destination. After `clean`. */
   discard(transfer: Transfer): Promise<Undoing>;
 }

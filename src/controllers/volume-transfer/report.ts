@@ -26,6 +26,11 @@ export function isDiscarded(object: VolumeTransfer): boolean {
   return conditionOf(object, 'Ready')?.reason === 'Discarded';
 }
 
+/** All bytes are there; nothing is looked at any more. */
+export function isComplete(object: VolumeTransfer): boolean {
+  return conditionOf(object, 'Complete')?.status === 'True';
+}
+
 export function isCleanedUp(object: VolumeTransfer): boolean {
   return conditionOf(object, 'CleanedUp')?.status === 'True';
 }
@@ -118,29 +123,39 @@ function verifiedCondition(isSame: boolean): Condition {
     : condition('Verified', false, 'Different', 'the sides differ; status.audit has the numbers');
 }
 
-/** What an ended transfer still has to take away; without a blocker nothing is left to do. */
-export function cleaningReport(
+/** What an ended transfer still has to take away; without a message nothing is left to do. */
+export function cleaningReport(object: VolumeTransfer, left: string | undefined): Report {
+  const cleaned =
+    left === undefined
+      ? condition('CleanedUp', true, 'Done', 'no helper is left')
+      : condition('CleanedUp', false, endingOf(object) ?? 'Deleting', left);
+  return { conditions: [...conditionsBut(object, 'CleanedUp'), cleaned], fields: fieldsOf(object) };
+}
+
+/** What still comes after success; undefined: all is there. */
+export function settlingReport(
   object: VolumeTransfer,
   left: { readonly message: string; readonly percent?: number | undefined } | undefined,
 ): Report {
-  const percent = left === undefined ? undefined : left.percent;
-  const isWhole = left === undefined && endingOf(object) === 'Succeeded';
-  const change = isWhole ? { percent: 100 } : percent === undefined ? {} : { percent };
+  const { totalBytes } = object.status ?? {};
+  const percent = left === undefined ? 100 : left.percent;
+  const complete =
+    left === undefined
+      ? condition('Complete', true, 'Complete', 'all bytes are at the destination')
+      : condition('Complete', false, 'Filling', left.message);
   return {
-    conditions: [
-      ...keptConditions(object),
-      left === undefined
-        ? condition('CleanedUp', true, 'Done', 'no helper is left')
-        : condition('CleanedUp', false, endingOf(object) ?? 'Deleting', left.message),
-    ],
-    fields: fieldsOf(object, change),
+    conditions: [...conditionsBut(object, 'Complete'), complete],
+    fields: fieldsOf(object, {
+      ...(percent === undefined ? {} : { percent }),
+      ...(left !== undefined || totalBytes === undefined ? {} : { copiedBytes: totalBytes }),
+    }),
   };
 }
 
-function keptConditions(object: VolumeTransfer): readonly Condition[] {
+function conditionsBut(object: VolumeTransfer, left: string): readonly Condition[] {
   const all = object.status?.conditions ?? [];
   return all
-    .filter(({ type }) => type !== 'CleanedUp')
+    .filter(({ type }) => type !== left)
     .map(({ type, status, reason, message }) => {
       return condition(type, status === 'Unknown' ? 'Unknown' : status === 'True', reason, message);
     });

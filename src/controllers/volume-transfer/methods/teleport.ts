@@ -26,7 +26,7 @@ import { compareRoots } from './teleport-audit.ts';
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
 const pausedBandwidth = '1Ki';
 
-export const teleportMethod: TransferMethod = { advance, clean, discard };
+export const teleportMethod: TransferMethod = { advance, clean, settle, discard };
 
 async function advance(transfer: Transfer): Promise<Advance> {
   const { object } = transfer;
@@ -252,16 +252,15 @@ async function forgetTeleport({ context }: Transfer, { metadata }: Volume): Prom
   if (teleport !== undefined) await removeOnce(context.client, teleports, teleport);
 }
 
-/** What goes on by itself stays after success, until it is complete; nothing else does. */
+/** What goes on by itself stays after success; nothing else does. */
 async function clean(transfer: Transfer): Promise<Undoing> {
   const { context, object } = transfer;
   const teleport = await teleportOf(transfer);
   if (teleport === undefined) return { kind: 'done' };
   const isDeleting = object.metadata.deletionTimestamp !== undefined;
   const isDiscarding = object.spec.canceled === true && object.spec.discard === true;
-  if (transferEndingOf(object) === 'Succeeded' && !isDeleting && !isDiscarding) {
-    return settle(transfer, teleport);
-  }
+  const hasSucceeded = transferEndingOf(object) === 'Succeeded';
+  if (hasSucceeded && !isDeleting && !isDiscarding) return { kind: 'done' };
   const volume = await volumeAt(transfer);
   const isOver = endingOf(teleport) !== undefined;
   // Half a volume that nobody has a claim on would fill on, for nobody.
@@ -279,7 +278,9 @@ async function hasClaim({ object, destination }: Transfer): Promise<boolean> {
   return (await destination.client.get(persistentVolumes, { namespace: '', name })) !== undefined;
 }
 
-async function settle(transfer: Transfer, teleport: Teleport): Promise<Undoing> {
+async function settle(transfer: Transfer): Promise<Undoing> {
+  const teleport = await teleportOf(transfer);
+  if (teleport === undefined) return { kind: 'done' };
   const ending = endingOf(teleport);
   if (ending === 'Available') {
     await replaceOlder(transfer, await volumeAt(transfer));
