@@ -67,6 +67,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
     readEnd: async (path, bytesMax) => (await import('./host/input.ts')).readEnd(path, bytesMax),
     writeArchive: async (path, files) =>
       (await import('./host/archive.ts')).writeArchive(path, files, Date.now()),
+    writeText: async (path, text) => (await import('./host/output.ts')).writeText(path, text),
+    openEditor: async (draft) => (await import('./host/editor.ts')).openEditor(draft, process.env),
     environment: process.env,
     workingDirectory: workingDirectory(),
     version: versionOf(),

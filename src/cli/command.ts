@@ -15,6 +15,8 @@ export type Completes =
   | 'peer'
   | 'teleport'
   | 'plan'
+  | 'migration'
+  | 'step'
   | 'policy'
   | 'snapshot'
   | 'pool'

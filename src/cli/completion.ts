@@ -5,6 +5,7 @@
  */
 import type { Command, Option } from 'commander';
 import { resources } from '../api/kinds/resources.ts';
+import { itineraries } from '../flow/itineraries.ts';
 import type { KubeClient } from '../kube/api.ts';
 import type { KubeObject, ResourceType } from '../kube/objects.ts';
 import { type Completes, completesOf } from './command.ts';
@@ -148,6 +149,7 @@ async function namesOf(cli: Cli, position: Position, what: Completes): Promise<C
     const names = cli.ports.agents.known();
     return { words: names.map((word) => [word, 'on this machine']), directive: noFiles };
   }
+  if (what === 'step') return { words: stepWords(position), directive: noFiles };
   const late = new Promise<never>((_, reject) => {
     cli.ports.clock.after(patienceMs, () => reject(new Error('too late')));
   });
@@ -163,6 +165,14 @@ async function askNames(cli: Cli, position: Position, what: Completes): Promise<
   }
   const { client } = cluster === undefined ? await cli.api() : await cli.apiOf(cluster);
   return askKinds(client, what, position.namespace ?? cli.namespace);
+}
+
+/** Of what `migrate` would run; of a migration that is there, all that have names. */
+function stepWords({ command }: Position): Words {
+  const own = Object.entries(itineraries).filter(([type]) => type.toLowerCase() === command.name());
+  const chosen = own.length > 0 ? own : Object.entries(itineraries);
+  const names = chosen.flatMap(([, { steps }]) => steps.map(({ name }) => name));
+  return [...new Set(names)].map((name) => [name, 'step'] as const);
 }
 
 type Words = readonly (readonly [string, string])[];
@@ -182,11 +192,20 @@ async function askKinds(client: KubeClient, what: Kind, namespace: string): Prom
 
 /** What is said of objects beside their names. */
 interface Sketch extends KubeObject {
-  readonly spec?: { readonly local?: boolean; readonly destination?: string };
-  readonly status?: { readonly phase?: string; readonly size?: string; readonly health?: string };
+  readonly spec?: {
+    readonly local?: boolean;
+    readonly destination?: string;
+    readonly type?: string;
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly size?: string;
+    readonly health?: string;
+    readonly step?: string;
+  };
 }
 
-type Kind = 'volume' | 'teleport' | 'plan' | 'peer' | 'policy' | 'pool';
+type Kind = 'volume' | 'teleport' | 'plan' | 'migration' | 'peer' | 'policy' | 'pool';
 
 const kinds: Readonly<
   Record<Kind, { type: ResourceType; about: (object: Sketch) => string | undefined }>
@@ -197,6 +216,10 @@ const kinds: Readonly<
   },
   teleport: { type: resources.teleports, about: ({ status }) => status?.phase ?? '' },
   plan: { type: resources.plans, about: ({ spec }) => spec?.destination ?? '' },
+  migration: {
+    type: resources.migrations,
+    about: ({ spec, status }) => [spec?.type, status?.step].join(' ').trim(),
+  },
   peer: {
     type: resources.clusters,
     about: ({ spec, status }) => (spec?.local === true ? undefined : (status?.health ?? '')),

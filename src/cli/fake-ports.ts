@@ -123,6 +123,8 @@ export function createFakeWorld(
     planes: fakePlanes,
     readEnd: async () => fail('NotFound', 'there are no files here'),
     writeArchive: async () => undefined,
+    writeText: async () => undefined,
+    openEditor: async () => fail('ToolMissing', 'there is no editor here'),
     readInput: async () => fail('BadArgument', 'there are no files here'),
     clock: { wallMs: () => fakeNowMs, monotonicMs: () => 0, after: afterNow },
     environment: options.environment ?? {},

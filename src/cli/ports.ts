@@ -108,6 +108,13 @@ export interface CliPorts {
   readEnd(path: string, bytesMax: number): Promise<string>;
   /** A gzipped tar, for its owner only. `AlreadyExists` when there is a file. */
   writeArchive(path: string, files: readonly ArchiveFile[]): Promise<void>;
+  /** A new file, for its owner only. `AlreadyExists` when there is one. */
+  writeText(path: string, text: string): Promise<void>;
+  /**
+   * The person's editor (VISUAL, EDITOR, vi) on a file of its own, until they leave it. `Canceled`
+   * when the editor says that it failed; `ToolMissing` when there is none.
+   */
+  openEditor(draft: EditorDraft): Promise<EditedText>;
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
@@ -117,6 +124,19 @@ export interface CliPorts {
   /** Copies one raw device, and says so on stdout; resolves with the exit code. */
   runBlockMover(order: BlockOrder): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;
+}
+
+export interface EditorDraft {
+  /** Ends in what editors know it by: `plan-shop.yaml`. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What a person wrote stays in its file until it is known to be kept elsewhere. */
+export interface EditedText {
+  readonly text: string;
+  readonly path: string;
+  discard(): Promise<void>;
 }
 
 export interface ArchiveFile {

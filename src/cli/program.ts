@@ -8,6 +8,8 @@ import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
 import { hookCommands } from './commands/hook.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
+import { migrateCommands, rehearseCommand } from './commands/migrate.ts';
+import { migrationCommands } from './commands/migration.ts';
 import { moverBlockCommands } from './commands/mover-block.ts';
 import { moverCommands } from './commands/mover.ts';
 import { objectCommands } from './commands/objects.ts';
@@ -50,7 +52,11 @@ export function buildProgram(registry: Registry): Command {
   volumeDataCommands(registry, volume);
   volumeDoorCommands(registry, volume);
   teleportCommands(registry, group(program, 'teleport', 'volumes on their way to this cluster'));
-  planCommands(registry, group(program, 'plan', 'which namespaces move where, and how'));
+  const plan = group(program, 'plan', 'which namespaces move where, and how');
+  planCommands(registry, plan);
+  rehearseCommand(registry, plan);
+  migrateCommands(registry, group(program, 'migrate', 'run a plan: copy ahead, cut over, go back'));
+  migrationCommands(registry, group(program, 'migration', 'runs of plans: watch, steer, report'));
   hookCommands(registry, group(program, 'hook', 'what plans run between their steps'));
   clusterCommands(
     registry,

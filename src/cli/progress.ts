@@ -121,6 +121,14 @@ export function renderLine(view: ProgressView, nowMs: number): string {
   return parts.join(', ').replace(', ', ' ');
 }
 
+/** What is drawn: lines that replace those before on a terminal, one line elsewhere. */
+export interface Picture {
+  /** A new key is news: its line is printed at once. */
+  readonly key: string;
+  lines(columns: number): readonly string[];
+  line(nowMs: number): string;
+}
+
 /** Between two lines of the same phase where bars are not possible. */
 const lineEveryMs = 5000;
 
@@ -139,8 +147,16 @@ export class ProgressPainter {
   }
 
   show(view: ProgressView): void {
-    if (this.#bars) this.#redraw(renderBar(view, this.#terminal.columns));
-    else this.#line(view);
+    this.paint({
+      key: `${view.title} ${view.phase} ${view.trouble ?? ''}`,
+      lines: (columns) => renderBar(view, columns),
+      line: (nowMs) => renderLine(view, nowMs),
+    });
+  }
+
+  paint(picture: Picture): void {
+    if (this.#bars) this.#redraw(picture.lines(this.#terminal.columns));
+    else this.#line(picture);
   }
 
   /** Leaves the last picture standing; what is printed next starts on its own line. */
@@ -156,13 +172,12 @@ export class ProgressPainter {
     this.#drawnLines = lines.length;
   }
 
-  #line(view: ProgressView): void {
+  #line({ key, line }: Picture): void {
     const nowMs = this.#clock.monotonicMs();
-    const key = `${view.title} ${view.phase} ${view.trouble ?? ''}`;
     if (key === this.#lastKey && nowMs - this.#lastLineMs < lineEveryMs) return;
     this.#lastKey = key;
     this.#lastLineMs = nowMs;
-    this.#terminal.err(`${renderLine(view, this.#clock.wallMs())}\n`);
+    this.#terminal.err(`${line(this.#clock.wallMs())}\n`);
   }
 }
 

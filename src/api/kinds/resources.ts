@@ -5,11 +5,14 @@
 import type { Cluster } from './cluster.ts';
 import type { HistoryPolicy } from './history-policy.ts';
 import type { Hook } from './hook.ts';
+import type { ImageTransfer } from './image-transfer.ts';
 import type { KindResource } from './kind.ts';
+import type { Migration } from './migration.ts';
 import type { Plan } from './plan.ts';
 import type { Pool } from './pool.ts';
 import type { Repository } from './repository.ts';
 import type { Teleport } from './teleport.ts';
+import type { VolumeTransfer } from './volume-transfer.ts';
 import type { Volume } from './volume.ts';
 
 const place = { group: 'transship.dev', version: 'v1alpha1' } as const;
@@ -18,10 +21,13 @@ export const resources: {
   readonly clusters: KindResource<Cluster>;
   readonly historyPolicies: KindResource<HistoryPolicy>;
   readonly hooks: KindResource<Hook>;
+  readonly imageTransfers: KindResource<ImageTransfer>;
+  readonly migrations: KindResource<Migration>;
   readonly plans: KindResource<Plan>;
   readonly pools: KindResource<Pool>;
   readonly repositories: KindResource<Repository>;
   readonly teleports: KindResource<Teleport>;
+  readonly volumeTransfers: KindResource<VolumeTransfer>;
   readonly volumes: KindResource<Volume>;
 } = {
   clusters: { ...place, plural: 'clusters', kind: 'Cluster', namespaced: false },
@@ -32,9 +38,17 @@ export const resources: {
     namespaced: false,
   },
   hooks: { ...place, plural: 'hooks', kind: 'Hook', namespaced: true },
+  imageTransfers: { ...place, plural: 'imagetransfers', kind: 'ImageTransfer', namespaced: true },
+  migrations: { ...place, plural: 'migrations', kind: 'Migration', namespaced: true },
   plans: { ...place, plural: 'plans', kind: 'Plan', namespaced: true },
   pools: { ...place, plural: 'pools', kind: 'Pool', namespaced: false },
   repositories: { ...place, plural: 'repositories', kind: 'Repository', namespaced: false },
   teleports: { ...place, plural: 'teleports', kind: 'Teleport', namespaced: true },
+  volumeTransfers: {
+    ...place,
+    plural: 'volumetransfers',
+    kind: 'VolumeTransfer',
+    namespaced: true,
+  },
   volumes: { ...place, plural: 'volumes', kind: 'Volume', namespaced: false },
 };

@@ -7,15 +7,15 @@ import { exitCodes } from '../../base/reasons.ts';
 import { checkKnown, clustersOf } from '../api/departure.ts';
 import { checksText, planText } from '../api/plan-text.ts';
 import { changePlan, findPlan, verdictOf, whenChecked } from '../api/plans.ts';
-import { asking, printChanged, printGone, printListed } from '../api/printing.ts';
+import { asking, printChanged, printListed } from '../api/printing.ts';
 import type { Hub } from '../api/teleports.ts';
-import { deleteObject } from '../api/volumes.ts';
 import { conditionOf } from '../api/waiting.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { clusterFactsOf } from '../wizard/facts.ts';
 import { hubChapter, nameChapter, planChapters } from '../wizard/plan-chapters.ts';
 import { type Questions, runWizard } from '../wizard/wizard.ts';
+import { endPlan } from './plan-end.ts';
 import {
   type CreateOptions,
   createOptions,
@@ -35,7 +35,7 @@ export function planCommands(registry: Registry, plan: Command): void {
   look(registry, plan);
   check(registry, plan);
   edit(registry, plan);
-  end(registry, plan);
+  endPlan(registry, plan);
 }
 
 function create(registry: Registry, plan: Command): void {
@@ -254,23 +254,37 @@ function check(registry: Registry, plan: Command): void {
 function edit(registry: Registry, plan: Command): void {
   add<EditOptions>(registry, plan, {
     name: 'edit',
-    about: 'change what flags say; what others change meanwhile stays',
+    about: 'change what flags say, or all of it in an editor; what others change meanwhile stays',
     args: [
       ['<plan>', 'the plan', 'plan'],
       ['[namespaces...]', 'more of them, or other new names, as NAMESPACE or NAMESPACE:NEW'],
     ],
     options: editOptions(),
+    details:
+      'Without flags, on a terminal, the editor of VISUAL or EDITOR opens the plan as YAML.\n' +
+      'What was written is never lost: after a mistake or a conflict it is shown again.',
     examples: [
+      ['transship plan edit shop', 'in your editor'],
       ['transship plan edit shop --volume shop/db=filesystem', 'another method for one volume'],
       ['transship plan edit shop --bandwidth 50MiB/s', 'also while a migration of it runs'],
       ['transship plan edit shop crm --remove-namespace web', 'one more, one less'],
     ],
     run: async (cli, [name, ...namespaces], options) => {
       const added = namespaces.map(parseNamespace);
-      if (added.length === 0 && Object.keys(options).length === 0) {
-        fail('BadArgument', 'nothing to change; see transship plan edit --help');
+      const isEmpty = added.length === 0 && Object.keys(options).length === 0;
+      const { terminal } = cli.ports;
+      if (isEmpty && !(terminal.inIsTerminal && terminal.outIsTerminal)) {
+        fail(
+          'BadArgument',
+          'nothing to change, and no terminal for an editor; see transship plan edit --help',
+        );
       }
       const hub = await hubFor(cli, name!);
+      if (isEmpty) {
+        // Loaded when asked for: it reads YAML.
+        const { editPlan } = await import('./plan-editor.ts');
+        return editPlan(cli, hub);
+      }
       const before = await findPlan(hub);
       const object = await changePlan(hub, (spec) => {
         return completeSpec(withFlags(without(spec, options), added, flagsOf(options)));
@@ -278,6 +292,7 @@ function edit(registry: Registry, plan: Command): void {
       const isSame = before.metadata.resourceVersion === object.metadata.resourceVersion;
       const verb = isSame ? 'unchanged' : 'changed';
       await printChanged(cli, hub.client, { type: plans, object }, verb);
+      return undefined;
     },
   });
 }
@@ -299,32 +314,4 @@ function without(
     ...(volumes && { volumes: volumes.filter((one) => !removeNamespace.includes(one.namespace)) }),
     ...(hooks && { hooks: hooks.filter(({ hook }) => !removeHook.includes(hook)) }),
   };
-}
-
-function end(registry: Registry, plan: Command): void {
-  add<Record<string, never>>(registry, plan, {
-    name: 'close',
-    about: 'say that the move is finished: no migration of it runs any more',
-    args: [['<plan>', 'the plan', 'plan']],
-    run: async (cli, [name]) => {
-      await cli.confirm([
-        `This closes plan ${name} for ever: no stage, cutover or rollback of it.`,
-      ]);
-      const hub = await hubFor(cli, name!);
-      const object = await changePlan(hub, (spec) => ({ ...spec, closed: true }));
-      await printChanged(cli, hub.client, { type: plans, object }, 'closed');
-    },
-  });
-  add<Record<string, never>>(registry, plan, {
-    name: 'delete',
-    about: 'delete a plan; what its migrations moved stays where it is',
-    args: [['<plan>', 'the plan', 'plan']],
-    run: async (cli, [name]) => {
-      await cli.confirm([`This deletes plan ${name}. What it moved stays where it is.`]);
-      const hub = await hubFor(cli, name!);
-      const object = await findPlan(hub);
-      await deleteObject(cli, hub.client, { type: plans, object });
-      await printGone(cli, object, 'deleted');
-    },
-  });
 }
