@@ -112,16 +112,25 @@ function takeAway(
 /** Pods and claims stay, and belong to nobody for a moment. */
 async function orphan(client: KubeClient, set: StatefulSet, options: WaitOptions): Promise<void> {
   const key = keyOf(set);
-  const kept = deletesClaims(set)
-    ? await client.patch(statefulSets, key, {
-        metadata: { resourceVersion: set.metadata.resourceVersion },
-        spec: { persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain' } },
-      })
-    : set;
-  await disownClaims(client, set, options);
-  const { uid = '' } = kept.metadata;
+  await keepClaimsOf(client, set, options);
+  const { uid = '' } = set.metadata;
   await client.delete(statefulSets, key, { uid, propagation: 'Orphan' });
   await waitGone(client, set, options);
+}
+
+/** The set can be deleted afterwards, and its claims stay. Errors: `Conflict`, `TimedOut`. */
+export async function keepClaimsOf(
+  client: KubeClient,
+  set: StatefulSet,
+  options: WaitOptions = {},
+): Promise<void> {
+  if (deletesClaims(set)) {
+    await client.patch(statefulSets, keyOf(set), {
+      metadata: { resourceVersion: set.metadata.resourceVersion },
+      spec: { persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain' } },
+    });
+  }
+  await disownClaims(client, set, options);
 }
 
 /** A claim that names a set which is gone as its owner would be collected. */

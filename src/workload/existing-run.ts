@@ -7,7 +7,7 @@ import { type Comparison, compareObject, differencesOf, type ExistingRules } fro
 import { groupOf, kindText, nameOf, nameText, type ObjectName, versionOf } from './names.ts';
 
 /** `Unsupported` when the cluster does not serve the kind in the version of the object. */
-async function typeOf(discovery: Discovery, object: KubeObject): Promise<ResourceType> {
+export async function typeOf(discovery: Discovery, object: KubeObject): Promise<ResourceType> {
   const [group, version] = [groupOf(object.apiVersion), versionOf(object.apiVersion)];
   const found = (await discovery.resources()).find(
     (one) => one.group === group && one.version === version && one.kind === object.kind,
@@ -21,8 +21,8 @@ export async function* compareExisting(
   client: KubeClient,
   objects: Iterable<KubeObject> | AsyncIterable<KubeObject>,
   rules: ExistingRules,
+  discovery: Discovery = createDiscovery(client),
 ): AsyncGenerator<Comparison> {
-  const discovery = createDiscovery(client);
   for await (const object of objects) {
     const type = await typeOf(discovery, object);
     yield compareObject(object, await client.get(type, keyOf(object)), rules);
@@ -34,6 +34,8 @@ export interface Applied {
   readonly happened: 'Created' | 'Updated' | 'Unchanged' | 'Kept';
   /** In a sentence, for people: what was kept, and what could not be changed. */
   readonly message: string;
+  /** Of the object that is there now. */
+  readonly uid: string;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function applyPrepared(
   client: KubeClient,
   object: KubeObject,
   comparison: Comparison,
+  discovery: Discovery = createDiscovery(client),
 ): Promise<Applied> {
   const name = nameOf(object);
   const { decision, message, resourceVersion, uid } = comparison;
@@ -52,22 +55,22 @@ export async function applyPrepared(
     case 'Fail':
       return fail('AlreadyExists', `${message}. Let ${kindText(name)} be kept or updated`);
     case 'Leave':
-      return { name, happened: 'Unchanged', message };
+      return { name, happened: 'Unchanged', message, uid };
     case 'Keep':
-      return { name, happened: 'Kept', message };
+      return { name, happened: 'Kept', message, uid };
     case 'Create': {
-      const type = await typeOf(createDiscovery(client), object);
-      await client.create(type, object);
-      return { name, happened: 'Created', message: `${nameText(name)} was made` };
+      const made = await client.create(await typeOf(discovery, object), object);
+      const told = { message: `${nameText(name)} was made`, uid: made.metadata.uid ?? '' };
+      return { name, happened: 'Created', ...told };
     }
     case 'Update': {
-      const type = await typeOf(createDiscovery(client), object);
+      const type = await typeOf(discovery, object);
       const metadata = { ...object.metadata, resourceVersion, uid };
       const after = await client.apply(type, { ...object, metadata });
       // What others put there beside ours stays with an apply.
       const left = differencesOf(object, after).map(({ field }) => field);
       const rest = left.length === 0 ? '' : `; still different: ${left.join(', ')}`;
-      return { name, happened: 'Updated', message: `${nameText(name)} was updated${rest}` };
+      return { name, happened: 'Updated', message: `${nameText(name)} was updated${rest}`, uid };
     }
   }
 }

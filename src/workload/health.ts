@@ -102,7 +102,8 @@ function isHeld(object: KubeObject): boolean {
 
 function judgeDaemons(object: KubeObject): Health {
   if (isBehind(object)) return ill('its controller has not seen the last change yet');
-  const wanted = numberAt(object, 'status', 'desiredNumberScheduled') ?? 0;
+  const wanted = numberAt(object, 'status', 'desiredNumberScheduled');
+  if (wanted === undefined) return ill('its controller has not looked at it yet');
   const ready = numberAt(object, 'status', 'numberReady') ?? 0;
   return ready < wanted ? ill(`it is ready on ${ready} of ${wanted} nodes`) : well;
 }

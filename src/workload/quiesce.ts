@@ -281,7 +281,8 @@ function recreatable(pod: KubeObject): KubeObject {
   return stripKind({ object: stripMetadata({ object: pod, note }), note }, nothing);
 }
 
-function hasEnded(object: KubeObject): boolean {
+/** A pod that has ended for good: nothing of it writes any more. */
+export function hasEnded(object: KubeObject): boolean {
   if (object.kind !== 'Pod') return false;
   const phase = textAt(object, 'status', 'phase') ?? '';
   if (!['Succeeded', 'Failed'].includes(phase)) return false;
