@@ -35,6 +35,9 @@ const linkSeconds = [5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 /** Background work. */
 const workSeconds = [1e-3, 0.01, 0.05, 0.25, 1, 5, 30, 120, 600];
 
+/** From a patch of one object to the copy of a large volume. */
+const moveSeconds = [0.5, 2, 10, 30, 120, 600, 3600, 14_400, 86_400];
+
 export const metricDefinitions = {
   transship_build_info: gauge('Always 1; the labels say what runs.', 'version', 'node'),
 
@@ -105,6 +108,14 @@ export const metricDefinitions = {
     'client',
     'verb',
   ),
+  transship_migrations: gauge('Migrations that are not over.', 'type'),
+  transship_migrations_total: counter('Migrations that ended.', 'type', 'result'),
+  transship_migration_steps_total: counter('Steps of migrations that ended.', 'step', 'result'),
+  transship_migration_step_seconds: histogram('Time of one step.', moveSeconds, 'step'),
+  transship_transfers_total: counter('Copies of volumes that ended.', 'method', 'result'),
+  transship_transfer_bytes_total: counter('Bytes that these brought.', 'method'),
+  transship_transfer_wire_bytes_total: counter('These, as they travelled.', 'method'),
+  transship_transfer_seconds: histogram('Time of one copy of a volume.', moveSeconds, 'method'),
   transship_reconcile_total: counter('Reconciliations finished.', 'kind', 'result'),
   transship_reconcile_seconds: histogram('Time of one reconciliation.', workSeconds, 'kind'),
   transship_reconcile_queue_depth: gauge('Objects waiting or at work.', 'kind'),

@@ -6,13 +6,13 @@ import { clusters, type Cluster } from '../api/kinds/cluster.ts';
 import { historyPolicies } from '../api/kinds/history-policy.ts';
 import { migrations } from '../api/kinds/migration.ts';
 import { hooks } from '../api/kinds/hook.ts';
-import { imageTransfers } from '../api/kinds/image-transfer.ts';
+import { type ImageTransfer, imageTransfers } from '../api/kinds/image-transfer.ts';
 import { plans } from '../api/kinds/plan.ts';
 import { pools } from '../api/kinds/pool.ts';
 import { repositories } from '../api/kinds/repository.ts';
 import { teleports } from '../api/kinds/teleport.ts';
 import { volumes } from '../api/kinds/volume.ts';
-import { volumeTransfers } from '../api/kinds/volume-transfer.ts';
+import { type VolumeTransfer, volumeTransfers } from '../api/kinds/volume-transfer.ts';
 import { kindsWithoutController } from '../api/kinds/all.ts';
 import type { Informer } from '../kube/api.ts';
 import { createInformer } from '../kube/informer.ts';
@@ -30,6 +30,7 @@ import { HistoryPolicyController } from './history-policy/controller.ts';
 import { HookController } from './hook/controller.ts';
 import { ImageTransferController } from './image-transfer/controller.ts';
 import { annotations, labels } from './labels.ts';
+import { MigrationController } from './migration/controller.ts';
 import { PlanController } from './plan/controller.ts';
 import { planKeyOf } from './plan/migrations.ts';
 import { PoolController } from './pool/controller.ts';
@@ -140,6 +141,7 @@ function run(ports: ControllerPorts): Running {
     new TeleportController(context),
     new RepositoryController(context),
     new PlanController(context),
+    new MigrationController(context),
     new VolumeTransferController(context),
     new ImageTransferController(context),
     new HookController(context),
@@ -199,18 +201,22 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
     migrations: createInformer(client, migrations, {
       indexes: { plan: (one) => [planKeyOf(one)] },
     }),
-    volumeTransfers: createInformer(client, volumeTransfers),
+    volumeTransfers: createInformer(client, volumeTransfers, {
+      indexes: { migration: migrationKeys },
+    }),
     imageTransfers: createInformer(client, imageTransfers, {
-      indexes: {
-        migration: ({ metadata, spec }) =>
-          spec.migration === undefined ? [] : [`${metadata.namespace}/${spec.migration}`],
-      },
+      indexes: { migration: migrationKeys },
     }),
     hooks: createInformer(client, hooks),
     claims: createInformer(client, persistentVolumeClaims),
     persistentVolumes: createInformer(client, persistentVolumes),
     classes: createInformer(client, storageClasses),
   };
+}
+
+/** Of the migration that a transfer belongs to. */
+function migrationKeys({ metadata, spec }: VolumeTransfer | ImageTransfer): readonly string[] {
+  return spec.migration === undefined ? [] : [`${metadata.namespace}/${spec.migration}`];
 }
 
 /** The first that was made, should there be several. */

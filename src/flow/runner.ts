@@ -258,6 +258,7 @@ export class Runner<C> {
     return this.#change(state, step, {
       state: 'Failed',
       message: `${reason}: ${message}. ${remedy}`,
+      failure: `${reason}: ${message}`,
       blockedTime: undefined,
       completionTime: this.#time(),
     });

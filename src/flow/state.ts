@@ -78,6 +78,7 @@ export function changeStep(
     return {
       ...kept,
       ...(kept.message === undefined ? {} : { message: cut(kept.message, messageCharacters) }),
+      ...(kept.failure === undefined ? {} : { failure: cut(kept.failure, messageCharacters) }),
       ...(kept.progress === undefined
         ? {}
         : {

@@ -32,7 +32,6 @@ export const exemptions: readonly Exemption[] = [
 
 /** Files that nothing imports because they are where a process or a thread starts. */
 export const roots: Readonly<Record<string, string>> = {
-  'src/flow/flow.ts': 'the controller of migrations calls it; it comes with part 3',
   'src/main.ts': 'the program',
   'src/host/packer-worker.ts': 'the main program of a packer thread',
   'src/files/files.ts': 'the migrations of part 3 call it; they are being built',

@@ -31,10 +31,7 @@ export const kinds: readonly KindDefinition[] = [
 ];
 
 /** Kinds that nothing acts on yet; their objects say so in their condition `Ready`. */
-export const kindsWithoutController: readonly KindDefinition[] = [
-  migrationKind,
-  replicationKind,
-];
+export const kindsWithoutController: readonly KindDefinition[] = [replicationKind];
 
 /**
  * `Ready` of their objects, so that nobody waits in vain. When its status last changed is for the

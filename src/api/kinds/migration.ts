@@ -101,6 +101,7 @@ const step = fields('One step of the itinerary.', {
       max: 100,
     }),
   ),
+  failure: optional(text('Why it failed; kept when it is taken back.', { max: bounds.reason })),
   blockedTime: optional(time('Since when it does not get on.')),
   startTime: optional(time('When it began.')),
   completionTime: optional(time('When it ended.')),

@@ -1,0 +1,109 @@
+/**
+ * What becomes of each claim, found out once and kept for the whole run: a class that appears, or a
+ * claim that somebody adds, while the copies run must not change what is being made.
+ */
+import { createHash } from 'node:crypto';
+import type { VolumeTransferSpec } from '../../api/kinds/volume-transfer.ts';
+import { fail, TransshipError } from '../../base/errors.ts';
+import { exactSize } from '../../base/units.ts';
+import { ownerReference } from '../../kube/api.ts';
+import type { ObjectKey } from '../../kube/objects.ts';
+import { type Secret, secrets } from '../../kube/resources.ts';
+import { labels } from '../labels.ts';
+import { observePlan } from '../plan/observe.ts';
+import { type PlannedVolume, plannedVolumes } from '../plan/volumes.ts';
+import { moveId, nameThere, type Run, uidOf } from './run.ts';
+
+export interface Choice {
+  readonly namespace: string;
+  readonly claim: string;
+  readonly action: 'Copy' | 'Move' | 'Skip';
+  readonly destination: VolumeTransferSpec['destination'];
+  readonly method?: NonNullable<VolumeTransferSpec['method']>;
+  readonly verify: boolean;
+}
+
+/** In the namespace of the migration, and gone with it. */
+function choicesKey({ migration }: Pick<Run, 'migration'>): ObjectKey {
+  const { namespace = '' } = migration.metadata;
+  return { namespace, name: `transship-choices-${uidOf(migration)}` };
+}
+
+/** Undefined: none have been made yet. */
+export async function loadChoices(run: Run): Promise<readonly Choice[] | undefined> {
+  const text = (await run.context.client.get(secrets, choicesKey(run)))?.data?.['choices'];
+  if (text === undefined) return undefined;
+  return JSON.parse(Buffer.from(text, 'base64').toString()) as readonly Choice[];
+}
+
+/** Those that are kept already, else those of a look at both clusters now. */
+export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
+  const known = await loadChoices(run);
+  if (known !== undefined) return known;
+  const seen = await observePlan(run.context, run.plan);
+  if (seen.seenSource === undefined || seen.seenDestination === undefined) {
+    return fail('ApiUnreachable', 'a cluster of the plan cannot be asked now');
+  }
+  const found = plannedVolumes(seen).map((one) => choiceOf(run, one));
+  const choices = Buffer.from(JSON.stringify(found)).toString('base64');
+  const owner = { ...ownerReference(run.migration), controller: true };
+  try {
+    await run.context.client.create<Secret>(secrets, {
+      metadata: {
+        ...choicesKey(run),
+        ownerReferences: [owner],
+        labels: { [labels.migration]: uidOf(run.migration) },
+      },
+      data: { choices },
+    });
+  } catch (error) {
+    if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
+  }
+  return (await loadChoices(run)) ?? found;
+}
+
+function choiceOf(run: Run, volume: PlannedVolume): Choice {
+  const { namespace, claim, target, action, chosen, accessModes, capacityBytes } = volume;
+  const there = nameThere(run, namespace);
+  const storageClass = target.storageClass?.metadata.name ?? target.wantedClass;
+  const wish = (run.plan.spec.volumes ?? []).find((one) => {
+    return one.namespace === namespace && one.claim === claim;
+  });
+  const isChanged = String(target.accessModes) !== String(accessModes);
+  const modes = target.accessModes as NonNullable<Choice['destination']['accessModes']>;
+  return {
+    namespace,
+    claim,
+    action,
+    destination: {
+      cluster: run.plan.spec.destination,
+      namespace: there,
+      claim: claimThere(run, { namespace, claim }, { namespace: there, claim: target.claim }),
+      ...(storageClass === undefined || action === 'Move' ? {} : { storageClass }),
+      ...(isChanged ? { accessModes: modes } : {}),
+      ...(target.volumeMode === volume.volumeMode ? {} : { volumeMode: target.volumeMode }),
+      ...(target.bytes === capacityBytes ? {} : { size: exactSize(target.bytes) }),
+    },
+    ...(chosen === undefined ? {} : { method: chosen }),
+    verify: wish?.verify === true,
+  };
+}
+
+interface ClaimName {
+  readonly namespace: string;
+  readonly claim: string;
+}
+
+/** One that would take the place of its own source has another name until it is swapped. */
+function claimThere(run: Run, from: ClaimName, to: ClaimName): string {
+  const { source, destination } = run.plan.spec;
+  const isSame = from.namespace === to.namespace && from.claim === to.claim;
+  if (source !== destination || !isSame) return to.claim;
+  return temporaryClaim(run, to.claim);
+}
+
+/** A name for a claim that is swapped later; the same in all migrations of the plan. */
+export function temporaryClaim(run: Run, claim: string): string {
+  const suffix = createHash('sha256').update(moveId(run)).digest('hex').slice(0, 6);
+  return `${claim.slice(0, 253 - 4 - suffix.length)}-ts-${suffix}`;
+}

@@ -1,0 +1,283 @@
+/**
+ * Migrations, at the hub: each is driven along the itinerary of its type, one slice after the
+ * other. Where it stands is `status.itinerary`, written before every effect and only over what was
+ * read: a process that no longer leads cannot put an older state in its place. Everything that is
+ * kept in memory may be lost.
+ *
+ * The migrations of one plan run one after the other. The finalizer stays until nothing is left to
+ * be taken back, so that deleting one that runs takes it back first.
+ */
+import { type Migration, migrations } from '../../api/kinds/migration.ts';
+import { type Plan, plans } from '../../api/kinds/plan.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import type { Outcome as Next } from '../../kube/api.ts';
+import { beginState, type Orders, type Outcome, retryState, Runner } from '../../flow/flow.ts';
+import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
+import type { Source } from '../../kube/reconciler.ts';
+import type { Context, Controller } from '../context.ts';
+import { finalizers } from '../labels.ts';
+import { isOpen, planKeyOf } from '../plan/migrations.ts';
+import { inferType } from '../plan/type.ts';
+import type { ClusterAccess } from '../remotes/access.ts';
+import { reach } from '../teleport/preflight.ts';
+import { hasCutOver } from './cutover.ts';
+import { journeyOf } from './journey.ts';
+import type { Run } from './run.ts';
+import { Saved } from './saved.ts';
+import { sourcesOf } from './sources.ts';
+import type { Blocked } from './status.ts';
+import { blockerOf, hasBegun } from './turn.ts';
+import { tell, tellOver } from './tell.ts';
+
+/** Slices in a row without a pause. */
+const slicesMax = 16;
+const againMs = 5_000;
+
+interface Known {
+  readonly runner: Runner<Run>;
+  /** What `save` writes to in the slice at hand. */
+  saved: Saved;
+}
+
+interface Sides {
+  readonly plan: Plan;
+  readonly source: ClusterAccess;
+  readonly destination: ClusterAccess;
+}
+
+export class MigrationController implements Controller {
+  readonly name = 'Migration';
+  readonly concurrency = 4;
+  readonly sources: readonly Source[];
+  readonly #c: Context;
+  /** By uid. */
+  readonly #known = new Map<string, Known>();
+
+  constructor(context: Context) {
+    this.#c = context;
+    this.sources = sourcesOf(context);
+  }
+
+  async reconcile(key: string): Promise<Next> {
+    const cached = this.#c.informers.migrations.get(parseKey(key));
+    if (cached === undefined) return {};
+    // Asked now: a state that is older than what was done would have it done again.
+    const object = await this.#c.client.get(migrations, keyOf(cached));
+    if (object === undefined) {
+      this.#known.delete(cached.metadata.uid ?? '');
+      return {};
+    }
+    const saved = new Saved(this.#c, object);
+    try {
+      return await this.#go(saved);
+    } catch (error) {
+      const { reason } = asTransshipError(error);
+      if (!(error instanceof TransshipError) || reason === 'Stopping') throw error;
+      if (reason !== 'ApiUnreachable' && reason !== 'Forbidden') throw error;
+      return this.#blocked(saved, { kind: 'blocked', reason, message: error.message });
+    }
+  }
+
+  async #go(saved: Saved): Promise<Next> {
+    const { object } = saved;
+    const isHeld = object.metadata.finalizers?.includes(finalizers.migration) === true;
+    const isLeaving = isCanceled(object);
+    const isTemporary = object.spec.type === 'Rehearsal' && isHeld && isLeaving;
+    const wantsRetry = (object.spec.retry ?? 0) > (object.status?.retried ?? 0);
+    if (!isOpen(object) && !isTemporary && !(wantsRetry && !isLeaving)) return this.#leave(saved);
+    if (wantsRetry && hasBegun(object)) await this.#retry(saved);
+    if (!isOpen(saved.object) && !isTemporary) return this.#leave(saved);
+    if (!hasBegun(object) && isLeaving) return this.#over(saved, { kind: 'undone' });
+    const other = blockerOf(this.#c, saved.object);
+    if (other !== undefined) return this.#blocked(saved, other);
+    const sides = this.#sidesOf(object);
+    if ('kind' in sides) return this.#lost(saved, sides);
+    if (!hasBegun(saved.object)) await this.#begin(saved, sides.plan);
+    return this.#advance(saved, sides);
+  }
+
+  /** Over: nothing is left to be taken back, but for a rehearsal that somebody looks at. */
+  async #leave({ object }: Saved): Promise<Next> {
+    this.#known.delete(object.metadata.uid ?? '');
+    const isKept = object.spec.type === 'Rehearsal' && !isCanceled(object);
+    const isHeld = object.metadata.finalizers?.includes(finalizers.migration) === true;
+    const succeeded = object.status?.conditions?.find(({ type }) => type === 'Succeeded');
+    if (isHeld && !(isKept && succeeded?.status === 'True')) {
+      await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+    }
+    return {};
+  }
+
+  /** The plan stays as long: what is begun has to know what to take back. */
+  async #begin(saved: Saved, plan: Plan): Promise<void> {
+    const { client } = this.#c;
+    await ensureFinalizer(client, plans, plan, finalizers.plan);
+    saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.migration);
+    const { type, retry = 0 } = saved.object.spec;
+    await saved.write({
+      startTime: saved.now(),
+      retried: retry,
+      itinerary: beginState(journeyOf(type).main.itinerary),
+    });
+  }
+
+  /** The step that failed runs again; what was proven stays. */
+  async #retry(saved: Saved): Promise<void> {
+    const { client, ports } = this.#c;
+    const { spec, status } = saved.object;
+    const before = status?.itinerary ?? [];
+    const itinerary = retryState(before);
+    if (JSON.stringify(itinerary) === JSON.stringify(before)) {
+      const note = 'no step has failed, or all was taken back: make a new migration';
+      const what = { type: 'Warning', reason: 'NothingToRetry', action: 'Retrying' } as const;
+      ports.events.record({ regarding: saved.object, ...what, note });
+      await saved.write({ retried: spec.retry ?? 0 });
+      return;
+    }
+    saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.migration);
+    this.#known.delete(saved.object.metadata.uid ?? '');
+    await saved.write({ itinerary, retried: spec.retry ?? 0, completionTime: undefined });
+  }
+
+  /** The plan and both clusters, as far as they can be had now. */
+  #sidesOf(object: Migration): Sides | Blocked {
+    const name = planKeyOf(object);
+    const plan = this.#c.informers.plans.get(parseKey(name));
+    if (plan === undefined) {
+      const message = `there is no plan ${name}; make it, or delete this migration`;
+      return { kind: 'blocked', reason: 'NotFound', message };
+    }
+    const isGoing = plan.metadata.deletionTimestamp !== undefined;
+    if (isGoing && !hasBegun(object)) {
+      return { kind: 'blocked', reason: 'NotFound', message: `plan ${name} is being deleted` };
+    }
+    const { source, destination } = plan.spec;
+    try {
+      return { plan, source: this.#reach(source), destination: this.#reach(destination) };
+    } catch (error) {
+      const { reason, message, remedy } = asTransshipError(error);
+      return { kind: 'blocked', reason, message: `${message}; ${remedy}` };
+    }
+  }
+
+  #reach(cluster: string): ClusterAccess {
+    const access = this.#c.remotes.find(cluster);
+    const object = this.#c.informers.clusters.get({ namespace: '', name: cluster });
+    if (access === undefined && object === undefined) {
+      throw new TransshipError('NotFound', `there is no Cluster ${cluster}`);
+    }
+    return reach(access, cluster);
+  }
+
+  /** Who deletes what can never be taken back any more gets a warning, and it goes. */
+  async #lost(saved: Saved, blocked: Blocked): Promise<Next> {
+    const { object } = saved;
+    const isGone = blocked.reason === 'NotFound' && object.metadata.deletionTimestamp !== undefined;
+    if (!isGone) return this.#blocked(saved, blocked);
+    const note =
+      `${blocked.message}: what this migration changed was not taken back. ` +
+      'Secrets named transship-undo-* in the namespaces of its plan say what it was.';
+    const what = { type: 'Warning', reason: 'NotFound', action: 'TakingBack' } as const;
+    this.#c.ports.events.record({ regarding: object, ...what, note });
+    await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+    return {};
+  }
+
+  async #blocked(saved: Saved, blocked: Blocked): Promise<Next> {
+    await tell(this.#c, saved, { outcome: blocked, plan: undefined });
+    return { againAfterMs: againMs };
+  }
+
+  #runnerOf(saved: Saved): Runner<Run> {
+    const { uid = '' } = saved.object.metadata;
+    const known = this.#known.get(uid);
+    if (known !== undefined) {
+      known.saved = saved;
+      return known.runner;
+    }
+    const { clock, log } = this.#c.ports;
+    const late: { known?: Known } = {};
+    const runner = new Runner(journeyOf(saved.object.spec.type), {
+      clock,
+      log,
+      save: async (itinerary) => (late.known?.saved ?? saved).write({ itinerary }),
+    });
+    late.known = { runner, saved };
+    this.#known.set(uid, late.known);
+    return runner;
+  }
+
+  async #advance(saved: Saved, sides: Sides): Promise<Next> {
+    const { plan } = sides;
+    const runner = this.#runnerOf(saved);
+    for (let slices = 1; ; slices++) {
+      const run: Run = {
+        ...sides,
+        context: this.#c,
+        migration: saved.object,
+        type: inferType(plan) ?? 'Namespace',
+        warn: (sentence) => saved.warn(sentence),
+      };
+      const state = saved.object.status?.itinerary ?? [];
+      const { outcome } = await runner.advance(state, run, ordersOf(saved.object, plan));
+      const isAgain = outcome.kind === 'again' && outcome.afterMs === 0;
+      if (!isAgain || slices >= slicesMax) return this.#told(saved, { outcome, run });
+    }
+  }
+
+  async #told(
+    saved: Saved,
+    { outcome, run }: { readonly outcome: Outcome; readonly run: Run },
+  ): Promise<Next> {
+    const isDeleting = saved.object.metadata.deletionTimestamp !== undefined;
+    switch (outcome.kind) {
+      case 'again':
+      case 'waiting':
+        await tell(this.#c, saved, { outcome, plan: run.plan });
+        return { againAfterMs: Math.max(1, outcome.afterMs) };
+      case 'held':
+        await tell(this.#c, saved, { outcome, plan: run.plan });
+        return {};
+      case 'failed':
+        await tell(this.#c, saved, { outcome, plan: run.plan });
+        // A way back that has passed its own point of no return cannot be taken back itself.
+        return isDeleting && hasPassed(saved.object) ? this.#over(saved, outcome, run) : {};
+      case 'succeeded':
+      case 'needsRollback':
+      case 'undone':
+        return this.#over(saved, outcome, run);
+    }
+  }
+
+  async #over(saved: Saved, outcome: Outcome, run?: Run): Promise<Next> {
+    await tellOver(this.#c, saved, { outcome, run });
+    return this.#leave(saved);
+  }
+}
+
+function isCanceled({ spec, metadata }: Migration): boolean {
+  return spec.canceled === true || metadata.deletionTimestamp !== undefined;
+}
+
+function ordersOf(migration: Migration, plan: Plan): Orders {
+  const { paused = false, holdBefore, type } = migration.spec;
+  const { onFailure = 'RollBack' } = plan.spec;
+  return {
+    canceled: isCanceled(migration),
+    paused,
+    ...(holdBefore === undefined ? {} : { holdBefore }),
+    // A rehearsal is there to be looked at, all the more when it fails.
+    onFailure: type === 'Rehearsal' ? 'Pause' : onFailure,
+  };
+}
+
+function hasPassed(migration: Migration): boolean {
+  const start = migration.status?.itinerary?.find(({ name }) => name === 'startSource');
+  return hasCutOver(migration) || (start !== undefined && start.state !== 'Pending');
+}
+
+/** For messages and logs. */
+export function textOf(migration: Migration): string {
+  return keyText(keyOf(migration));
+}

@@ -1,0 +1,24 @@
+/** The cutover that a rollback goes back from. */
+import type { Migration } from '../../api/kinds/migration.ts';
+import { migrationsOf } from '../plan/migrations.ts';
+import { conditionOf } from '../status.ts';
+import type { Run } from './run.ts';
+
+/** It has begun to start workloads at the destination: from then on only a rollback leads back. */
+export function hasCutOver({ spec, status }: Migration): boolean {
+  if (spec.type !== 'Cutover') return false;
+  const start = status?.itinerary?.find(({ name }) => name === 'startDestination');
+  return ['Running', 'Succeeded', 'Failed'].includes(start?.state ?? 'Pending');
+}
+
+/** The newest one of the plan that no rollback went back from; undefined: there is none. */
+export function cutoverOf({ context, plan }: Pick<Run, 'context' | 'plan'>): Migration | undefined {
+  for (const one of migrationsOf(context, plan)) {
+    const isBack = conditionOf(one, 'RolledBack')?.status === 'True';
+    if (one.spec.type === 'Rollback' && isBack && one.status?.completionTime !== undefined) {
+      return undefined;
+    }
+    if (hasCutOver(one)) return one;
+  }
+  return undefined;
+}

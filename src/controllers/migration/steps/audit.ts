@@ -1,0 +1,76 @@
+/** What is proven of the last copies before anything is started on them. */
+import { type VolumeTransfer, volumeTransfers } from '../../../api/kinds/volume-transfer.ts';
+import type { Observation, Step } from '../../../flow/flow.ts';
+import { keyOf } from '../../../kube/objects.ts';
+import { isOurs } from '../../../workload/ours.ts';
+import { findWriters } from '../../../workload/quiesce-run.ts';
+import { annotations } from '../../labels.ts';
+import { conditionOf } from '../../status.ts';
+import { isQuiesced } from '../conditions.ts';
+import type { Run, SideName } from '../run.ts';
+import { hasSucceeded, type Pass, transfersOf } from '../transfers.ts';
+
+const deadlineMs = 10 * 60_000;
+
+function nameOf({ spec: { source } }: VolumeTransfer): string {
+  return `${source.namespace}/${source.claim}`;
+}
+
+/** Where the copies of the pass come from is `from`. */
+async function audit(run: Run, pass: Pass, from: SideName): Promise<Observation> {
+  const all = await transfersOf(run, pass);
+  const unfinished = all.find((one) => !hasSucceeded(one));
+  if (unfinished !== undefined) {
+    const message = `the copy of claim ${nameOf(unfinished)} has not succeeded`;
+    return { kind: 'failed', reason: 'NotAccessible', message };
+  }
+  const unequal = all.filter((one) => conditionOf(one, 'Verified')?.status === 'False');
+  if (unequal.length > 0) {
+    const message = `claim ${unequal.map(nameOf).join(', ')}: the copy is not equal to its source`;
+    return { kind: 'failed', reason: 'DataCorrupt', message };
+  }
+  const spoiled = all.find((one) => one.metadata.annotations?.[annotations.writer] !== undefined);
+  if (spoiled !== undefined) return spoiledBy(spoiled);
+  // Whoever asked not to stop the source knows that it writes on.
+  if (from === 'source' && !isQuiesced(run)) return { kind: 'done' };
+  return findSpoilers(run, all, from);
+}
+
+/** A copy whose source was written to afterwards stays spoiled, also when the writer is gone. */
+async function findSpoilers(
+  run: Run,
+  all: readonly VolumeTransfer[],
+  from: SideName,
+): Promise<Observation> {
+  const copied = all.filter(({ spec }) => spec.action !== 'Move');
+  if (copied.length === 0) return { kind: 'done' };
+  const [writer] = await findWriters(run[from].client, new Set(copied.map(nameOf)), isOurs);
+  if (writer === undefined) return { kind: 'done' };
+  const one = copied.find((transfer) => nameOf(transfer) === writer.claim);
+  if (one === undefined) return { kind: 'done' };
+  const marked = { metadata: { annotations: { [annotations.writer]: writer.holder } } };
+  return spoiledBy(await run.context.client.patch(volumeTransfers, keyOf(one), marked));
+}
+
+function spoiledBy(transfer: VolumeTransfer): Observation {
+  const holder = transfer.metadata.annotations?.[annotations.writer] ?? 'somebody';
+  const message =
+    `claim ${nameOf(transfer)} is held by ${holder} since its last copy, which may not be ` +
+    'equal any more; stop what writes, cancel this migration and make a new one';
+  return { kind: 'failed', reason: 'InUse', message };
+}
+
+function auditing(name: string, description: string, pass: Pass, from: SideName): Step<Run> {
+  return {
+    name,
+    description,
+    deadlineMs,
+    observe: (run) => audit(run, pass, from),
+    ensure: async () => undefined,
+  };
+}
+
+export const auditSteps: readonly Step<Run>[] = [
+  auditing('auditVolumes', 'Proves that the last copies are whole and current.', 'l', 'source'),
+  auditing('auditBack', 'Proves that what came back is whole and current.', 'b', 'destination'),
+];

@@ -1,0 +1,203 @@
+/** Endings: helpers go, and what was taken back is proven to be as it was. */
+import { type VolumeTransfer, volumeTransfers } from '../../../api/kinds/volume-transfer.ts';
+import { type ImageTransfer, imageTransfers } from '../../../api/kinds/image-transfer.ts';
+import type { Observation, Step } from '../../../flow/flow.ts';
+import { type KubeObject, keyOf, keyText } from '../../../kube/objects.ts';
+import { secrets } from '../../../kube/resources.ts';
+import { pods } from '../../../kube/workloads.ts';
+import { findUnhealthy } from '../../../workload/workload.ts';
+import { labels } from '../../labels.ts';
+import { hasBegun, isCleanedUp, isDiscarded } from '../../volume-transfer/report.ts';
+import { removeNamespaces } from '../namespaces.ts';
+import { unretain } from '../retained.ts';
+import {
+  namespacesAt,
+  recordKey,
+  type RecordKind,
+  type Run,
+  type SideName,
+  uidOf,
+} from '../run.ts';
+import { isUnfinished, passOf, transfersOf } from '../transfers.ts';
+import { cancelTransfers } from './copy.ts';
+
+const deadlineMs = 30 * 60_000;
+/** Workloads that were stopped come back by then, or a person has to look at them. */
+const backMs = 5 * 60_000;
+const sides: readonly SideName[] = ['source', 'destination'];
+
+/** Pods that copy for this migration, at both sides. */
+async function helpersLeft(run: Run): Promise<readonly KubeObject[]> {
+  const uids = new Set((await transfersOf(run)).map((one) => one.metadata.uid ?? ''));
+  const left: KubeObject[] = [];
+  for (const side of sides) {
+    for (const namespace of namespacesAt(run, side)) {
+      const selectors = { namespace, labels: labels.transfer };
+      for await (const pod of run[side].client.list(pods, selectors)) {
+        if (uids.has(pod.metadata.labels?.[labels.transfer] ?? '')) left.push(pod);
+      }
+    }
+  }
+  return left;
+}
+
+async function lookAtHelpers(run: Run): Promise<Observation> {
+  const all = await transfersOf(run);
+  if (all.some((one) => isUnfinished(one) && one.spec.canceled !== true)) {
+    return { kind: 'notStarted' };
+  }
+  const dirty = all.filter((one) => isUnfinished(one) || !isCleanedUp(one));
+  if (dirty.length > 0) {
+    return { kind: 'running', message: `${dirty.length} copies take their helpers away` };
+  }
+  const [pod] = await helpersLeft(run);
+  if (pod === undefined) return { kind: 'done' };
+  return { kind: 'running', message: `pod ${keyText(keyOf(pod))} ends` };
+}
+
+/** Once these have succeeded nothing of them is needed but their numbers. */
+const cleanUp: Step<Run> = {
+  name: 'cleanUp',
+  description: 'Takes away what only helped to copy.',
+  deadlineMs,
+  observe: async (run) => {
+    const seen = await lookAtHelpers(run);
+    if (seen.kind !== 'done' || run.migration.spec.type !== 'Rollback') return seen;
+    return (await hasRecords(run)) ? { kind: 'notStarted' } : seen;
+  },
+  ensure: async (run) => {
+    await cancelTransfers(run);
+    if (run.migration.spec.type === 'Rollback') await forget(run);
+  },
+};
+
+const kinds: readonly RecordKind[] = ['stopped', 'rebound', 'templates', 'made', 'retained'];
+
+async function hasRecords(run: Run): Promise<boolean> {
+  for (const side of sides) {
+    for (const kind of kinds) {
+      const found = await run[side].client.get(secrets, recordKey(run, side, kind));
+      if (found !== undefined) return true;
+    }
+  }
+  return false;
+}
+
+/** Everything runs at the source again: there is nothing left to undo. */
+async function forget(run: Run): Promise<void> {
+  await unretain(run);
+  for (const side of sides) {
+    for (const kind of kinds) await run[side].client.delete(secrets, recordKey(run, side, kind));
+  }
+}
+
+const removeHelpers: Step<Run> = {
+  name: 'removeHelpers',
+  description: 'Takes away pods and namespaces that only helped.',
+  deadlineMs,
+  observe: async (run) => {
+    const seen = await lookAtHelpers(run);
+    if (seen.kind !== 'done') return seen;
+    for (const sentence of await removeNamespaces(run)) run.warn(sentence);
+    return seen;
+  },
+  ensure: async (run) => void (await cancelTransfers(run)),
+};
+
+/** What comes back to the source is written over data of its own, which nobody may discard. */
+function isDiscardable(one: VolumeTransfer): boolean {
+  return passOf(one) !== 'b' || one.spec.overwrite !== true;
+}
+
+const removeTransfers: Step<Run> = {
+  name: 'removeTransfers',
+  description: 'Takes away what was copied.',
+  deadlineMs,
+  observe: async (run) => {
+    const left = await transfersOf(run);
+    const images = await imagesOf(run);
+    if (left.length + images.length === 0) return { kind: 'done' };
+    if (images.length > 0 || left.some((one) => wantsMore(one))) return { kind: 'notStarted' };
+    return { kind: 'running', message: `${left.length} copies are taken away` };
+  },
+  ensure: async (run) => {
+    const { client } = run.context;
+    for (const one of await imagesOf(run)) {
+      await client.delete(imageTransfers, keyOf(one), { uid: uidOf(one) });
+    }
+    for (const one of await transfersOf(run)) {
+      const discard = isDiscardable(one);
+      if (!isAsked(one)) {
+        await client.patch(volumeTransfers, keyOf(one), { spec: { canceled: true, discard } });
+      } else if (isReadyToGo(one)) {
+        await client.delete(volumeTransfers, keyOf(one), { uid: uidOf(one) });
+      }
+    }
+  },
+};
+
+function isAsked(one: VolumeTransfer): boolean {
+  const { canceled = false, discard = false } = one.spec;
+  return canceled && (discard || !isDiscardable(one));
+}
+
+function isReadyToGo(one: VolumeTransfer): boolean {
+  if (isUnfinished(one) || !isCleanedUp(one)) return false;
+  return !isDiscardable(one) || !hasBegun(one) || isDiscarded(one);
+}
+
+function wantsMore(one: VolumeTransfer): boolean {
+  if (one.metadata.deletionTimestamp !== undefined) return false;
+  return !isAsked(one) || isReadyToGo(one);
+}
+
+async function imagesOf({ context, migration }: Run): Promise<readonly ImageTransfer[]> {
+  const found = context.informers.imageTransfers.byIndex('migration', keyText(keyOf(migration)));
+  return found.filter(({ metadata }) => {
+    const isOwned = metadata.ownerReferences?.some(({ uid }) => uid === migration.metadata.uid);
+    return isOwned === true && metadata.deletionTimestamp === undefined;
+  });
+}
+
+/** Where the workloads of the run belong once it is taken back. */
+function homeOf({ migration }: Run): SideName {
+  return migration.spec.type === 'Rollback' ? 'destination' : 'source';
+}
+
+const proveAsBefore: Step<Run> = {
+  name: 'proveAsBefore',
+  description: 'Proves that the workloads run as they did before.',
+  deadlineMs,
+  observe: async (run) => {
+    const side = homeOf(run);
+    const known = new Set(
+      (run.plan.status?.unhealthy ?? []).map(({ kind, name }) => `${kind} ${name}`),
+    );
+    const ill: string[] = [];
+    for (const namespace of namespacesAt(run, side)) {
+      for (const { name, because } of await findUnhealthy(run[side].client, namespace)) {
+        if (known.has(`${name.kind} ${name.name}`)) continue;
+        ill.push(`${name.kind} ${namespace}/${name.name}: ${because}`);
+      }
+    }
+    if (ill.length === 0) return { kind: 'done' };
+    const { itinerary = [] } = run.migration.status ?? {};
+    const began = itinerary.find(({ name }) => name === 'proveAsBefore')?.startTime;
+    const sinceMs = run.context.ports.clock.wallMs() - Date.parse(began ?? '');
+    if (sinceMs > backMs) {
+      for (const one of ill.slice(0, 20)) run.warn(`After all was taken back, ${one}.`);
+      return { kind: 'done' };
+    }
+    const more = ill.length > 1 ? `; and ${ill.length - 1} more` : '';
+    const remedy = 'They were started again; look at their pods if it takes long.';
+    return { kind: 'waiting', message: `${ill[0]}${more}`, remedy };
+  },
+  ensure: async () => undefined,
+};
+
+export const finishSteps: readonly Step<Run>[] = [
+  cleanUp,
+  removeHelpers,
+  removeTransfers,
+  proveAsBefore,
+];
