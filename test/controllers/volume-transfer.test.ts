@@ -62,6 +62,8 @@ suite('volume transfers by Teleport', () => {
   test('the last is done when the claim can be used, and goes on filling', async () => {
     const world = await open();
     const plan = await makeMigration(world, 'Cutover');
+    const labels = { app: 'db', 'transship.dev/stage': 'of-the-source' };
+    await world.admin('east').patch(persistentVolumeClaims, db, { metadata: { labels } });
     await makeTransfer(world, { spec: { pass: 'Last', migration: 'run' } });
     assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
     const done = await transfer(world);
@@ -70,6 +72,7 @@ suite('volume transfers by Teleport', () => {
     assert.equal(claim?.status?.phase, 'Bound');
     assert.equal(claim?.spec?.volumeName, done?.status?.volume);
     assert.equal(claim?.metadata.annotations?.['transship.dev/prepared-for'], plan);
+    assert.deepEqual(claim?.metadata.labels, { app: 'db' }, 'what its user wrote');
     const [bound] = await world.list('west', persistentVolumes);
     assert.equal(bound?.spec?.persistentVolumeReclaimPolicy, 'Retain');
     assert.equal(bound?.metadata.annotations?.['transship.dev/prepared-for'], plan);

@@ -13,7 +13,7 @@ import {
 } from '../../kube/resources.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import type { TargetClaim } from './choose.ts';
-import { isMadeBy, marksOf } from './marks.ts';
+import { inheritedFrom, isMadeBy, marksOf } from './marks.ts';
 import type { Transfer } from './method.ts';
 
 export interface BoundPair {
@@ -21,6 +21,8 @@ export interface BoundPair {
   /** Without `claimRef`, reclaim policy and marks, which are put in here. */
   readonly volume: Draft<PersistentVolume>;
   readonly moveId: string;
+  /** Of the source. */
+  readonly claim: PersistentVolumeClaim;
 }
 
 /** The claim that was asked for. */
@@ -62,8 +64,14 @@ export async function makeBound(transfer: Transfer, pair: BoundPair): Promise<vo
       claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name },
     },
   });
+  const kept = inheritedFrom(pair.claim);
   await makeOwn<PersistentVolumeClaim>(object, destination.client, persistentVolumeClaims, {
-    metadata: { namespace, name, annotations: marks },
+    metadata: {
+      namespace,
+      name,
+      labels: kept.labels,
+      annotations: { ...kept.annotations, ...marks },
+    },
     spec: {
       accessModes,
       volumeMode,

@@ -4,6 +4,7 @@ import { type Migration, migrations } from '../../api/kinds/migration.ts';
 import { plans } from '../../api/kinds/plan.ts';
 import type { VolumeTransfer } from '../../api/kinds/volume-transfer.ts';
 import { keyOf, keyText, type KubeObject } from '../../kube/objects.ts';
+import { stripMetadata } from '../../workload/strip-metadata.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
 import type { Context } from '../context.ts';
 import { annotations } from '../labels.ts';
@@ -40,6 +41,21 @@ export function stageOf({ spec }: VolumeTransfer): string {
   const { source, destination } = spec;
   const what = `${source.cluster}/${source.namespace}/${source.claim}>${destination.cluster}`;
   return createHash('sha256').update(what).digest('hex').slice(0, 16);
+}
+
+const ownPrefix = 'transship.dev/';
+
+/** What the user wrote on a claim, for the claim that takes its place. */
+export function inheritedFrom(claim: KubeObject): {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+} {
+  const { metadata } = stripMetadata({ object: claim, note: () => undefined });
+  const isKept = ([name]: readonly [string, string]): boolean =>
+    !name.startsWith(ownPrefix) || name === annotations.historyPolicy;
+  const kept = (all: Readonly<Record<string, string>> = {}) =>
+    Object.fromEntries(Object.entries(all).filter(isKept));
+  return { labels: kept(metadata.labels), annotations: kept(metadata.annotations) };
 }
 
 /** On claims and PersistentVolumes that it makes. */

@@ -33,6 +33,7 @@ async function advance(transfer: Transfer): Promise<Advance> {
       target: { ...target, storageClassName },
       volume: sameVolume(ownNameOf(object), found),
       moveId: await moveIdOf(context, object),
+      claim: found.claim,
     });
   }
   if (there?.status?.phase !== 'Bound') {

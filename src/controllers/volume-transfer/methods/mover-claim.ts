@@ -12,7 +12,7 @@ import {
 import { preparedFor } from '../../../workload/transform-context.ts';
 import { annotations } from '../../labels.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
-import { isMadeBy, marksOf, moveIdOf, uidOf } from '../marks.ts';
+import { inheritedFrom, isMadeBy, marksOf, moveIdOf, uidOf } from '../marks.ts';
 import type { Transfer } from '../method.ts';
 import { claimAt } from './mover-job.ts';
 
@@ -54,12 +54,13 @@ async function makeClaim(
     fail('Unsupported', `this method makes no claims with volumeMode ${target.volumeMode}`);
   }
   const { storageClassName } = target;
+  const kept = inheritedFrom(found.claim);
   const made: Pick<PersistentVolumeClaim, 'metadata' | 'spec'> = {
     metadata: {
       namespace: target.namespace,
       name: target.name,
-      labels: found.claim.metadata.labels ?? {},
-      annotations: marksOf(object, await moveIdOf(context, object)),
+      labels: kept.labels,
+      annotations: { ...kept.annotations, ...marksOf(object, await moveIdOf(context, object)) },
     },
     spec: {
       accessModes: target.accessModes,

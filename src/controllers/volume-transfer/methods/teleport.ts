@@ -223,6 +223,7 @@ async function claimIt(transfer: Transfer, volume: Volume): Promise<void> {
     target: { ...target, bytes },
     volume: { ...made, spec: { ...spec, capacity: { storage: exactSize(bytes) } } },
     moveId: await moveIdOf(context, object),
+    claim: found.claim,
   });
 }
 
