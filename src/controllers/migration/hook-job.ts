@@ -26,6 +26,7 @@ export const playbookImage = 'quay.io/konveyor/hook-runner:latest';
 
 const playbookDirectory = '/etc/transship/hook';
 const playbookFile = 'playbook.yml';
+const playbookPath = `\${TRANSSHIP_MOUNT_PLAYBOOK:-${playbookDirectory}}/${playbookFile}`;
 const deadlineDefault = '1800s';
 /**
  * The pod ends at its deadline and stays, so that its output can be read; its Job, whose end takes
@@ -105,7 +106,7 @@ export function hookJob(run: Run, one: HookRun, hook: Hook, place: HookPlace): D
     containers: [containerOf(run, one, hook, place)],
     ...(hook.spec.playbook === undefined
       ? {}
-      : { volumes: [{ name: 'playbook', configMap: { name: place.key.name } }] }),
+      : { volumes: [{ name: 'playbook', configMap: { name: playbookKey(place.key).name } }] }),
   };
   return {
     metadata: { ...place.key, labels },
@@ -146,13 +147,18 @@ function containerOf(
   return {
     name: containerName,
     image: spec.image ?? playbookImage,
-    command: ['ansible-playbook'],
-    args: ['-i', 'localhost,', '-c', 'local', `${playbookDirectory}/${playbookFile}`],
+    // Embedded clusters mount elsewhere, and say where.
+    command: ['sh', '-c', `exec ansible-playbook -i localhost, -c local "${playbookPath}"`],
     // Whoever it runs as: a home that can be written to.
     env: [...env, { name: 'HOME', value: '/tmp' }],
     volumeMounts: [{ name: 'playbook', mountPath: playbookDirectory, readOnly: true }],
     ...context,
   };
+}
+
+/** Beside the Job of that name. */
+export function playbookKey({ namespace, name }: ObjectKey): ObjectKey {
+  return { namespace, name: `${name}-playbook` };
 }
 
 /** Undefined for hooks without a playbook. */
@@ -163,7 +169,7 @@ export function playbookMap(
 ): Draft<ConfigMap> | undefined {
   if (spec.playbook === undefined) return undefined;
   return {
-    metadata: { ...key, labels: hookLabels(run, metadata.name ?? '') },
+    metadata: { ...playbookKey(key), labels: hookLabels(run, metadata.name ?? '') },
     data: { [playbookFile]: spec.playbook },
   };
 }

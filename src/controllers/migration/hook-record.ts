@@ -29,7 +29,10 @@ export interface HookRecord {
 }
 
 export function hookRecordKey(run: Run, one: HookRun): ObjectKey {
-  return { namespace: run.migration.metadata.namespace ?? '', name: hookJobName(run, one) };
+  return {
+    namespace: run.migration.metadata.namespace ?? '',
+    name: `${hookJobName(run, one)}-output`,
+  };
 }
 
 export async function readHookRecord(run: Run, one: HookRun): Promise<HookRecord | undefined> {

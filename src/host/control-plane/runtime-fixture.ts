@@ -7,7 +7,7 @@ import type { Log, Metrics } from '../../base/ports.ts';
 import type { MountedVolume, VolumeMounts } from '../../embedded/runtime/ports.ts';
 import { type Runtime, startRuntime } from '../../embedded/runtime/runtime.ts';
 import { createSchemaLibrary } from '../../embedded/schema/library.ts';
-import type { ApiServer } from '../../embedded/server/api.ts';
+import type { ApiServer, ApiServerOptions } from '../../embedded/server/api.ts';
 import { createApiServer } from '../../embedded/server/server.ts';
 import { MemoryPersistence } from '../../embedded/server/testing.ts';
 import type { KubeClient } from '../../kube/api.ts';
@@ -89,7 +89,8 @@ export class TestCluster {
     };
     const { persistence } = this;
     const library = createSchemaLibrary();
-    const server = createApiServer({ clock, random, log, persistence, library });
+    const readLog: ApiServerOptions['readLog'] = (request) => this.runtime.readLog(request);
+    const server = createApiServer({ clock, random, log, persistence, library, readLog });
     const client = createKubeClient({
       cluster: 'test',
       transport: (request) => server.handle(request, machinery),

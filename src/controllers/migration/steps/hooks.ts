@@ -20,6 +20,7 @@ import {
   type HookPhase,
   type HookRun,
   hooksOf,
+  playbookKey,
   playbookMap,
   sideOf,
 } from '../hook-job.ts';
@@ -295,7 +296,7 @@ export async function removeHooks(run: Run): Promise<void> {
       if (record === undefined) continue;
       const client = clientOf(run, record);
       await client.delete(jobs, jobKeyOf(record), { propagation: 'Background' });
-      await client.delete(configMaps, jobKeyOf(record));
+      await client.delete(configMaps, playbookKey(jobKeyOf(record)));
     }
   }
 }
