@@ -120,7 +120,7 @@ export interface MoverPodParts {
   readonly mounts: readonly VolumeMount[];
   readonly devices?: readonly { readonly name: string; readonly devicePath: string }[];
   readonly ports: { readonly ports?: readonly { readonly containerPort: number }[] };
-  readonly restartPolicy: 'Always' | 'Never';
+  readonly restartPolicy: 'Always' | 'Never' | 'OnFailure';
 }
 
 /** A pod as all movers are: restricted, without a token, with its Secret and a private place. */

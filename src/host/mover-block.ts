@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { asTransshipError, TransshipError } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
 import { exitCodeOf, exitCodes } from '../base/reasons.ts';
+import type { BlockLine } from '../files/block-lines.ts';
 import type { BlockLink, BlockProgress, BlockSummary } from '../files/block-ports.ts';
 import { receiveBlocks } from '../files/block-receive.ts';
 import type { BlockOrder, BlockReceiveOrder, BlockSendOrder } from '../files/block-run.ts';
@@ -11,15 +12,6 @@ import { createRateLimit } from '../peer/rate.ts';
 import { openDestination, openSource } from './mover-block-device.ts';
 import { placeOf } from './mover/places.ts';
 import { type CertificateFiles, dialBlocks, listenForBlocks } from './mover-block-link.ts';
-
-/** What the process says, one JSON object a line. */
-export type BlockLine =
-  | { readonly type: 'Listening'; readonly port: number }
-  | ({ readonly type: 'Progress' } & BlockProgress)
-  | { readonly type: 'Refused'; readonly reason: string; readonly message: string }
-  | { readonly type: 'Interrupted'; readonly reason: string; readonly message: string }
-  | ({ readonly type: 'Done' } & BlockSummary)
-  | { readonly type: 'Failed'; readonly reason: string; readonly message: string };
 
 interface Run<Order> {
   readonly order: Order;

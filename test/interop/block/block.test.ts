@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import type { BlockLine } from '../../../src/host/mover-block.ts';
+import type { BlockLine } from '../../../src/files/block-lines.ts';
 import { startRelay } from '../../relay/relay.ts';
 import { missing, must, run, scratch } from '../tools.ts';
 

@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import { type VolumeTransfer, volumeTransfers } from '../../../src/api/kinds/volume-transfer.ts';
 import { annotations, labels } from '../../../src/controllers/labels.ts';
 import { pods, services } from '../../../src/embedded/runtime/kinds/pods.ts';
-import { persistentVolumeClaims, persistentVolumes, secrets } from '../../../src/kube/resources.ts';
+import {
+  type PersistentVolumeClaim,
+  persistentVolumeClaims,
+  persistentVolumes,
+  secrets,
+} from '../../../src/kube/resources.ts';
 import { missing, must } from '../../interop/tools.ts';
 import { fleetCases, SkippedCase } from './case.ts';
 import { type FleetContext, MiB } from './context.ts';
@@ -33,6 +38,21 @@ async function filledClaim(
   const path = await pathOf(t, at, await t.bound(at, 'data'));
   await fill(path);
   return path;
+}
+
+/** A bound raw claim of 16 MiB; returns the file behind its device. */
+async function rawClaim(t: FleetContext, at: Member): Promise<string> {
+  await at.client.create<PersistentVolumeClaim>(persistentVolumeClaims, {
+    metadata: t.key('data'),
+    spec: {
+      storageClassName: 'directory',
+      volumeMode: 'Block',
+      accessModes: ['ReadWriteOnce'],
+      resources: { requests: { storage: '16Mi' } },
+    },
+  });
+  await run(t, at, { name: 'first-user', claim: 'data', block: true, script: 'true' });
+  return pathOf(t, at, await t.bound(at, 'data'));
 }
 
 async function make(
@@ -195,6 +215,63 @@ export const moverCases = fleetCases({
     await noHelpers(t);
     const { status } = await t.object(t.east, volumeTransfers, 'dropped');
     assert.equal(status?.phase, 'Canceled');
+  },
+
+  'a server that is killed is found again where it listens then': async (t) => {
+    needPrograms();
+    const source = await filledClaim(t, t.east, noise(8));
+    await make(t, 'moved', { bandwidth: '1Mi' });
+    const { metadata } = await halfway(t, 'moved');
+    await t.west.client.delete(pods, t.key(`vt-${metadata.uid}-server`), { graceSeconds: 0 });
+    await change(t, 'moved', { bandwidth: null });
+    await succeeded(t, 'moved');
+    assert.equal(spawnSync('diff', ['-r', source, await there(t)]).status, 0);
+    await noHelpers(t);
+  },
+
+  'a volume is copied to another claim of its own namespace': async (t) => {
+    needPrograms();
+    const source = await filledClaim(t, t.east, everything);
+    const { east, namespace } = t;
+    const destination = { cluster: east.name, namespace, claim: 'data-ts-1' };
+    await make(t, 'beside', { destination, pass: 'Last' });
+    await succeeded(t, 'beside');
+    await sameAs(source, await pathOf(t, east, await t.bound(east, 'data-ts-1')));
+    await noHelpers(t);
+  },
+
+  'what differs of a raw device travels, ahead and then to the end': async (t) => {
+    const source = await rawClaim(t, t.east);
+    const content = randomBytes(8 * MiB);
+    fs.writeFileSync(source, content, { flag: 'r+' });
+    const block = { method: 'Block' } as const;
+    await make(t, 'ahead', block);
+    const ahead = await succeeded(t, 'ahead');
+    assert.ok((ahead.status?.wireBytes ?? 0) >= 8 * MiB, JSON.stringify(ahead.status));
+    const destination = await there(t);
+    assert.ok(fs.readFileSync(destination).equals(fs.readFileSync(source)));
+    const file = fs.openSync(source, 'r+');
+    fs.writeSync(file, 'late', 3 * MiB);
+    fs.closeSync(file);
+    await make(t, 'last', { ...block, pass: 'Last', overwrite: true, verify: true });
+    const last = await succeeded(t, 'last');
+    assert.ok((last.status?.wireBytes ?? 0) < MiB, JSON.stringify(last.status));
+    assert.equal(last.status?.audit?.source?.bytes, 16 * MiB);
+    assert.ok(fs.readFileSync(destination).equals(fs.readFileSync(source)));
+    await noHelpers(t);
+  },
+
+  'a raw device whose sender is killed goes on': async (t) => {
+    const source = await rawClaim(t, t.east);
+    fs.writeFileSync(source, randomBytes(16 * MiB), { flag: 'r+' });
+    await make(t, 'cut', { method: 'Block', bandwidth: '2Mi' });
+    const name = clientPod(await halfway(t, 'cut'));
+    await t.east.client.delete(pods, t.key(name), { graceSeconds: 0 });
+    await change(t, 'cut', { bandwidth: null });
+    const { status } = await succeeded(t, 'cut');
+    assert.ok((status?.attempts ?? 0) > 1, JSON.stringify(status));
+    assert.ok(fs.readFileSync(await there(t)).equals(fs.readFileSync(source)));
+    await noHelpers(t);
   },
 
   'a claim of somebody else is not written to': async (t) => {

@@ -3,6 +3,7 @@ import type { VolumeTransfer } from '../../../api/kinds/volume-transfer.ts';
 import { fail } from '../../../base/errors.ts';
 import type { Methods } from '../choose.ts';
 import type { TransferMethod } from '../method.ts';
+import { blockMethod } from './block.ts';
 import { filesystemMethod } from './filesystem.ts';
 import { moveMethod } from './move.ts';
 import { teleportMethod } from './teleport.ts';
@@ -10,6 +11,7 @@ import { teleportMethod } from './teleport.ts';
 /** Those that this version has; the others decline. */
 export const methods: Methods = {
   Teleport: teleportMethod,
+  Block: blockMethod,
   Filesystem: filesystemMethod,
 };
 

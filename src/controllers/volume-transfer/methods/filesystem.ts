@@ -1,36 +1,18 @@
 /** The method Filesystem: files by rsync over mutual TLS, read only at the source. */
-import {
-  configText,
-  moverClientPod,
-  type MoverPodOptions,
-  moverServerPod,
-  placesOf,
-} from '../../../files/pods.ts';
-import type { Transfer, TransferMethod } from '../method.ts';
-import {
-  claimAt,
-  keyAt,
-  labelsOf,
-  type MoverWork,
-  type PodPlace,
-  serverNameOf,
-  type SideName,
-} from './mover-job.ts';
+import { configText, moverClientPod, moverServerPod, placesOf } from '../../../files/pods.ts';
+import type { TransferMethod } from '../method.ts';
+import { claimAt, keyAt, type MoverWork, podOptionsOf, serverNameOf } from './mover-job.ts';
 import { filesNews, portFrom } from './mover-news.ts';
 import { moverMethod, rateOf } from './mover-run.ts';
 
 /** Of the one volume of a server. */
 const module = 'volume';
 
-function optionsOf(transfer: Transfer, side: SideName, place: PodPlace): MoverPodOptions {
-  const key = keyAt(transfer, side);
-  return { ...key, secret: key.name, labels: labelsOf(transfer, side), ...place };
-}
-
 const filesystemWork: MoverWork = {
   volumeMode: 'Filesystem',
+  rootBecause: 'files keep their owners',
   serverPod: (transfer, place) => {
-    const options = optionsOf(transfer, 'server', place);
+    const options = podOptionsOf(transfer, 'server', place);
     const { name: claim } = claimAt(transfer, 'server');
     const path = placesOf(options.name).volume;
     return moverServerPod({ ...options, port: 0, volumes: [{ claim, path }] });
@@ -41,7 +23,7 @@ const filesystemWork: MoverWork = {
     return { 'config.json': configText(name, { host: '0.0.0.0', port: 0, modules }) };
   },
   clientPod: (transfer, place) => {
-    const options = optionsOf(transfer, 'client', place);
+    const options = podOptionsOf(transfer, 'client', place);
     const { name: claim } = claimAt(transfer, 'client');
     return moverClientPod({ ...options, claim, path: placesOf(options.name).volume });
   },

@@ -1,6 +1,6 @@
 /** One copy by a pod at each side: its names, its marks, and what the two methods differ in. */
 import { createHash } from 'node:crypto';
-import type { MoverCertificates, MoverIdentity } from '../../../files/pods.ts';
+import type { MoverCertificates, MoverIdentity, MoverPodOptions } from '../../../files/pods.ts';
 import type { ObjectKey } from '../../../kube/objects.ts';
 import type { NodeSelector } from '../../../kube/resources.ts';
 import type { Pod } from '../../../kube/workloads.ts';
@@ -61,6 +61,11 @@ export interface PodPlace {
   readonly nodes?: NodeSelector;
 }
 
+export function podOptionsOf(transfer: Transfer, side: SideName, place: PodPlace): MoverPodOptions {
+  const key = keyAt(transfer, side);
+  return { ...key, secret: key.name, labels: labelsOf(transfer, side), ...place };
+}
+
 /** What a client has told so far in its log; of one pod. */
 export interface ClientNews {
   /** Attempts inside of this pod. */
@@ -87,6 +92,8 @@ export type ClientEnd =
 /** The part that Filesystem and Block do not have in common. */
 export interface MoverWork {
   readonly volumeMode: 'Filesystem' | 'Block';
+  /** Why a pod wants to be root, where it may. */
+  readonly rootBecause: string;
   serverPod(transfer: Transfer, place: PodPlace): Pod;
   /** Beside the certificates; by names of files. */
   serverFiles(transfer: Transfer): Readonly<Record<string, string>>;
@@ -98,5 +105,5 @@ export interface MoverWork {
   ): Readonly<Record<string, string>>;
   /** From the log of a server: where it listens. */
   portFrom(log: string): number | undefined;
-  newsFrom(log: string, transfer: Transfer): ClientNews;
+  newsFrom(log: string, pod: Pod): ClientNews;
 }

@@ -4,7 +4,14 @@ import { type PodLogOptions, readPodLog } from '../../../kube/pod-log.ts';
 import { keyText } from '../../../kube/objects.ts';
 import { type Pod, pods } from '../../../kube/workloads.ts';
 import type { Transfer } from '../method.ts';
-import { claimAt, clientAt, keyAt, type PodPlace, type SideName } from './mover-job.ts';
+import {
+  claimAt,
+  clientAt,
+  keyAt,
+  type MoverWork,
+  type PodPlace,
+  type SideName,
+} from './mover-job.ts';
 import { identityFor, nodesOf, usersOf } from './mover-users.ts';
 
 /** Progress is said every second; the tail holds all that counts. */
@@ -51,6 +58,7 @@ export async function serverLogAt(transfer: Transfer): Promise<string> {
 export async function placeFor(
   transfer: Transfer,
   side: SideName,
+  { rootBecause }: MoverWork,
 ): Promise<PodPlace | (Trouble & { readonly image?: undefined })> {
   const client = clientAt(transfer, side);
   const claim = claimAt(transfer, side);
@@ -64,7 +72,7 @@ export async function placeFor(
   const selector = await nodesOf(client, users);
   return {
     image: transfer.context.ports.movers.image,
-    identity: await identityFor(client, claim.namespace, users),
+    identity: await identityFor(client, claim.namespace, { users, rootBecause }),
     ...(selector === undefined ? {} : { nodes: selector }),
   };
 }

@@ -83,8 +83,9 @@ class MoverRun {
       return running(this.#isPaused ? 'paused' : 'the pod at the source is ending');
     }
     const secret = await secretAt(transfer, 'client');
-    const memory = memoryOf(secret);
-    const news = this.#work.newsFrom(await clientLogAt(transfer), transfer);
+    const before = memoryOf(secret);
+    const news = this.#work.newsFrom(await clientLogAt(transfer), pod);
+    const memory = { ...before, reached: before.reached || news.reached };
     const numbers = this.#numbersOf(news, memory);
     if (news.end?.kind === 'done') return this.#finish(news, numbers, memory);
     if (news.end?.kind === 'failed' || isOver(pod)) {
@@ -95,7 +96,7 @@ class MoverRun {
       await deletePod(transfer, 'client', pod);
       return running('paused', numbers);
     }
-    if (news.reached && !memory.reached) await remember(transfer, { ...memory, reached: true });
+    if (memory.reached && !before.reached) await remember(transfer, memory);
     if (news.unreachable !== undefined) {
       return this.#unreachable(pod, { news, numbers, memory }, news.unreachable);
     }
@@ -143,7 +144,7 @@ class MoverRun {
 
   async #afterEnd(pod: Pod, { news, numbers, memory }: Known): Promise<Advance> {
     const end = news.end?.kind === 'failed' ? news.end : undefined;
-    if (end?.reason === 'SourceUnreachable' && !news.reached && !memory.reached) {
+    if (end?.reason === 'SourceUnreachable' && !memory.reached) {
       return this.#nextRoute(pod, memory, end.message);
     }
     const wasStopped = end === undefined || end.reason === 'Canceled' || end.reason === 'Stopping';
@@ -169,7 +170,7 @@ class MoverRun {
       await deletePod(this.#transfer, 'client', pod);
       return running('the server at the destination is another one by now', numbers);
     }
-    if (!news.reached && !memory.reached) return this.#nextRoute(pod, memory, why);
+    if (!memory.reached) return this.#nextRoute(pod, memory, why);
     return running(news.message, numbers);
   }
 
@@ -232,7 +233,7 @@ class MoverRun {
 
   async #startClient(memory: MoverMemory, endpoint: Endpoint): Promise<Advance> {
     const transfer = this.#transfer;
-    const place = await placeFor(transfer, 'client');
+    const place = await placeFor(transfer, 'client', this.#work);
     if (place.image === undefined) return { ...place, kind: 'waiting', numbers: noNumbers };
     const ownership = await this.#ownership();
     const told = { ...memory, ownership, runs: memory.runs + 1 };
@@ -264,7 +265,7 @@ class MoverRun {
     const transfer = this.#transfer;
     const pod = await podAt(transfer, 'server');
     if (pod === undefined) {
-      const place = await placeFor(transfer, 'server');
+      const place = await placeFor(transfer, 'server', this.#work);
       if (place.image === undefined) return { kind: 'blocked', trouble: place };
       const made = this.#work.serverPod(transfer, place);
       const trouble = await makePod(transfer, 'server', made);

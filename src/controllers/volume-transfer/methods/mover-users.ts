@@ -62,11 +62,11 @@ const enforced = 'pod-security.kubernetes.io/enforce';
 export async function identityFor(
   client: KubeClient,
   namespace: string,
-  users: readonly Pod[],
+  { users, rootBecause }: { readonly users: readonly Pod[]; readonly rootBecause: string },
 ): Promise<MoverIdentity> {
   if (await runsHostProcesses(client)) return { asHost: true };
   if (!(await admitsRoot(client, namespace))) return userOf(users);
-  return { runAsRoot: { because: 'files keep their owners' } };
+  return { runAsRoot: { because: rootBecause } };
 }
 
 export async function admitsRoot(client: KubeClient, namespace: string): Promise<boolean> {
