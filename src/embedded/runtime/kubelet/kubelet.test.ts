@@ -142,6 +142,8 @@ suite('what a pod needs next', () => {
       [plan.phase, plan.reason, plan.stop.length],
       ['Failed', 'DeadlineExceeded', 1],
     );
+    const early = { ...late.pod, status: { startTime: new Date(nowMs - 2000).toISOString() } };
+    assert.equal(planPod({ ...late, pod: early }, nowMs).againAfterMs, 3000);
   });
 });
 

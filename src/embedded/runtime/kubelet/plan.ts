@@ -74,6 +74,8 @@ export function planPod(facts: PodFacts, nowMs: number): Plan {
   const deadline = pastDeadline(facts, nowMs);
   if (deadline !== undefined) return deadline;
   const steps = new Steps(nowMs);
+  // Nothing else may happen until then.
+  steps.again(deadlineMs(facts));
   const isBegun = facts.main.some((one) => one.attempt >= 0);
   const init = initialize(facts, steps, isBegun);
   if (init === 'failed') {
@@ -95,6 +97,7 @@ class Steps {
   }
 
   again(atMs: number): void {
+    if (!Number.isFinite(atMs)) return;
     const ms = Math.max(0, atMs - this.nowMs);
     this.#againAfterMs = Math.min(this.#againAfterMs ?? ms, ms);
   }
@@ -175,12 +178,15 @@ function planOfDeleted({ pod, main }: PodFacts): Plan {
   return { ...known, phase: ends.every((code) => code === 0) ? 'Succeeded' : 'Failed' };
 }
 
-/** `activeDeadlineSeconds` of the pod. */
+/** `activeDeadlineSeconds` of the pod; infinite where it has none. */
+function deadlineMs({ pod }: PodFacts): number {
+  const startMs = timeMs(pod.status?.startTime);
+  const seconds = pod.spec.activeDeadlineSeconds ?? Number.POSITIVE_INFINITY;
+  return Number.isNaN(startMs) ? Number.POSITIVE_INFINITY : startMs + seconds * 1000;
+}
+
 function pastDeadline(facts: PodFacts, nowMs: number): Plan | undefined {
-  const { activeDeadlineSeconds } = facts.pod.spec;
-  const startMs = timeMs(facts.pod.status?.startTime);
-  if (activeDeadlineSeconds === undefined || Number.isNaN(startMs)) return undefined;
-  if (nowMs < startMs + activeDeadlineSeconds * 1000) return undefined;
+  if (nowMs < deadlineMs(facts)) return undefined;
   const message = 'Pod was active on the node longer than the specified deadline';
   const stop = stopAll(facts);
   return {
