@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { delayAfter } from './attempts.ts';
-import { moverClientObjects, moverServerObjects } from './files.ts';
 import { comparePaths, describeDifference, manifestLine } from './manifest.ts';
 import { parseClientConfig, parseServerConfig } from './mover-config.ts';
 import { parseMoverMessage } from './mover-messages.ts';
+import { configText, moverClientPod, moverServerPod, placesOf } from './pods.ts';
 import { rsyncArguments } from './rsync-arguments.ts';
 import { rsyncdText } from './rsyncd-config.ts';
 
-const files = { 'ca.crt': 'A', 'tls.crt': 'B', 'tls.key': 'C' };
-const certificates = { server: { ...files, 'tls.key': 'S' }, client: files };
 const pod = { name: 'm', namespace: 'app', image: 'transship', secret: 'm', identity: {} };
 const nodes = { nodeSelectorTerms: [{ matchExpressions: [] }] };
 const config = {
@@ -21,19 +19,11 @@ const config = {
 };
 
 function client(changes: object = {}) {
-  return moverClientObjects({
-    ...pod,
-    certificates,
-    claim: 'data',
-    path: '/data',
-    config,
-    ...changes,
-  });
+  return moverClientPod({ ...pod, claim: 'data', path: '/data', ...changes });
 }
 
 test('pods are restricted; root is asked for with its reason', () => {
-  const { pod: made } = client({ nodes });
-  const { spec } = made;
+  const { spec } = client({ nodes });
   assert.equal(spec?.securityContext?.['runAsNonRoot'], true);
   assert.deepEqual(spec.securityContext['seccompProfile'], { type: 'RuntimeDefault' });
   const security = spec.containers[0]?.securityContext;
@@ -45,19 +35,35 @@ test('pods are restricted; root is asked for with its reason', () => {
   });
   const volume = spec.containers[0]?.volumeMounts?.find(({ name }) => name === 'volume');
   assert.equal(volume?.readOnly, true);
-  const { pod: root } = client({ identity: { runAsRoot: { because: 'files of 3 owners' } } });
+  const root = client({ identity: { runAsRoot: { because: 'files of 3 owners' } } });
   assert.equal(root.spec?.securityContext?.['runAsNonRoot'], undefined);
   assert.deepEqual(Object.values(root.metadata.annotations ?? {}), ['files of 3 owners']);
 });
 
 test('what the Secrets hold is what movers read', () => {
+  const modules = [{ name: 'data', path: '/volumes/data' }];
+  const server = configText('m', { host: '0.0.0.0', port: 0, modules });
+  assert.deepEqual(parseServerConfig(server).modules, modules);
+  const read = parseClientConfig(configText('m', { ...config, source: '/data' }));
+  assert.equal(read.certificates, placesOf('m').secret);
   const volumes = [{ claim: 'data', path: '/volumes/data' }];
-  const server = moverServerObjects({ ...pod, certificates, host: '0.0.0.0', port: 8443, volumes });
-  assert.equal(server.secret.stringData?.['tls.key'], 'S');
-  const read = parseServerConfig(server.secret.stringData['config.json'] ?? '');
-  assert.deepEqual(read.modules, [{ name: 'data', path: '/volumes/data' }]);
-  const words = client().secret.stringData?.['config.json'] ?? '';
-  assert.equal(parseClientConfig(words).source, '/data');
+  const mounts = moverServerPod({ ...pod, port: 0, volumes }).spec?.containers[0]?.volumeMounts;
+  const places = mounts?.map(({ mountPath }) => mountPath) ?? [];
+  assert.ok(places.includes(read.certificates) && places.includes('/volumes/data'));
+  assert.ok(places.some((place) => read.state.startsWith(`${place}/`)));
+});
+
+test('the pods of two transfers have no place in common', () => {
+  const placesIn = (name: string): readonly string[] => Object.values(placesOf(name));
+  assert.deepEqual(
+    placesIn('a').filter((place) => placesIn('b').includes(place)),
+    [],
+  );
+});
+
+test('the pods of an embedded cluster are of its own user', () => {
+  const { spec } = client({ identity: { asHost: true } });
+  assert.deepEqual(spec?.securityContext, { seccompProfile: { type: 'RuntimeDefault' } });
 });
 
 test('a configuration that could become words of another program is refused', () => {

@@ -1,6 +1,5 @@
-/** The pods of the method Filesystem and the Secrets that they mount, as objects to apply. */
-import type { KubeObject } from '../kube/objects.ts';
-import type { NodeSelector, Secret } from '../kube/resources.ts';
+/** The pods of the method Filesystem, and what the Secrets hold that they mount. */
+import type { NodeSelector } from '../kube/resources.ts';
 import type { Pod, PodVolume, VolumeMount } from '../kube/workloads.ts';
 import type { MoverClientConfig, MoverServerConfig } from './mover-config.ts';
 
@@ -33,7 +32,7 @@ export interface MoverPodOptions {
   readonly image: string;
   /** The words before `mover`; default `['transship']`. */
   readonly command?: readonly string[];
-  /** Of the Secret with the configuration and the certificates (`moverSecret`). */
+  /** Of the Secret with the configuration and the certificates. */
   readonly secret: string;
   readonly identity: MoverIdentity;
   /** Where the volume can be used, or where the pod runs that holds a ReadWriteOnce claim. */
@@ -198,24 +197,7 @@ function containerSecurity(
 
 export type WithoutPlaces<T> = Omit<T, 'certificates' | 'state'>;
 
-/** The configuration and the certificates of one side; deleted with the transfer. */
-export function moverSecret(
-  metadata: KubeObject['metadata'],
-  pod: string,
-  config: WithoutPlaces<MoverServerConfig> | WithoutPlaces<MoverClientConfig>,
-  certificates: CertificateFiles,
-): Secret {
-  const text = configText(pod, config);
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata,
-    type: 'Opaque',
-    stringData: { ...certificates, 'config.json': text },
-  };
-}
-
-/** What `config.json` of such a Secret holds. */
+/** What `config.json` of a pod's Secret holds, beside the certificates. */
 export function configText(
   pod: string,
   config: WithoutPlaces<MoverServerConfig> | WithoutPlaces<MoverClientConfig>,

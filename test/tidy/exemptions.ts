@@ -34,5 +34,4 @@ export const exemptions: readonly Exemption[] = [
 export const roots: Readonly<Record<string, string>> = {
   'src/main.ts': 'the program',
   'src/host/packer-worker.ts': 'the main program of a packer thread',
-  'src/files/files.ts': 'the migrations of part 3 call it; they are being built',
 };
