@@ -27,6 +27,7 @@ import {
   transfersOf,
 } from '../transfers.ts';
 import { auditSteps } from './audit.ts';
+import { makeOldClaims } from './swapping.ts';
 
 const deadlineMs = 30 * 60_000;
 const concurrencyDefault = 4;
@@ -105,7 +106,7 @@ const back: Passing = {
   description: 'Copies what was written at the destination back to the source.',
   pass: 'b',
   wishes: async (run) => (await copiesBack(run)).map(({ name, spec }) => ({ name, spec })),
-  decide: async () => undefined,
+  decide: makeOldClaims,
 };
 
 /** How the transfers of a pass stand, and what has to be done about them. */
