@@ -28,7 +28,8 @@ function copyBack(run: Run, { spec, status }: VolumeTransfer): CopyBack {
   const { source, destination, repository } = spec;
   const { namespace, claim } = source;
   const isConversion = run.type === 'StorageConversion';
-  const isInPlace = !isConversion && status?.method !== 'Teleport';
+  const { method } = status ?? {};
+  const isInPlace = !isConversion && method !== 'Teleport' && method !== 'Snapshot';
   const temporary = temporaryClaim(run, claim);
   return {
     name: transferName(run, 'b', source),

@@ -6,11 +6,13 @@ import type { TransferMethod } from '../method.ts';
 import { blockMethod } from './block.ts';
 import { filesystemMethod } from './filesystem.ts';
 import { moveMethod } from './move.ts';
+import { snapshotMethod } from './snapshot.ts';
 import { teleportMethod } from './teleport.ts';
 
 /** Those that this version has; the others decline. */
 export const methods: Methods = {
   Teleport: teleportMethod,
+  Snapshot: snapshotMethod,
   Block: blockMethod,
   Filesystem: filesystemMethod,
 };

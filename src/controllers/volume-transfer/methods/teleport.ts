@@ -26,7 +26,19 @@ import { compareRoots } from './teleport-audit.ts';
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
 const pausedBandwidth = '1Ki';
 
-export const teleportMethod: TransferMethod = { advance, clean, settle, discard };
+export const teleportMethod: TransferMethod = {
+  declines,
+  advance,
+  clean,
+  settle,
+  discard,
+};
+
+async function declines({ object }: Transfer) {
+  if (object.spec.overwrite !== true) return undefined;
+  const message = 'a teleported volume gets a new claim, not an existing one';
+  return { reason: 'Overwrites', message };
+}
 
 async function advance(transfer: Transfer): Promise<Advance> {
   const { object } = transfer;
