@@ -334,6 +334,15 @@ suite('leases', () => {
   });
 });
 
+test('a volume that is deleted while a lease on it is made has none', async () => {
+  const { pool } = await withVolume({});
+  const asked = pool.grantLease({ volume: 'db', holder: 'west/db', lifeMs: 3600_000 });
+  const refused = assert.rejects(asked, refuses('NotFound'));
+  await pool.deleteVolume('db');
+  await refused;
+  assert.deepEqual(pool.leases(), []);
+});
+
 suite('index snapshot', () => {
   test('a clean close makes the next opening read no trailer, and is used only once', async () => {
     const made = await withVolume({ segmentBytesMax: MiB });

@@ -55,6 +55,8 @@ export class Serving implements PeerStore {
       ...(snapshot === undefined ? {} : { snapshot }),
     });
     checkAlive();
+    // Nobody was asked whether it may go, as it had no lease.
+    if (volume.isDeleted) fail('NotFound', `volume ${volume.name} was deleted`);
     const leaseId = request.leaseId ?? Buffer.from(random.bytes(16)).toString('hex');
     // Asked again after the answer was lost, and this process may be another one since.
     const known = leases.list().find((one) => one.leaseId === leaseId);
