@@ -59,16 +59,21 @@ const succeeded = (type: Type) => ({
 });
 
 const failed = (type: Type, name: string, message = 'the mover was killed') => ({
-  ...running(type, name, { state: 'Failed', message: `Internal: ${message}`, failure: message }),
+  ...running(type, name, { state: 'Failed', failure: `SourceUnreachable: ${message}` }),
   conditions: [condition('Succeeded', 'False', 'SourceUnreachable', message)],
 });
 
 /** All that was begun is back as it was. */
 function putBack(type: Type, name: string, reason: string) {
   const itinerary = upTo(type, name).map((one) => {
+    if (one.name === name) one = { ...one, failure: 'PoolFull: disk full' };
     return one.state === 'Pending' ? one : { ...one, state: 'Undone' as const };
   });
-  return { itinerary, conditions: [condition('Succeeded', 'False', reason, 'disk full')] };
+  return {
+    itinerary,
+    completionTime: began,
+    conditions: [condition('Succeeded', 'False', reason, 'disk full')],
+  };
 }
 
 async function make(world: World, spec: Omit<MigrationSpec, 'plan'>, status?: object) {
@@ -106,6 +111,21 @@ suite('migrate', () => {
     assert.equal((await get(world, 'back'))!.spec.keepData, false);
   });
 
+  test('a rollback needs a cutover that is in effect, which is not deleted', async () => {
+    await using world = await withPlan();
+    const words = 'migrate rollback shop --cluster west';
+    const none = await world.run(words);
+    assert.equal(none.code, 6, none.err);
+    assert.match(none.err, /no cutover of this plan is in effect/);
+    const cutover = await make(world, { type: 'Cutover' }, succeeded('Cutover'));
+    const kept = await world.run(`migration delete ${cutover} --yes --cluster west`);
+    assert.equal(kept.code, 6);
+    assert.match(kept.err, /without it there is no way back[^]*transship plan close shop/);
+    const made = await world.run(words);
+    assert.equal(made.out, 'migration/shop-rollback-1 created\n', made.err);
+    assert.doesNotMatch(made.err, /waits/);
+  });
+
   test('refuses what cannot run, and words that mean nothing', async () => {
     await using world = await withPlan({ closed: true });
     const closed = await world.run('migrate stage shop --cluster west');
@@ -140,7 +160,10 @@ suite('migrate', () => {
     await world.control('west', migrations, () => failed('Stage', 'copyAhead'));
     const { code, err } = await world.run('migrate stage shop --wait --cluster west');
     assert.equal(code, 1, err);
-    assert.match(err, /error: migration shop-stage-1: step copyAhead: the mover was killed/);
+    assert.match(
+      err,
+      /error: step copyAhead of migration shop-stage-1 failed: the mover was killed/,
+    );
     assert.match(err, /reason: SourceUnreachable/);
     assert.match(err, /transship migration retry shop-stage-1 --cluster west/);
     assert.match(err, /transship migration cancel shop-stage-1 --cluster west/);
@@ -203,11 +226,13 @@ suite('a migration that is there', () => {
     await using world = await withPlan();
     const status = failed('Cutover', 'copyLast');
     const progress = ['shop/db: 47%'];
-    const itinerary = upTo('Cutover', 'copyLast', { state: 'Failed', message: 'no', progress });
+    const failure = 'SourceUnreachable: the mover was killed';
+    const now = { state: 'Failed', message: 'no', progress, failure } as const;
+    const itinerary = upTo('Cutover', 'copyLast', now);
     await make(world, { type: 'Cutover' }, { ...status, itinerary });
     const { code, out, err } = await world.run('migration show shop-cutover-1 --cluster west');
     assert.equal(code, 0, err);
-    assert.match(out, /State: +failed: copyLast: the mover was killed/);
+    assert.match(out, /State: +failed: step copyLast failed: the mover was killed/);
     assert.match(out, / {2}stopSource +Succeeded +3s\n/);
     assert.match(out, / {2}copyLast +Failed +\S+ +no\n {4}shop\/db: 47%\n/);
     assert.match(out, /What to do:\n +go on from the step that failed: .* migration retry/);
@@ -308,7 +333,7 @@ suite('the end of a migration', () => {
     const set = async (status: object) =>
       world.client('west').patchStatus(migrations, at(name), { status });
     await set(failed('Stage', 'copyAhead'));
-    assert.match((await world.run(words)).err, /is not put back .*; cancel it first/);
+    assert.match((await world.run(words)).err, /is not put back; cancel it first/);
     await set(succeeded('Stage'));
     const gone = await world.run(`${words} --wait`);
     assert.equal(gone.out, `migration/${name} deleted\n`, gone.err);
@@ -321,7 +346,10 @@ suite('the end of a migration', () => {
     for (const verb of ['close', 'delete']) {
       const { code, err } = await world.run(`plan ${verb} shop --yes --cluster west`);
       assert.equal(code, 6, err);
-      assert.match(err, /while migrations of it run[^]*transship migration cancel shop-cutover-1/);
+      assert.match(
+        err,
+        /before its migrations have ended[^]*transship migration cancel shop-cutover-1/,
+      );
     }
     const status = succeeded('Cutover');
     await world.client('west').patchStatus(migrations, at(name), { status });

@@ -2,7 +2,7 @@
 import type { Migration, MigrationSpec } from '../../api/kinds/migration.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import { asTransshipError, fail } from '../../base/errors.ts';
-import { isReason } from '../../base/reasons.ts';
+import { isReason, type Reason } from '../../base/reasons.ts';
 import { limits } from '../../base/limits.ts';
 import { formatBytes, formatDuration } from '../../base/units.ts';
 import type { KubeClient } from '../../kube/api.ts';
@@ -11,11 +11,11 @@ import type { Cli } from '../context.ts';
 import { pictureOf } from '../migration/picture.ts';
 import {
   adviceFor,
+  failureOf,
   hasEnded,
-  messageOf,
+  isOpen,
   type Standing,
   standingOf,
-  stepNow,
 } from '../migration/standing.ts';
 import { needObject, printChanged } from './printing.ts';
 import type { Hub } from './teleports.ts';
@@ -54,8 +54,9 @@ export async function migrationsOf({ client, key }: Hub): Promise<readonly Migra
   return found.toSorted((a, b) => (madeAt(a) < madeAt(b) ? -1 : 1));
 }
 
-export function stillRunning(all: readonly Migration[]): readonly Migration[] {
-  return all.filter((one) => !hasEnded(one));
+/** Those that others wait for: also one that failed and was neither retried nor put back. */
+export function stillOpen(all: readonly Migration[]): readonly Migration[] {
+  return all.filter((one) => isOpen(one));
 }
 
 /** Somebody else who makes one at the same moment is not waited for. */
@@ -157,13 +158,18 @@ export async function printEnded(cli: Cli, hub: Hub, ended: Migration): Promise<
 export function failUnlessWell(cli: Cli, hub: Hub, ended: Migration): void {
   const succeeded = conditionOf(ended, 'Succeeded');
   if (succeeded?.status !== 'False') return;
-  const step = stepNow(ended);
-  const where = step?.state === 'Failed' ? `step ${step.name}: ` : '';
-  const what = messageOf(ended) ?? '';
-  const message = what.includes(step?.name ?? ' ') ? what : `${where}${what}`;
+  const { step, reason = succeeded.reason, message = '' } = failureOf(ended) ?? {};
+  const isPutBack = standingOf(ended) === 'PutBack';
+  const what =
+    step === undefined
+      ? `migration ${hub.key.name}: ${succeeded.message}`
+      : `step ${step} of migration ${hub.key.name} failed: ${message}`;
+  const after = isPutBack ? ['what it had changed was put back'] : [];
   const advice = adviceFor(ended, wordsFor(cli, hub));
-  const reason = isReason(succeeded.reason) ? succeeded.reason : 'Internal';
-  fail(reason, [`migration ${hub.key.name}: ${message}`, ...advice].join('\n'));
+  // A rollback is needed because somebody canceled it too late.
+  const word: Reason =
+    reason === 'NeedsRollback' ? 'Conflict' : isReason(reason) ? reason : 'Internal';
+  fail(word, [what, ...after, ...advice].join('\n'));
 }
 
 /** What came out in one line, and the commands that may follow. */

@@ -10,7 +10,7 @@ import {
   makeMigration,
   migrationsOf,
   printEnded,
-  stillRunning,
+  stillOpen,
   whenGone,
   wordsFor,
 } from '../api/migrations.ts';
@@ -20,7 +20,7 @@ import type { Hub } from '../api/teleports.ts';
 import { conditionOf } from '../api/waiting.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
-import { plannedSteps } from '../migration/standing.ts';
+import { canRetry, cutoverInEffect, plannedSteps, pointPassed } from '../migration/standing.ts';
 
 const { migrations } = resources;
 
@@ -141,11 +141,13 @@ async function begin(
       `plan ${spec.plan} is closed: no migration of it runs any more; make a new plan`,
     );
   }
-  const others = stillRunning(await migrationsOf(planHub));
+  const all = await migrationsOf(planHub);
+  const others = stillOpen(all);
+  if (spec.type === 'Rollback') checkWayBack(all, others);
   const made = await makeMigration(planHub, spec, options.name);
   const { name = '', namespace = '' } = made.metadata;
   const hub = { client: planHub.client, key: { namespace, name } };
-  for (const other of others) sayOther(cli, other);
+  for (const other of others) sayOther(cli, other, spec.type);
   if (spec.type !== 'Rollback') sayChecks(cli, plan);
   if (options.wait !== true && options.timeout === undefined) {
     await printChanged(cli, hub.client, { type: migrations, object: made }, 'created');
@@ -162,9 +164,24 @@ async function begin(
   return undefined;
 }
 
-function sayOther(cli: Cli, { metadata, spec }: Migration): void {
-  const { name } = metadata;
-  cli.note(`Migration ${name} (${spec.type}) of this plan has not ended: this one waits for it.`);
+/** `Conflict` when nothing was cut over, and nothing that runs may still be. */
+function checkWayBack(all: readonly Migration[], open: readonly Migration[]): void {
+  if (cutoverInEffect(all) !== undefined) return;
+  if (open.some(({ spec }) => spec.type === 'Cutover')) return;
+  fail('Conflict', 'no cutover of this plan is in effect: there is nothing to go back from');
+}
+
+function sayOther(cli: Cli, other: Migration, mine: MigrationSpec['type']): void {
+  const { name } = other.metadata;
+  const isWayOut = mine === 'Rollback' && canRetry(other) && pointPassed(other) !== undefined;
+  if (isWayOut) return;
+  const { type } = other.spec;
+  cli.note(
+    canRetry(other)
+      ? `Migration ${name} (${type}) of this plan has failed and is not put back: this one waits ` +
+          'until it is retried or canceled.'
+      : `Migration ${name} (${type}) of this plan has not ended: this one waits for it.`,
+  );
 }
 
 /** The migration looks again itself; who reads this may solve it before it fails. */

@@ -6,6 +6,7 @@ import {
   findMigration,
   followMigration,
   hubOf,
+  migrationsOf,
   printEnded,
   whenGone,
   wordsFor,
@@ -16,8 +17,9 @@ import { add, given, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import {
   canRetry,
+  cutoverInEffect,
   hasEnded,
-  messageOf,
+  isOpen,
   plannedSteps,
   pointPassed,
   standingOf,
@@ -167,7 +169,8 @@ async function afterChange(
     ...given('timeoutMs', options.timeout),
   });
   // That it is canceled is what was asked for.
-  if (verb === 'canceling' && standingOf(ended) === 'Canceled') {
+  const isBack = ['Canceled', 'PutBack'].includes(standingOf(ended));
+  if (verb === 'canceling' && isBack) {
     await printChanged(cli, hub.client, { type: migrations, object: ended }, 'canceled');
   } else await printEnded(cli, hub, ended);
   return undefined;
@@ -276,7 +279,7 @@ function remove(registry: Registry, migration: Command): void {
     run: async (cli, [name], options) => {
       const hub = await hubOf(cli, name!);
       const found = await findMigration(hub);
-      checkDelete(cli, hub, found);
+      await checkDelete(cli, hub, found);
       await cli.confirm(deletionOf(found));
       const { uid } = found.metadata;
       await hub.client.delete(migrations, hub.key, uid === undefined ? {} : { uid });
@@ -288,34 +291,41 @@ function remove(registry: Registry, migration: Command): void {
   });
 }
 
-/** What runs, or stands half way, is not forgotten: an application may be down because of it. */
-function checkDelete(cli: Cli, hub: Hub, migration: Migration): void {
+/** What is not over is not forgotten, nor what a rollback needs: there would be no way back. */
+async function checkDelete(cli: Cli, hub: Hub, migration: Migration): Promise<void> {
   const { name } = migration.metadata;
   const { plan, type } = migration.spec;
   const words = wordsFor(cli, hub);
+  if (type === 'Rehearsal') return;
+  const planHub = { ...hub, key: { ...hub.key, name: plan } };
+  const inEffect = cutoverInEffect(await migrationsOf(planHub));
+  if (inEffect?.metadata.uid === migration.metadata.uid) {
+    const found = await hub.client.get(resources.plans, planHub.key);
+    if (found === undefined || found.spec.closed === true) return;
+    fail(
+      'Conflict',
+      [
+        `a rollback of plan ${plan} would go back from ${name}: without it there is no way back`,
+        `finish the plan:  ${words(`plan close ${plan}`)}`,
+        `or go back:  ${words(`migrate rollback ${plan}`)}`,
+      ].join('\n'),
+    );
+  }
+  if (!isOpen(migration)) return;
   const standing = standingOf(migration);
-  const isBegun = stepsOf(migration).some(({ state }) => state !== 'Pending');
-  const isHalf = standing === 'Failed' && canRetry(migration) && type !== 'Rehearsal' && isBegun;
-  if (!hasEnded(migration) && type !== 'Rehearsal') {
-    const how = words(`migration cancel ${name}`);
-    fail('Conflict', `migration ${name} has not ended (${standing}); cancel it first: ${how}`);
-  }
-  if (isHalf && pointPassed(migration) === undefined) {
-    const how = words(`migration cancel ${name}`);
-    const why = messageOf(migration) ?? 'a step failed';
-    fail('Conflict', `what ${name} changed is not put back (${why}); cancel it first: ${how}`);
-  }
-  if (standing === 'NeedsRollback' || isHalf) {
-    const how = words(`migrate rollback ${plan}`);
-    fail('Conflict', `migration ${name} stands half way; roll back first: ${how}`);
-  }
+  const how = words(`migration cancel ${name}`);
+  const why =
+    standing === 'Failed'
+      ? `what ${name} changed is not put back`
+      : `migration ${name} has not ended (${standing})`;
+  fail('Conflict', `${why}; cancel it first: ${how}`);
 }
 
 function deletionOf({ metadata, spec }: Migration): readonly string[] {
   if (spec.type !== 'Rehearsal') {
     return [
       `This deletes migration ${metadata.name}, its report and its logs.`,
-      'What it moved stays where it is, and so does the way back of its plan.',
+      'What it moved stays where it is.',
     ];
   }
   const suffix = spec.sandbox ?? '-rehearsal';

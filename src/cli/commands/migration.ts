@@ -7,13 +7,16 @@ import {
   findMigration,
   followMigration,
   hubOf,
+  migrationsOf,
   printEnded,
   wordsFor,
 } from '../api/migrations.ts';
 import { asking, printChanged, printListed } from '../api/printing.ts';
+import type { Hub } from '../api/teleports.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { partsOf } from '../migration/parts.ts';
+import { adviceFor, isOpen } from '../migration/standing.ts';
 import { migrationText } from '../migration/text.ts';
 import { changeMigration } from './migration-change.ts';
 
@@ -74,10 +77,26 @@ function show(registry: Registry, migration: Command): void {
         return printChanged(cli, hub.client, { type: migrations, object }, '');
       }
       const parts = await partsOf(hub.client, object);
-      cli.out(migrationText(parts, { nowMs: cli.nowMs(), words: wordsFor(cli, hub) }));
+      const advice = await adviceNow(cli, hub, object);
+      cli.out(migrationText(parts, { nowMs: cli.nowMs(), advice }));
       return undefined;
     },
   });
+}
+
+/** What one may do about an old migration is what one may do about those that came after it. */
+async function adviceNow(cli: Cli, hub: Hub, migration: Migration): Promise<readonly string[]> {
+  const words = wordsFor(cli, hub);
+  const { name } = migration.metadata;
+  if (!isOpen(migration)) {
+    const all = await migrationsOf({ ...hub, key: { ...hub.key, name: migration.spec.plan } });
+    const at = all.findIndex(({ metadata }) => metadata.name === name);
+    const next = all.slice(at + 1).findLast(({ spec }) => spec.type !== 'Rehearsal');
+    const later = next?.metadata.name;
+    if (later !== undefined)
+      return [`look at the one after it:  ${words(`migration show ${later}`)}`];
+  }
+  return adviceFor(migration, words);
 }
 
 function watch(registry: Registry, migration: Command): void {

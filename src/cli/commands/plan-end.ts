@@ -2,14 +2,14 @@ import type { Command } from 'commander';
 import type { Migration } from '../../api/kinds/migration.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import { fail } from '../../base/errors.ts';
-import { hubOf, migrationsOf, stillRunning, wordsFor } from '../api/migrations.ts';
+import { hubOf, migrationsOf, stillOpen, wordsFor } from '../api/migrations.ts';
 import { changePlan, findPlan } from '../api/plans.ts';
 import { printChanged, printGone } from '../api/printing.ts';
 import type { Hub } from '../api/teleports.ts';
 import { deleteObject } from '../api/volumes.ts';
 import { add, type Registry } from '../command.ts';
 import type { Cli } from '../context.ts';
-import { standingOf } from '../migration/standing.ts';
+import { cutoverInEffect, pointPassed, standingOf } from '../migration/standing.ts';
 
 const { plans } = resources;
 
@@ -50,7 +50,7 @@ export function endPlan(registry: Registry, plan: Command): void {
       const object = await findPlan(hub);
       const all = await migrationsOf(hub);
       needNoneRunning(cli, hub, all, 'deleted');
-      const isOpen = object.spec.closed !== true && all.some(hasCutOver);
+      const isOpen = object.spec.closed !== true && cutoverInEffect(all) !== undefined;
       await cli.confirm([
         `This deletes plan ${name}. What it moved stays where it is.`,
         ...(isOpen ? openWarning(wordsFor(cli, hub)(`plan close ${name}`)) : []),
@@ -69,20 +69,17 @@ function needNoneRunning(
   all: readonly Migration[],
   done: 'closed' | 'deleted',
 ): void {
-  const running = stillRunning(all);
-  if (running.length === 0) return;
+  const open = stillOpen(all);
+  if (open.length === 0) return;
   const words = wordsFor(cli, hub);
-  const lines = running.map(({ metadata, spec }) => {
-    return `${metadata.name} (${spec.type}):  ${words(`migration cancel ${metadata.name}`)}`;
+  const lines = open.map((one) => {
+    const { name } = one.metadata;
+    const isPast = pointPassed(one) !== undefined && one.spec.type === 'Cutover';
+    const way = isPast ? `migrate rollback ${one.spec.plan}` : `migration cancel ${name}`;
+    return `${name} (${one.spec.type}, ${standingOf(one)}):  ${words(way)}`;
   });
-  const what = `plan ${hub.key.name} cannot be ${done} while migrations of it run; wait, or cancel`;
+  const what = `plan ${hub.key.name} cannot be ${done} before its migrations have ended; wait, or`;
   fail('Conflict', [what, ...lines].join('\n'));
-}
-
-function hasCutOver({ spec, status }: Migration): boolean {
-  return (
-    spec.type === 'Cutover' && status?.itinerary?.some(({ state }) => state !== 'Pending') === true
-  );
 }
 
 function openWarning(close: string): readonly string[] {
@@ -92,11 +89,11 @@ function openWarning(close: string): readonly string[] {
   ];
 }
 
-/** An application may be down because of these. */
+/** An application may be down because of it. */
 function halfWay(all: readonly Migration[]): readonly string[] {
-  const last = all.findLast(({ spec }) => spec.type === 'Cutover' || spec.type === 'Rollback');
-  if (last === undefined) return [];
-  const standing = standingOf(last);
-  if (standing !== 'Failed' && standing !== 'NeedsRollback') return [];
-  return [`Careful: ${last.metadata.name} stands half way (${standing}); look at it first.`];
+  const cutover = cutoverInEffect(all);
+  if (cutover === undefined) return [];
+  const standing = standingOf(cutover);
+  if (standing === 'Succeeded') return [];
+  return [`Careful: ${cutover.metadata.name} stands half way (${standing}); look at it first.`];
 }

@@ -19,6 +19,8 @@ import { type Parts, tookMs } from './text.ts';
 
 /** One stream of lines: they come at its end only, while old ones may fall off its beginning. */
 interface Stream {
+  /** What tells it from others of the same source; the source when absent. */
+  readonly id?: string;
   readonly source: string;
   readonly lines: readonly string[];
 }
@@ -33,10 +35,9 @@ export async function printLogs(cli: Cli, hub: Hub, isFollowing: boolean): Promi
   const { uid } = migration.metadata;
   const printNew = async (): Promise<void> => {
     for (const stream of await streamsOf(client, migration, cli.nowMs())) {
-      for (const line of newLines(seen.get(stream.source) ?? [], stream.lines)) {
-        printLine(cli, stream.source, line);
-      }
-      seen.set(stream.source, stream.lines);
+      const { source, id = source, lines } = stream;
+      for (const line of newLines(seen.get(id) ?? [], lines)) printLine(cli, source, line);
+      seen.set(id, lines);
     }
   };
   await printNew();
@@ -135,17 +136,19 @@ function stepLines(migration: Migration, nowMs: number): readonly string[] {
   });
 }
 
-/** The output of hooks is kept in ConfigMaps of the migration. */
+/** The output of hooks is kept in ConfigMaps of the migration, with what became of each. */
 async function hookStreams(client: KubeClient, { metadata }: Migration): Promise<Stream[]> {
   const { namespace = '', uid = '' } = metadata;
   const found: Stream[] = [];
   const selectors = { namespace, labels: `${labels.migration}=${uid}` };
-  for await (const { metadata: own, data = {} } of client.list<ConfigMap>(configMaps, selectors)) {
-    const name = own.labels?.[labels.hook] ?? own.name ?? '';
-    for (const [part, text] of Object.entries(data)) {
-      const lines = text.split('\n').filter((line) => line !== '');
-      found.push({ source: `hook ${name} ${part}`, lines });
-    }
+  for await (const { data = {} } of client.list<ConfigMap>(configMaps, selectors)) {
+    const { hook, phase = '', state = '', message = '', log = '' } = data;
+    if (hook === undefined) continue;
+    const source = `hook ${hook} ${phase}`;
+    const where = `job ${data['namespace']}/${data['job']} at ${data['cluster']}`;
+    const about = message === '' ? '' : `: ${message}`;
+    found.push({ id: `${source} state`, source, lines: [`${state}, ${where}${about}`] });
+    found.push({ source, lines: log.split('\n').filter((line) => line !== '') });
   }
-  return found.toSorted((a, b) => (a.source < b.source ? -1 : 1));
+  return found.toSorted((a, b) => (a.source < b.source ? -1 : a.source > b.source ? 1 : 0));
 }

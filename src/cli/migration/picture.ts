@@ -33,7 +33,8 @@ function viewOf(migration: Migration): ProgressView {
   const isMoving = bytesPerSecond > 0 && leftBytes > 0;
   const standing = standingOf(migration);
   const step = stepNow(migration);
-  const phase = standing === 'Running' && step !== undefined ? step.name : standing;
+  const phase =
+    (standing === 'Running' || standing === 'Waiting') && step !== undefined ? step.name : standing;
   return {
     title: metadata.name ?? '',
     phase,
@@ -88,7 +89,11 @@ function runningLines(step: StepState, nowMs: number): readonly string[] {
 function notesOf(migration: Migration): readonly string[] {
   const { spec, status = {} } = migration;
   const warnings = status.warnings?.length ?? 0;
+  const standing = standingOf(migration);
+  const message =
+    standing === 'Waiting' || standing === 'Pending' ? messageOf(migration) : undefined;
   return [
+    ...(message === undefined ? [] : [`  waits    ${message}`]),
     ...(spec.paused === true ? ['  paused   no further step begins'] : []),
     ...(spec.holdBefore === undefined ? [] : [`  hold     before ${spec.holdBefore}`]),
     ...(warnings === 0 ? [] : [`  warnings ${warnings}`]),

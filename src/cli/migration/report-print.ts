@@ -125,6 +125,7 @@ function volumesText(volumes: readonly VolumeReport[]): string {
   return `Volumes:\n${renderTable(columns, volumes, { wide: false })}${troubles(volumes)}`;
 }
 
+/** The same of two passes is said once. */
 function troubles(volumes: readonly VolumeReport[]): string {
   const lines = volumes.flatMap((one) => [
     ...(one.reason === undefined ? [] : [`${claimOf(one)}: ${one.reason}: ${one.message}`]),
@@ -132,7 +133,7 @@ function troubles(volumes: readonly VolumeReport[]): string {
       (no) => `${claimOf(one)}: not by ${no.method}: ${no.reason}: ${no.message}`,
     ),
   ]);
-  return lines.map((line) => `    ${cellText(line)}\n`).join('');
+  return [...new Set(lines)].map((line) => `    ${cellText(line)}\n`).join('');
 }
 
 function auditText(volumes: readonly VolumeReport[]): string {
@@ -173,7 +174,10 @@ function imagesText(images: readonly ImageReport[]): string {
     { header: 'ATTEMPTS', value: ({ attempts }) => String(attempts) },
     { header: 'DIGEST', value: ({ digest }) => digest },
   ];
-  return `Images:\n${renderTable(columns, images, { wide: false })}`;
+  const failed = images.flatMap(({ source, reason, message }) =>
+    reason === undefined ? [] : [`    ${cellText(`${source.reference}: ${reason}: ${message}`)}\n`],
+  );
+  return `Images:\n${renderTable(columns, images, { wide: false })}${failed.join('')}`;
 }
 
 function bytesText(bytes: number | undefined): string | undefined {

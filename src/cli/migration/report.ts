@@ -159,18 +159,20 @@ function totalsOf(
   const sum = (of: (one: Counted) => number | undefined) =>
     all.reduce((total, one) => total + (of(one) ?? 0), 0);
   const isDone = ({ phase }: Counted) => phase === 'Succeeded';
-  const claims = new Set(
-    volumes.filter(isDone).map(({ source }) => `${source.namespace}/${source.claim}`),
-  );
+  // Of a claim that was copied twice, the last copy is the one that counts; the way was gone twice.
+  const newest = [
+    ...new Map(volumes.map((one) => [`${one.source.namespace}/${one.source.claim}`, one])).values(),
+  ];
+  const there = [...newest, ...images].reduce((all, one) => all + (one.copiedBytes ?? 0), 0);
   return {
     objects: report.objects,
-    volumes: report.volumes ?? claims.size,
+    volumes: report.volumes ?? newest.filter(isDone).length,
     images: report.images ?? images.filter(isDone).length,
-    bytes: report.bytes ?? copiedBytes ?? sum((one) => one.copiedBytes),
+    bytes: report.bytes ?? copiedBytes ?? there,
     wireBytes: report.wireBytes ?? sum((one) => one.wireBytes),
     bytesPerSecond: report.bytesPerSecond,
     attempts: sum((one) => one.attempts),
-    verified: report.verified ?? volumes.filter(({ verified }) => verified === true).length,
+    verified: report.verified ?? newest.filter(({ verified }) => verified === true).length,
   };
 }
 

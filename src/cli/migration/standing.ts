@@ -3,12 +3,14 @@ import type { Migration } from '../../api/kinds/migration.ts';
 import type { Itinerary, StepData } from '../../flow/itinerary.ts';
 import { isUndoing, percentOf, stepAtHand, type StepState } from '../../flow/state.ts';
 import { itineraries } from '../../flow/itineraries.ts';
+import { isReason, type Reason } from '../../base/reasons.ts';
 import { conditionOf, currentCondition } from '../api/waiting.ts';
 
 /** One word for tables, progress and scripts. */
 export type Standing =
   | 'Pending'
   | 'Running'
+  | 'Waiting'
   | 'Paused'
   | 'Held'
   | 'TakingBack'
@@ -17,6 +19,11 @@ export type Standing =
   | 'NeedsRollback'
   | 'PutBack'
   | 'Canceled';
+
+/** It runs, waits its turn, or has failed and waits for a person: others wait for it. */
+export function isOpen({ status }: Migration): boolean {
+  return status?.completionTime === undefined;
+}
 
 /** Nothing goes on until somebody asks for something. */
 export function hasEnded(migration: Migration): boolean {
@@ -48,15 +55,14 @@ export function standingOf(migration: Migration): Standing {
   const steps = [...stepsOf(migration)];
   const succeeded = conditionOf(migration, 'Succeeded');
   if (!hasEnded(migration)) {
-    if (isUndoing(steps)) return 'TakingBack';
-    const { paused, holdBefore } = migration.spec;
+    const { paused, holdBefore, canceled } = migration.spec;
+    if (isUndoing(steps) || canceled === true) return 'TakingBack';
     const next = stepAtHand(steps);
     // What runs may end: it is paused when nothing runs any more.
     if (next?.state === 'Pending' && paused === true) return 'Paused';
     if (next?.state === 'Pending' && next.name === holdBefore) return 'Held';
-    return next === undefined || steps.every(({ state }) => state === 'Pending')
-      ? 'Pending'
-      : 'Running';
+    if (next === undefined || steps.every(({ state }) => state === 'Pending')) return 'Pending';
+    return goesOn.includes(succeeded?.reason ?? 'Running') ? 'Running' : 'Waiting';
   }
   if (succeeded?.status === 'True') return 'Succeeded';
   if (succeeded?.reason === 'Canceled') return 'Canceled';
@@ -64,6 +70,9 @@ export function standingOf(migration: Migration): Standing {
   const isFailedOnly = migration.spec.canceled !== true && canRetry(migration);
   return pointPassed(migration) === undefined || isFailedOnly ? 'Failed' : 'NeedsRollback';
 }
+
+/** Reasons of `Succeeded` while it gets on; all others say what it waits for. */
+const goesOn: readonly string[] = ['Running', 'Held', 'TakingBack'];
 
 /** A step failed and nothing was taken back: what was proven stays. */
 export function canRetry(migration: Migration): boolean {
@@ -87,17 +96,45 @@ export function percentNow(migration: Migration): number {
   return stepsOf(migration).length === 0 ? 0 : Math.min(percent, 99);
 }
 
-/** Why it stands where it stands: the failure, else what the step at hand says. */
+export interface Failure {
+  readonly step: string;
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** The step that failed, also when it was taken back since; its reason is the first word. */
+export function failureOf(migration: Migration): Failure | undefined {
+  const step = stepsOf(migration).find(({ failure }) => failure !== undefined);
+  if (step?.failure === undefined) return undefined;
+  const [, word = '', rest = ''] = /^(\w+): ([^]*)$/.exec(step.failure) ?? [];
+  return isReason(word)
+    ? { step: step.name, reason: word, message: rest }
+    : { step: step.name, reason: 'Internal', message: step.failure };
+}
+
+/** Why it stands where it stands: the failure, else what it does or waits for. */
 export function messageOf(migration: Migration): string | undefined {
   const succeeded = conditionOf(migration, 'Succeeded');
-  if (succeeded?.status === 'False') return succeeded.message;
-  const failed = stepsOf(migration).find(({ failure }) => failure !== undefined);
+  const failure = failureOf(migration);
   // While it is taken back, why is more to a person than where.
-  const step = failed ?? stepNow(migration);
-  const message = step?.failure ?? step?.message;
-  if (message !== undefined) return message;
-  const ready = conditionOf(migration, 'Ready');
-  return ready !== undefined && ready.status !== 'True' ? ready.message : undefined;
+  if (failure !== undefined) return `step ${failure.step} failed: ${failure.message}`;
+  if (succeeded?.status === 'False') return succeeded.message;
+  const step = stepNow(migration);
+  const said = succeeded?.status === 'Unknown' ? succeeded.message : undefined;
+  const message = said ?? step?.message;
+  // The step is named wherever this is shown.
+  if (step === undefined || message === undefined || message === step.name) return message;
+  return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
+}
+
+/** The one that a rollback would go back from, of all of a plan, the oldest first. */
+export function cutoverInEffect(all: readonly Migration[]): Migration | undefined {
+  for (const one of all.toReversed()) {
+    const isBack = conditionOf(one, 'RolledBack')?.status === 'True';
+    if (one.spec.type === 'Rollback' && isBack && !isOpen(one)) return undefined;
+    if (one.spec.type === 'Cutover' && pointPassed(one) !== undefined) return one;
+  }
+  return undefined;
 }
 
 /** Command lines without program, cluster and namespace; `words` adds these. */

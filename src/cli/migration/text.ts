@@ -7,7 +7,7 @@ import type { StepState } from '../../flow/state.ts';
 import type { Field } from '../api/printing.ts';
 import { since, spanOf } from '../columns.ts';
 import { cellText, type Column, renderFields, renderTable } from '../table.ts';
-import { adviceFor, messageOf, percentNow, standingOf, stepNow, stepsOf } from './standing.ts';
+import { messageOf, percentNow, standingOf, stepNow, stepsOf } from './standing.ts';
 
 /** What belongs to one migration. */
 export interface Parts {
@@ -18,8 +18,8 @@ export interface Parts {
 
 export interface Reading {
   readonly nowMs: number;
-  /** A command line as this person has to type it. */
-  readonly words: (line: string) => string;
+  /** What a person may do about it. */
+  readonly advice: readonly string[];
 }
 
 /** All that `migration show` prints. */
@@ -31,7 +31,7 @@ export function migrationText(parts: Parts, reading: Reading): string {
     volumesText(parts.volumes),
     imagesText(parts.images),
     section('Warnings', migration.status?.warnings ?? []),
-    section('What to do', adviceFor(migration, reading.words)),
+    section('What to do', reading.advice),
   ].join('');
 }
 
@@ -39,6 +39,7 @@ export function migrationText(parts: Parts, reading: Reading): string {
 const standingWords: Readonly<Record<ReturnType<typeof standingOf>, string>> = {
   Pending: 'not begun yet',
   Running: 'running',
+  Waiting: 'waiting',
   Paused: 'paused',
   Held: 'held',
   TakingBack: 'taking back what was changed',
@@ -75,7 +76,7 @@ function said(label: string, value: string | undefined): readonly Field[] {
 function stateText(migration: Migration): string {
   const standing = standingOf(migration);
   const step = stepNow(migration);
-  const isNamed = standing !== 'Succeeded' && standing !== 'Canceled' && step !== undefined;
+  const isNamed = ['Running', 'Waiting', 'Paused', 'Held'].includes(standing) && step !== undefined;
   const where = isNamed ? `: ${standing === 'Held' ? 'before ' : ''}${step.name}` : '';
   const message = standing === 'Succeeded' ? undefined : messageOf(migration);
   return `${standingWords[standing]}${where}${message === undefined ? '' : `: ${message}`}`;
@@ -180,7 +181,8 @@ function volumesText(volumes: readonly VolumeTransfer[]): string {
       return `    ${claim}: not by ${method}: ${cellText(reason)}: ${cellText(message)}\n`;
     }),
   );
-  const why = declines.length === 0 ? '' : `  Methods that decline:\n${declines.join('')}`;
+  const once = [...new Set(declines)].join('');
+  const why = once === '' ? '' : `  Methods that decline:\n${once}`;
   return `Volumes:\n${renderTable(columns, volumes, { wide: false })}${why}`;
 }
 
