@@ -5,7 +5,7 @@
 import type { VolumeTransfer } from '../../../api/kinds/volume-transfer.ts';
 import { fail } from '../../../base/errors.ts';
 import type { KubeClient } from '../../../kube/api.ts';
-import { keyOf, keyText } from '../../../kube/objects.ts';
+import { type keyOf, keyText } from '../../../kube/objects.ts';
 import {
   type PersistentVolumeClaim,
   persistentVolumeClaims,
