@@ -32,6 +32,13 @@ test('teleport VOLUME is teleport start VOLUME here too', async () => {
   assert.deepEqual(await complete('teleport', '--from', 'e'), ['east', ':4']);
 });
 
+test('steps are those of what would run', async () => {
+  const stage = await complete('migrate', 'stage', 'shop', '--hold-before', 'c');
+  assert.deepEqual(stage, ['checkPlan', 'copyImages', 'copyAhead', 'cleanUp', ':4']);
+  const hold = await complete('migration', 'hold', 'shop-cutover-1', 'stop');
+  assert.deepEqual(hold, ['stopSource', 'stopDestination', ':4']);
+});
+
 test('paths are left to the shell', async () => {
   assert.deepEqual(await complete('volume', 'import', 'x', ''), [':0']);
 });
