@@ -9,7 +9,7 @@ import { namespaces } from '../../../src/kube/resources.ts';
 import { type FleetCase, fleetCases } from './case.ts';
 import type { FleetContext } from './context.ts';
 import type { Member } from './member.ts';
-import { makeShop, readShop, written } from './shop.ts';
+import { makeShop, readShop, shopOf, stopShop, written } from './shop.ts';
 
 /** Plans and migrations are kept apart from what moves. */
 const hubNamespace = 'default';
@@ -22,7 +22,7 @@ async function makePlan(t: FleetContext, spec: Partial<Plan['spec']> = {}): Prom
     spec: {
       source: east.name,
       destination: west.name,
-      namespaces: [{ name: t.namespace }],
+      namespaces: [{ name: shopOf(t) }],
       ...spec,
     },
   });
@@ -90,7 +90,7 @@ async function wireBytes(t: FleetContext, name: string): Promise<number> {
 
 async function runningPods(t: FleetContext, at: Member): Promise<readonly string[]> {
   const names: string[] = [];
-  for await (const { metadata, status } of at.client.list(pods, { namespace: t.namespace })) {
+  for await (const { metadata, status } of at.client.list(pods, { namespace: shopOf(t) })) {
     if (status?.phase === 'Running' || status?.phase === 'Pending') names.push(metadata.name ?? '');
   }
   return names;
@@ -98,7 +98,7 @@ async function runningPods(t: FleetContext, at: Member): Promise<readonly string
 
 /** Stops the writer of a cluster, reads its database, and starts it again. */
 async function look(t: FleetContext, at: Member) {
-  const key = { namespace: t.namespace, name: 'db' };
+  const key = { namespace: shopOf(t), name: 'db' };
   const scale = (replicas: number) =>
     at.client.patch(statefulSets, key, { spec: { replicas } } as never);
   await scale(0);
@@ -106,7 +106,7 @@ async function look(t: FleetContext, at: Member) {
     const left = await runningPods(t, at);
     return left.some((name) => name.startsWith('db-')) ? undefined : true;
   });
-  const rows = await readShop(t, at, t.namespace);
+  const rows = await readShop(t, at, shopOf(t));
   await scale(1);
   return rows;
 }
@@ -148,16 +148,16 @@ async function backAsItWas(t: FleetContext): Promise<void> {
   });
   const durable = await written(t, t.east, 1);
   await written(t, t.east, durable + 3);
-  const there = { namespace: '', name: t.namespace };
+  const there = { namespace: '', name: shopOf(t) };
   const found = await t.west.client.get(namespaces, there);
   if (found !== undefined) assert.deepEqual(await runningPods(t, t.west), []);
 }
 
-const long = (run: FleetCase['run']): Partial<FleetCase> & { readonly run: FleetCase['run'] } => {
-  return { long: true, run };
-};
+type Run = FleetCase['run'];
 
-export const migrationCases = fleetCases({
+const long = (run: Run): Partial<FleetCase> & { readonly run: Run } => ({ long: true, run });
+
+const cases = fleetCases({
   'a namespace moves by rsync, and comes back with what was written there': (t) =>
     thereAndBack(t, 'directory'),
 
@@ -200,3 +200,15 @@ export const migrationCases = fleetCases({
     await backAsItWas(t);
   },
 });
+
+/** Whatever becomes of a case, its pods end before the fleet does. */
+export const migrationCases: readonly FleetCase[] = cases.map((one) => ({
+  ...one,
+  run: async (t) => {
+    try {
+      await one.run(t);
+    } finally {
+      await stopShop(t);
+    }
+  },
+}));

@@ -7,14 +7,18 @@ import { dayCases } from './days.ts';
 import { directoryCases } from './directories.ts';
 import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
+import { migrationCases } from './migrations.ts';
 import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
+import { transferCases } from './transfers.ts';
 
 export const fleetSuites: readonly (readonly [group: string, cases: readonly FleetCase[]])[] = [
   ['controllers: claims', claimCases],
   ['node: directories', directoryCases],
   ['controllers: movers', moverCases],
   ['controllers: teleports', teleportCases],
+  ['controllers: transfers', transferCases],
+  ['migrations: namespaces', migrationCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
   ['controllers: a hundred', hundredCases],
