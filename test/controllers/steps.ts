@@ -8,7 +8,12 @@ import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { Step } from '../../src/flow/flow.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { createDiscovery } from '../../src/kube/discovery.ts';
-import { keyOf, type KubeObject, type ResourceType } from '../../src/kube/objects.ts';
+import {
+  keyOf,
+  type KubeObject,
+  type ObjectKey,
+  type ResourceType,
+} from '../../src/kube/objects.ts';
 import { customResourceDefinitions } from '../../src/kube/resources.ts';
 import { daemonSets, deployments, pods, statefulSets } from '../../src/kube/workloads.ts';
 import { fieldsListAt, isFields, textAt, valueAt, withoutAt } from '../../src/workload/fields.ts';
@@ -133,6 +138,7 @@ export async function settle(client: KubeClient): Promise<void> {
     const isMade = pod.metadata.ownerReferences?.some(({ controller }) => controller === true);
     const isSurplus = isMade === true && !wanted.has(pod.metadata.uid ?? '');
     if (isEnding || isSurplus) await client.delete(pods, keyOf(pod), { graceSeconds: 0 });
+    else if (textAt(pod, 'status', 'phase') === 'Pending') await run(client, keyOf(pod));
   }
 }
 
@@ -174,10 +180,13 @@ async function ensurePod(client: KubeClient, maker: KubeObject, at: number): Pro
     spec: { ...template.spec, volumes: [...own, ...volumes] },
     metadata: { ...key, labels: template.metadata.labels, ownerReferences: [owner] },
   } as never);
-  await client.patchStatus(pods, key, {
-    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
-  });
+  await run(client, key);
   return made.metadata.uid ?? '';
+}
+
+async function run(client: KubeClient, key: ObjectKey): Promise<void> {
+  const conditions = [{ type: 'Ready', status: 'True' }];
+  await client.patchStatus(pods, key, { status: { phase: 'Running', conditions } });
 }
 
 /** What people would see: everything in a namespace but what servers write. */
