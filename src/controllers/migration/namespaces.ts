@@ -72,20 +72,31 @@ function withoutDerived(
   return Object.fromEntries(kept);
 }
 
-/** Those that this migration made and in which nothing is; why each of the others stays. */
-export async function removeNamespaces(run: Run): Promise<readonly string[]> {
-  const kept: string[] = [];
-  const { client } = run.destination;
+export interface MadeNamespace {
+  readonly name: string;
+  readonly uid: string;
+  /** Something that is in it, so that it stays; undefined: it is empty. */
+  readonly inside: string | undefined;
+}
+
+/** Those that this migration made, but for those that go already. */
+export async function madeNamespaces(run: Run): Promise<readonly MadeNamespace[]> {
+  const made: MadeNamespace[] = [];
   for (const name of namespacesAt(run, 'destination')) {
-    const found = await client.get(namespaces, { namespace: '', name });
+    const found = await run.destination.client.get(namespaces, { namespace: '', name });
     if (found?.metadata.annotations?.[annotations.madeBy] !== uidOf(run.migration)) continue;
     if (found.metadata.deletionTimestamp !== undefined) continue;
-    const inside = await findInside(run, name);
-    if (inside === undefined) {
-      await client.delete(namespaces, { namespace: '', name }, { uid: uidOf(found) });
-    } else kept.push(`Namespace ${name} of ${run.destination.name} stays: ${inside} is in it.`);
+    made.push({ name, uid: uidOf(found), inside: await findInside(run, name) });
   }
-  return kept;
+  return made;
+}
+
+/** Only those in which nothing is. */
+export async function removeNamespaces(run: Run): Promise<void> {
+  for (const { name, uid, inside } of await madeNamespaces(run)) {
+    if (inside !== undefined) continue;
+    await run.destination.client.delete(namespaces, { namespace: '', name }, { uid });
+  }
 }
 
 /** Something that the cluster does not put into every namespace by itself. */

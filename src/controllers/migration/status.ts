@@ -226,7 +226,7 @@ function fieldsOf(news: News): Fields {
   const isRunning = status?.startTime !== undefined && !isOver;
   const at = isOver ? undefined : stepAtHand(state)?.name;
   const totals = totalsOf(news);
-  const lagSeconds = isOver ? status?.lagSeconds : lagOf(news);
+  const lagSeconds = outcome.kind === 'undone' ? undefined : lagOf(news);
   const downtime = downtimeOf(migration, nowMs);
   const percent = outcome.kind === 'succeeded' ? 100 : shareOf(state, at, news.percent);
   const hasBytes = totals.totalBytes > 0;

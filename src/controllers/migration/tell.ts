@@ -2,14 +2,13 @@
 import type { Plan } from '../../api/kinds/plan.ts';
 import { TransshipError } from '../../base/errors.ts';
 import type { Outcome } from '../../flow/flow.ts';
-import { keyOf, keyText } from '../../kube/objects.ts';
-import { secretRecordStore } from '../../workload/record-store.ts';
+import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 import { planKeyOf } from '../plan/migrations.ts';
-import { parseKey } from '../../kube/objects.ts';
-import { recordKey, type Run } from './run.ts';
+import type { Run } from './run.ts';
 import type { Saved } from './saved.ts';
 import { type Blocked, type News, reportOf, resultOf } from './status.ts';
+import { isMadeObject, madeStore } from './steps/made.ts';
 import { tellEnd } from './telling.ts';
 
 interface Said {
@@ -63,9 +62,8 @@ export async function tellOver(
 
 /** Undefined where it is not known. */
 async function objectsOf(run: Run): Promise<number | undefined> {
-  const key = recordKey(run, 'destination', 'made');
   try {
-    return (await secretRecordStore<unknown>(run.destination.client, key).load()).length;
+    return (await madeStore(run).load()).filter(isMadeObject).length;
   } catch (error) {
     if (error instanceof TransshipError) return undefined;
     throw error;

@@ -13,6 +13,7 @@ import { type Source, watching } from '../../kube/reconciler.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
 import { condition, type Report } from '../status.ts';
+import { closePlan, isClosed } from './closing.ts';
 import { isOpen, migrationsOf, planKeyOf } from './migrations.ts';
 import { observePlan } from './observe.ts';
 import { closedReport, migrationNames, reportOf } from './report.ts';
@@ -90,7 +91,9 @@ export class PlanController implements Controller {
     }
     if (plan.spec.closed === true) {
       this.#looked.delete(key);
-      const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan));
+      const left = isClosed(plan) ? undefined : await closePlan(this.#c, plan);
+      const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan, left));
+      if (left !== undefined) return { againAfterMs: againMs };
       return heldBackMs === undefined ? {} : { againAfterMs: heldBackMs };
     }
     const looked = await this.#look(key, plan);

@@ -136,8 +136,12 @@ function shownVolume(one: PlannedVolume): ShownVolume {
 }
 
 /** A closed plan is not looked at any more; what was found stays to be read. */
-export function closedReport({ status }: Plan): Report {
+export function closedReport({ status }: Plan, left?: string): Report {
   const { conditions: _conditions, observedGeneration: _seen, ...known } = status ?? {};
   const message = 'the plan is closed; no migration of it can run';
-  return { conditions: [condition('Ready', false, 'Closed', message)], fields: known };
+  const ready =
+    left === undefined
+      ? condition('Ready', false, 'Closed', message)
+      : condition('Ready', false, 'Closing', left);
+  return { conditions: [ready], fields: known };
 }

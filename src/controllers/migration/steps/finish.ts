@@ -5,10 +5,12 @@ import type { Observation, Step } from '../../../flow/flow.ts';
 import { type KubeObject, keyOf, keyText } from '../../../kube/objects.ts';
 import { secrets } from '../../../kube/resources.ts';
 import { pods } from '../../../kube/workloads.ts';
+import { secretRecordStore } from '../../../workload/record-store.ts';
 import { findUnhealthy } from '../../../workload/workload.ts';
 import { labels } from '../../labels.ts';
 import { hasBegun, isCleanedUp, isDiscarded } from '../../volume-transfer/report.ts';
-import { removeNamespaces } from '../namespaces.ts';
+import { tidyRecords } from '../finish-plan.ts';
+import { madeNamespaces, removeNamespaces } from '../namespaces.ts';
 import { unretain } from '../retained.ts';
 import {
   namespacesAt,
@@ -20,6 +22,7 @@ import {
 } from '../run.ts';
 import { isUnfinished, passOf, transfersOf } from '../transfers.ts';
 import { cancelTransfers } from './copy.ts';
+import { hasHooks, removeHooks } from './hooks.ts';
 
 const deadlineMs = 30 * 60_000;
 /** Workloads that were stopped come back by then, or a person has to look at them. */
@@ -42,6 +45,7 @@ async function helpersLeft(run: Run): Promise<readonly KubeObject[]> {
 }
 
 async function lookAtHelpers(run: Run): Promise<Observation> {
+  if (await hasHooks(run)) return { kind: 'notStarted' };
   const all = await transfersOf(run);
   if (all.some((one) => isUnfinished(one) && one.spec.canceled !== true)) {
     return { kind: 'notStarted' };
@@ -66,12 +70,25 @@ const cleanUp: Step<Run> = {
     return (await hasRecords(run)) ? { kind: 'notStarted' } : seen;
   },
   ensure: async (run) => {
+    await removeHooks(run);
     await cancelTransfers(run);
     if (run.migration.spec.type === 'Rollback') await forget(run);
   },
 };
 
 const kinds: readonly RecordKind[] = ['stopped', 'rebound', 'templates', 'made', 'retained'];
+
+async function hasEmptyRecords(run: Run): Promise<boolean> {
+  for (const side of sides) {
+    for (const kind of kinds) {
+      const key = recordKey(run, side, kind);
+      if ((await run[side].client.get(secrets, key)) === undefined) continue;
+      if ((await secretRecordStore<unknown>(run[side].client, key).load()).length === 0)
+        return true;
+    }
+  }
+  return false;
+}
 
 async function hasRecords(run: Run): Promise<boolean> {
   for (const side of sides) {
@@ -98,10 +115,20 @@ const removeHelpers: Step<Run> = {
   observe: async (run) => {
     const seen = await lookAtHelpers(run);
     if (seen.kind !== 'done') return seen;
-    for (const sentence of await removeNamespaces(run)) run.warn(sentence);
-    return seen;
+    const made = await madeNamespaces(run);
+    if (made.some(({ inside }) => inside === undefined)) return { kind: 'notStarted' };
+    for (const { name, inside } of made) {
+      run.warn(`Namespace ${name} of ${run.destination.name} stays: ${inside} is in it.`);
+    }
+    return (await hasEmptyRecords(run)) ? { kind: 'notStarted' } : seen;
   },
-  ensure: async (run) => void (await cancelTransfers(run)),
+  ensure: async (run) => {
+    await removeHooks(run);
+    await cancelTransfers(run);
+    if ((await lookAtHelpers(run)).kind !== 'done') return;
+    await tidyRecords(run);
+    await removeNamespaces(run);
+  },
 };
 
 /** What comes back to the source is written over data of its own, which nobody may discard. */
