@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { hooks, type HookSpec } from '../../src/api/kinds/hook.ts';
 import { plans } from '../../src/api/kinds/plan.ts';

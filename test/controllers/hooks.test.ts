@@ -10,7 +10,7 @@ import { type Migration, migrations } from '../../src/api/kinds/migration.ts';
 import type { Plan } from '../../src/api/kinds/plan.ts';
 import { TransshipError } from '../../src/base/errors.ts';
 import type { Run } from '../../src/controllers/migration/run.ts';
-import { hookSteps, removeHooks } from '../../src/controllers/migration/steps/hooks.ts';
+import { hasHooks, hookSteps, removeHooks } from '../../src/controllers/migration/steps/hooks.ts';
 import type { Observation, Step } from '../../src/flow/flow.ts';
 import { eventually, TestCluster } from '../../src/host/control-plane/runtime-fixture.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
@@ -144,8 +144,10 @@ suite('hooks of a migration', { timeout: 240_000 }, () => {
     for (const one of made) assert.ok(isOurs(one), `${one.kind} ${one.metadata.name}`);
 
     // Its Job is gone: that it ran is known nevertheless.
+    assert.equal(await hasHooks(run()), true);
     await removeHooks(run());
-    await eventually(async () => (await jobsOf(run())).length === 0);
+    await eventually(async () => !(await hasHooks(run())));
+    assert.deepEqual(await jobsOf(run()), []);
     assert.deepEqual(await drive(run, step), { kind: 'done' });
     assert.deepEqual(lines('order'), ['early', 'late']);
   });

@@ -13,7 +13,7 @@ import type { Context, Controller } from '../context.ts';
 import { namespaceThere } from '../plan/observation.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { condition } from '../status.ts';
-import { playbookProblem } from './playbook.ts';
+import { playbookProblem } from '../../workload/playbook.ts';
 
 /** Namespaces and accounts come and go unwatched. */
 const lookEveryMs = 60_000;

@@ -288,15 +288,29 @@ function hookStep(phase: HookPhase): Step<Run> {
 
 export const hookSteps: readonly Step<Run>[] = phases.map(hookStep);
 
+async function recordsOf(run: Run): Promise<readonly HookRecord[]> {
+  const all = phases.flatMap((phase) => hooksOf(run.plan, phase));
+  const found: HookRecord[] = [];
+  for (const one of all) {
+    const record = await readHookRecord(run, one);
+    if (record !== undefined) found.push(record);
+  }
+  return found;
+}
+
+/** Whether Jobs of this migration are left, also such as have ended. */
+export async function hasHooks(run: Run): Promise<boolean> {
+  for (const record of await recordsOf(run)) {
+    if ((await findJob(run, record)) !== undefined) return true;
+  }
+  return false;
+}
+
 /** Takes away Jobs and playbooks of a migration; what they printed stays with the migration. */
 export async function removeHooks(run: Run): Promise<void> {
-  for (const phase of phases) {
-    for (const one of hooksOf(run.plan, phase)) {
-      const record = await readHookRecord(run, one);
-      if (record === undefined) continue;
-      const client = clientOf(run, record);
-      await client.delete(jobs, jobKeyOf(record), { propagation: 'Background' });
-      await client.delete(configMaps, playbookKey(jobKeyOf(record)));
-    }
+  for (const record of await recordsOf(run)) {
+    const client = clientOf(run, record);
+    await client.delete(configMaps, playbookKey(jobKeyOf(record)));
+    await client.delete(jobs, jobKeyOf(record), { propagation: 'Background' });
   }
 }
