@@ -19,6 +19,7 @@ import type { KubeRequest, KubeResponse, KubeTransport } from '../../src/kube/tr
 import { bindClaims } from './binder.ts';
 import { TestClock } from './clock.ts';
 import { FakeCloud } from './fake-agents.ts';
+import { TestNodes } from './nodes.ts';
 import { Fuse, Process } from './process.ts';
 
 export const names = ['east', 'west'] as const;
@@ -41,6 +42,7 @@ interface ClusterSide {
 export class World {
   readonly clock = new TestClock();
   readonly cloud = new FakeCloud(names);
+  readonly nodes = new TestNodes();
   readonly events: EventDraft[] = [];
   readonly messages: string[] = [];
   readonly processes = new Map<Name, Process>();
@@ -69,7 +71,14 @@ export class World {
     // No uid comes twice: not in the two clusters, and not in what was there before.
     const seed = countingRandom();
     seed.bytes((name === 'west' ? 1_000 : 0) + (saved === undefined ? 0 : 100_000));
-    const server = createApiServer({ clock, random: seed, log: silent, library, persistence });
+    const server = createApiServer({
+      clock,
+      random: seed,
+      log: silent,
+      library,
+      persistence,
+      readLog: async (request) => this.nodes.log(name, request),
+    });
     const transport: KubeTransport = (request) => server.handle(request, admin);
     const client = createKubeClient({
       cluster: name,
@@ -179,7 +188,10 @@ export class World {
 
   async step(): Promise<void> {
     await this.clock.advance(this.stepMs);
-    for (const name of names) await bindClaims(this.admin(name));
+    for (const name of names) {
+      await bindClaims(this.admin(name));
+      await this.nodes.act(name, this.admin(name));
+    }
     if (this.fetchBytes > 0) this.cloud.fetch(this.fetchBytes);
     await this.onStep();
   }

@@ -100,13 +100,14 @@ export function behindBalancer(service: Service, port: number, nowMs: number): R
 
 async function behindNode({ destination }: Transfer, service: Service, pod: Pod): Promise<Reached> {
   const port = service.spec?.ports?.[0]?.nodePort;
-  const name = pod.spec?.nodeName ?? '';
+  const name = pod.spec?.nodeName;
   if (port === undefined) return { kind: 'none', message: 'no port of nodes was given to it' };
-  const node = await destination.client.get(nodes, { namespace: '', name });
+  const node =
+    name === undefined ? undefined : await destination.client.get(nodes, { namespace: '', name });
   const addresses = node?.status?.addresses ?? [];
   const at = (wanted: string) => addresses.find(({ type }) => type === wanted)?.address;
   const host = at('ExternalIP') ?? at('InternalIP') ?? pod.status?.hostIP;
-  if (host === undefined) return { kind: 'none', message: `node ${name} has no address` };
+  if (host === undefined) return { kind: 'none', message: 'its node has no address' };
   return { kind: 'endpoint', endpoint: { host, port } };
 }
 

@@ -1,0 +1,176 @@
+// Copies by pods: which way leads to the server, who is asked to move first, and what is left when
+// the controllers die at any moment.
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
+import { secrets, services } from '../../src/kube/resources.ts';
+import { type Pod, pods } from '../../src/kube/workloads.ts';
+import { firstDifference } from './crashes.ts';
+import { type Scenario, withData } from './scenarios.ts';
+import {
+  change,
+  isCleanedUp,
+  makeTransfer,
+  messageOf,
+  phaseOf,
+  transfer,
+  untilCleanedUp,
+  untilEnded,
+} from './transfers.ts';
+import { names, openWorld, saveWorld, type World } from './world.ts';
+
+const library = createSchemaLibrary();
+const saved = await saveWorld(library, withData);
+
+const atOnce = async (): Promise<boolean> => true;
+const begin = (world: World, name?: string, spec: object = {}): Promise<void> =>
+  makeTransfer(world, {
+    ...(name === undefined ? {} : { name }),
+    spec: { method: 'Filesystem', ...spec },
+  });
+
+const isCopying = async (world: World): Promise<boolean> =>
+  ((await transfer(world))?.status?.copiedBytes ?? 0) > 0;
+
+async function helpersOf(world: World): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const name of names) {
+    for (const type of [pods, secrets, services]) {
+      const all = await world.list(name, type as typeof pods);
+      found.push(
+        ...all.flatMap(({ kind, metadata }) =>
+          metadata.labels?.['transship.dev/transfer'] === undefined ? [] : [`${name} ${kind}`],
+        ),
+      );
+    }
+  }
+  return found;
+}
+
+const isNothingThere = async (world: World): Promise<boolean> =>
+  (await world.list('west', persistentVolumeClaims)).length === 0 &&
+  (await world.list('west', persistentVolumes)).length === 0 &&
+  (await helpersOf(world)).length === 0;
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: 'a copy ahead and then the last one, over what is there',
+    steps: [
+      { when: atOnce, act: (world) => begin(world) },
+      {
+        when: isCleanedUp,
+        act: (world) => begin(world, 'last', { pass: 'Last', overwrite: true }),
+      },
+    ],
+    isOver: async (world) =>
+      (await isCleanedUp(world, 'last')) && (await phaseOf(world, 'last')) === 'Succeeded',
+  },
+  {
+    name: 'a copy that is canceled and discarded',
+    steps: [
+      { when: atOnce, act: (world) => begin(world) },
+      { when: isCopying, act: (world) => change(world, { canceled: true, discard: true }) },
+    ],
+    isOver: async (world) => (await phaseOf(world)) === 'Canceled' && isNothingThere(world),
+  },
+];
+
+const differences = new Map<string, string | undefined>();
+for (const scenario of scenarios) {
+  differences.set(scenario.name, await firstDifference({ library, saved }, scenario).catch(String));
+}
+
+suite('copies by pods whose controllers die, or lose an answer', () => {
+  for (const { name } of scenarios) {
+    test(name, () => assert.equal(differences.get(name), undefined));
+  }
+});
+
+suite('copies by pods', () => {
+  const open = (): Promise<World> => openWorld(library, saved);
+
+  test('helpers go with success, the data stays', async () => {
+    const world = await open();
+    await begin(world, undefined, { pass: 'Last' });
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await untilCleanedUp(world);
+    assert.deepEqual(await helpersOf(world), []);
+    const { status } = (await transfer(world))!;
+    assert.equal(status?.route, 'address of the pod, 10.0.0.1:20001');
+    assert.equal(status?.audit?.destination?.digest, 'd');
+    const [volume] = await world.list('west', persistentVolumes);
+    assert.equal(volume?.metadata.name, status.volume);
+    assert.equal(volume?.spec?.persistentVolumeReclaimPolicy, 'Retain');
+    await world.stop();
+  });
+
+  test('the next way is tried when one leads nowhere', async () => {
+    const world = await open();
+    world.nodes.reaches = (host) => host === '203.0.113.7';
+    world.nodes.balancer = '203.0.113.7';
+    await begin(world);
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    const { status } = (await transfer(world))!;
+    assert.match(status?.route ?? '', /^Service of type LoadBalancer, 203\.0\.113\.7:\d+$/);
+    await untilCleanedUp(world);
+    assert.deepEqual(await helpersOf(world), []);
+    await world.stop();
+  });
+
+  test('when no way leads there, all that was tried is told', async () => {
+    const world = await open();
+    world.nodes.reaches = () => false;
+    await begin(world);
+    assert.equal(await untilEnded(world, undefined, 1_200_000), 'Failed');
+    const message = await messageOf(world);
+    for (const said of [
+      /^SourceUnreachable: the server at the destination cannot be reached/,
+      /address of the pod: no connection: Connection refused/,
+      /Service of type LoadBalancer: no address has been given to it/,
+      /Service of type NodePort: /,
+    ]) {
+      assert.match(message, said);
+    }
+    await untilCleanedUp(world);
+    assert.deepEqual(await helpersOf(world), []);
+    await world.stop();
+  });
+
+  test('the last copy waits for whoever still uses the claim, and names it', async () => {
+    const world = await open();
+    const writer = { namespace: 'shop', name: 'writer' };
+    await world.admin('east').create<Pod>(pods, {
+      metadata: { ...writer, labels: {} },
+      spec: {
+        containers: [{ name: 'main', image: 'db', command: ['server'] }],
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'db' } }],
+      },
+    });
+    await begin(world, undefined, { pass: 'Last' });
+    await world.until('it waits', async () => /pod writer/.test(await messageOf(world)));
+    assert.match(await messageOf(world), /^Waiting: claim shop\/db is used by pod writer; Stop/);
+    await world.admin('east').delete(pods, writer, { graceSeconds: 0 });
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('a rate that changes reaches the client where it looks for it', async () => {
+    const world = await open();
+    world.nodes.looksMax = 2;
+    await begin(world, undefined, { bandwidth: '1Mi' });
+    await world.until('it copies', () => isCopying(world));
+    const rate = async (): Promise<unknown> => {
+      const all = await world.list('east', secrets);
+      const text = all.map(({ data }) => data?.['config.json']).find((one) => one !== undefined);
+      const config = JSON.parse(Buffer.from(text ?? '', 'base64').toString('utf8')) as object;
+      return 'bytesPerSecond' in config ? config.bytesPerSecond : undefined;
+    };
+    assert.equal(await rate(), 2 ** 20);
+    await change(world, { bandwidth: '3Mi' });
+    await world.until('the rate is told', async () => (await rate()) === 3 * 2 ** 20);
+    world.nodes.looksMax = Number.POSITIVE_INFINITY;
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+});
