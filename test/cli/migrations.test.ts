@@ -149,7 +149,7 @@ suite('migrate', () => {
     assert.equal(code, 0, err);
     assert.equal(out, 'migration/shop-cutover-1 succeeded\n');
     assert.match(err, /shop-cutover-1 Succeeded 100%/);
-    assert.match(err, /7 objects, 2 volumes, 1 images, 10\.0 GiB \(1\.0 GiB on the wire\)/);
+    assert.match(err, /7 objects, 2 volumes, 1 image, 10\.0 GiB \(1\.0 GiB on the wire\)/);
     assert.match(err, /down for 4s200ms/);
     assert.match(err, /warning: the operator of db/);
     assert.match(err, /transship plan close shop --cluster west/);

@@ -16,6 +16,7 @@ import {
   isOpen,
   type Standing,
   standingOf,
+  stepNow,
 } from '../migration/standing.ts';
 import { needObject, printChanged } from './printing.ts';
 import type { Hub } from './teleports.ts';
@@ -123,7 +124,11 @@ export async function followMigration(
   const { client, key } = hub;
   const { uid, timeoutMs } = following;
   const painter = cli.painter();
-  const paint = (one: Migration): void => painter.paint(pictureOf(one, cli.nowMs()));
+  const paint = (one: Migration): void => {
+    const isBetween = standingOf(one) === 'Running' && stepNow(one)?.state === 'Pending';
+    // The next step begins at once; between two there is nothing to see.
+    if (!isBetween) painter.paint(pictureOf(one, cli.nowMs()));
+  };
   const ended = await until(cli, client, {
     type: migrations,
     key,
@@ -174,7 +179,7 @@ export function failUnlessWell(cli: Cli, hub: Hub, ended: Migration): void {
 
 /** What came out in one line, and the commands that may follow. */
 export function sayWhatNext(cli: Cli, hub: Hub, ended: Migration): void {
-  const summary = summaryOf(ended);
+  const summary = hasEnded(ended) ? summaryOf(ended) : '';
   if (summary !== '') cli.note(summary);
   for (const warning of ended.status?.warnings ?? []) cli.note(`warning: ${warning}`);
   for (const line of adviceFor(ended, wordsFor(cli, hub))) cli.note(line);
@@ -185,15 +190,20 @@ export function summaryOf({ status = {} }: Migration): string {
   const { objects, volumes, images, bytes, wireBytes } = report;
   const wire = wireBytes === undefined ? '' : ` (${formatBytes(wireBytes)} on the wire)`;
   const parts = [
-    ...(objects === undefined ? [] : [`${objects} objects`]),
-    ...(volumes === undefined ? [] : [`${volumes} volumes`]),
-    ...(images === undefined ? [] : [`${images} images`]),
+    ...counted(objects, 'object'),
+    ...counted(volumes, 'volume'),
+    ...counted(images, 'image'),
     ...(bytes === undefined ? [] : [`${formatBytes(bytes)}${wire}`]),
     ...(downtimeMilliseconds === undefined
       ? []
       : [`down for ${formatDuration(downtimeMilliseconds)}`]),
   ];
   return parts.join(', ');
+}
+
+function counted(count: number | undefined, what: string): readonly string[] {
+  if (count === undefined || count === 0) return [];
+  return [`${count} ${what}${count === 1 ? '' : 's'}`];
 }
 
 /** Waits until an object that was deleted is really gone: its finalizers clean up first. */

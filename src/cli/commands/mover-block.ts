@@ -14,6 +14,7 @@ interface SendOptions extends RateOption {
   readonly certificates: string;
   readonly serverName?: string;
   readonly blockSize?: number;
+  readonly rateFile?: string;
 }
 
 interface ReceiveOptions {
@@ -51,6 +52,9 @@ function sendCommand(registry: Registry, mover: Command): void {
         parse: parseBlockSize,
       }),
       shared.rate(),
+      option('--rate-file <path>', 'a file with such a rate; a change of it holds soon', {
+        completes: 'file',
+      }),
     ],
     details:
       'Prints lines of JSON: Progress, then Done with the digest of both sides. After a\n' +
@@ -70,6 +74,7 @@ function sendCommand(registry: Registry, mover: Command): void {
         ...given('serverName', options.serverName),
         ...given('blockBytes', options.blockSize),
         ...given('bytesPerSecond', options.rate?.bytesPerSecond),
+        ...given('ratePath', options.rateFile),
       }),
   });
 }

@@ -1,7 +1,7 @@
 /** How a migration stands, and what a person can do about it: read off its status. Pure. */
 import type { Migration } from '../../api/kinds/migration.ts';
 import type { Itinerary, StepData } from '../../flow/itinerary.ts';
-import { isUndoing, percentOf, stepAtHand, type StepState } from '../../flow/state.ts';
+import { isUndoing, stepAtHand, type StepState } from '../../flow/state.ts';
 import { itineraries } from '../../flow/itineraries.ts';
 import { isReason, type Reason } from '../../base/reasons.ts';
 import { conditionOf, currentCondition } from '../api/waiting.ts';
@@ -61,8 +61,8 @@ export function standingOf(migration: Migration): Standing {
     // What runs may end: it is paused when nothing runs any more.
     if (next?.state === 'Pending' && paused === true) return 'Paused';
     if (next?.state === 'Pending' && next.name === holdBefore) return 'Held';
-    if (next === undefined || steps.every(({ state }) => state === 'Pending')) return 'Pending';
-    return goesOn.includes(succeeded?.reason ?? 'Running') ? 'Running' : 'Waiting';
+    if (steps.every(({ state }) => state === 'Pending')) return 'Pending';
+    return isWaiting(migration, next?.name) ? 'Waiting' : 'Running';
   }
   if (succeeded?.status === 'True') return 'Succeeded';
   if (succeeded?.reason === 'Canceled') return 'Canceled';
@@ -73,6 +73,13 @@ export function standingOf(migration: Migration): Standing {
 
 /** Reasons of `Succeeded` while it gets on; all others say what it waits for. */
 const goesOn: readonly string[] = ['Running', 'Held', 'TakingBack'];
+
+/** The condition is written less often than the steps: it may be about one that is over. */
+function isWaiting(migration: Migration, step: string | undefined): boolean {
+  const { reason = 'Running', message = '' } = conditionOf(migration, 'Succeeded') ?? {};
+  if (reason === 'Waiting') return step !== undefined && message.startsWith(`${step}: `);
+  return !goesOn.includes(reason);
+}
 
 /** A step failed and nothing was taken back: what was proven stays. */
 export function canRetry(migration: Migration): boolean {
@@ -92,8 +99,7 @@ export function pointPassed(migration: Migration): string | undefined {
 /** 100 means that it has succeeded, never "almost". */
 export function percentNow(migration: Migration): number {
   if (standingOf(migration) === 'Succeeded') return 100;
-  const percent = migration.status?.percent ?? percentOf([...stepsOf(migration)]);
-  return stepsOf(migration).length === 0 ? 0 : Math.min(percent, 99);
+  return Math.min(migration.status?.percent ?? 0, 99);
 }
 
 export interface Failure {
@@ -119,12 +125,9 @@ export function messageOf(migration: Migration): string | undefined {
   // While it is taken back, why is more to a person than where.
   if (failure !== undefined) return `step ${failure.step} failed: ${failure.message}`;
   if (succeeded?.status === 'False') return succeeded.message;
-  const step = stepNow(migration);
-  const said = succeeded?.status === 'Unknown' ? succeeded.message : undefined;
-  const message = said ?? step?.message;
-  // The step is named wherever this is shown.
-  if (step === undefined || message === undefined || message === step.name) return message;
-  return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
+  const { reason = 'Running', message } = succeeded ?? {};
+  const isOfStep = goesOn.includes(reason) || reason === 'Waiting';
+  return isOfStep ? stepNow(migration)?.message : message;
 }
 
 /** The one that a rollback would go back from, of all of a plan, the oldest first. */

@@ -2,7 +2,7 @@
 import type { ImageTransfer } from '../../api/kinds/image-transfer.ts';
 import type { Migration } from '../../api/kinds/migration.ts';
 import type { VolumeTransfer } from '../../api/kinds/volume-transfer.ts';
-import { formatAge, formatBytes, formatDuration } from '../../base/units.ts';
+import { formatAge, formatBytes, formatDuration, formatRate } from '../../base/units.ts';
 import type { StepState } from '../../flow/state.ts';
 import type { Field } from '../api/printing.ts';
 import { since, spanOf } from '../columns.ts';
@@ -97,10 +97,11 @@ function choicesOf({ spec }: Migration): readonly Field[] {
 }
 
 function progressText(migration: Migration): string {
-  const { totalBytes = 0, copiedBytes = 0, display = {} } = migration.status ?? {};
+  const { totalBytes = 0, copiedBytes = 0, bytesPerSecond = 0 } = migration.status ?? {};
+  const { display = {} } = migration.status ?? {};
   const bytes =
     totalBytes === 0 ? '' : `, ${formatBytes(copiedBytes)} of ${formatBytes(totalBytes)}`;
-  const rate = display.rate === undefined || display.rate === '' ? '' : `, ${display.rate}`;
+  const rate = bytesPerSecond === 0 ? '' : `, ${display.rate ?? formatRate(bytesPerSecond)}`;
   return `${percentNow(migration)}%${bytes}${rate}`;
 }
 
