@@ -25,16 +25,17 @@ export interface BlockSenderPodOptions extends MoverPodOptions {
   readonly host: string;
   readonly port: number;
   readonly serverName: string;
-  /** As a command line has it, such as `100Mi`. */
-  readonly rate?: string;
 }
+
+/** In the sender's Secret: its rate, such as `100Mi` or `unlimited`. */
+export const rateFile = 'rate';
 
 /** At the source; the device is not written to. Its restarts are its attempts. */
 export function blockSenderPod(options: BlockSenderPodOptions): Pod {
   const { device, secret } = placesOf(options.name);
-  const { host, port, serverName, rate } = options;
+  const { host, port, serverName } = options;
   const to = ['--to', `[${host}]:${port}`, '--server-name', serverName];
-  const more = rate === undefined ? [] : ['--rate', rate];
+  const more = ['--rate-file', `${secret}/${rateFile}`];
   return podOf(options, {
     side: 'client',
     words: ['block-send', '--source', device, ...to, '--certificates', secret, ...more],

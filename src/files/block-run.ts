@@ -11,6 +11,8 @@ export interface BlockSendOrder {
   readonly certificates: string;
   readonly blockBytes?: number;
   readonly bytesPerSecond?: number;
+  /** A file with a rate as people write it, looked at every few seconds. */
+  readonly ratePath?: string;
 }
 
 export interface BlockReceiveOrder {

@@ -40,7 +40,7 @@ export interface MoverClientConfig {
   readonly pass: 'Stage' | 'Final';
   /** Content is compared by checksum, also where size and time agree. */
   readonly verify?: boolean;
-  /** Read again before every attempt. */
+  /** Looked at every few seconds: another rate holds soon. */
   readonly bytesPerSecond?: number;
   /** Default 20. */
   readonly attemptsMax?: number;

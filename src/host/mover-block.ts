@@ -1,14 +1,16 @@
 /** The block mover as a process: devices, TLS, and lines of JSON about how it goes. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asTransshipError, TransshipError } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
 import { exitCodeOf, exitCodes } from '../base/reasons.ts';
+import { parseRate } from '../base/units.ts';
 import type { BlockLine } from '../files/block-lines.ts';
 import type { BlockLink, BlockProgress, BlockSummary } from '../files/block-ports.ts';
 import { receiveBlocks } from '../files/block-receive.ts';
 import type { BlockOrder, BlockReceiveOrder, BlockSendOrder } from '../files/block-run.ts';
 import { sendBlocks } from '../files/block-send.ts';
-import { createRateLimit } from '../peer/rate.ts';
+import { createRateLimit, type RateLimit } from '../peer/rate.ts';
 import { openDestination, openSource } from './mover-block-device.ts';
 import { placeOf } from './mover/places.ts';
 import { type CertificateFiles, dialBlocks, listenForBlocks } from './mover-block-link.ts';
@@ -45,8 +47,10 @@ export async function runBlockMover(given: BlockOrder, clock: Clock): Promise<nu
 
 function placed(order: BlockOrder): BlockOrder {
   const certificates = placeOf(order.certificates);
+  const { ratePath } = order.side === 'send' ? order : {};
+  const rate = ratePath === undefined ? {} : { ratePath: placeOf(ratePath) };
   return order.side === 'send'
-    ? { ...order, certificates, sourcePath: placeOf(order.sourcePath) }
+    ? { ...order, certificates, sourcePath: placeOf(order.sourcePath), ...rate }
     : { ...order, certificates, destinationPath: placeOf(order.destinationPath) };
 }
 
@@ -56,10 +60,26 @@ function filesOf(directory: string): CertificateFiles {
 }
 
 const progressEveryMs = 1000;
+const rateLookMs = 2000;
+
+/** Sets the rate that the file says; one that cannot be read changes nothing. */
+function followRate(rate: RateLimit, path: string): void {
+  try {
+    rate.set(parseRate(readFileSync(path, 'utf8')));
+  } catch {
+    // The next look may find it whole.
+  }
+}
 
 async function send({ order, clock, say, signal }: Run<BlockSendOrder>): Promise<BlockSummary> {
-  const { blockBytes, bytesPerSecond } = order;
+  const { blockBytes, bytesPerSecond, ratePath } = order;
   const device = await openSource(order.sourcePath);
+  const rate = createRateLimit(clock, bytesPerSecond);
+  const follow = (): void => {
+    if (ratePath !== undefined) followRate(rate, ratePath);
+  };
+  follow();
+  const timer = setInterval(follow, rateLookMs);
   try {
     const link = await dialBlocks(order, filesOf(order.certificates));
     return await sendBlocks({
@@ -67,11 +87,12 @@ async function send({ order, clock, say, signal }: Run<BlockSendOrder>): Promise
       link,
       clock,
       signal,
-      rate: createRateLimit(clock, bytesPerSecond),
+      rate,
       onProgress: sometimes(clock, say),
       ...(blockBytes === undefined ? {} : { blockBytes }),
     });
   } finally {
+    clearInterval(timer);
     await device.close();
   }
 }

@@ -19,6 +19,7 @@ import { isRoot } from './programs.ts';
 import { runRsync } from './rsync-run.ts';
 
 const progressMs = 1000;
+const rateLookMs = 2000;
 
 /** Resolves with the exit code. `BadArgument`, `ToolMissing`. */
 export async function runMoverClient(configPath: string): Promise<number> {
@@ -55,22 +56,52 @@ interface Complete {
   readonly stats: RsyncStats;
 }
 
-/** The configuration is read before each attempt: a limit that changed holds from the next on. */
+/**
+ * The configuration is read before each attempt. A limit that changes meanwhile ends an attempt,
+ * which counts for nothing: what has arrived stays. As the next one lists all files again, it is
+ * given twice the time of the one before until it is ended for another limit.
+ */
 async function copy(
   read: () => MoverClientConfig,
   signal: AbortSignal,
 ): Promise<{ readonly attempts: number; readonly copied: Copied }> {
+  let undisturbedMs = rateLookMs;
   for (let attempt = 1; ; attempt += 1) {
     const config = read();
     const { attemptsMax = attemptsMaxDefault } = config;
     say({ type: 'Attempt', attempt, attemptsMax });
-    const copied = await tryOnce(config, attempt, signal);
+    const rate = watchRate(read, config, undisturbedMs);
+    const both = AbortSignal.any([signal, rate.signal]);
+    const copied = await tryOnce(config, attempt, both).catch((error: unknown) => {
+      if (!rate.signal.aborted || signal.aborted) throw error;
+    });
+    rate.end();
+    if (copied === undefined) {
+      undisturbedMs *= 2;
+      attempt -= 1;
+      continue;
+    }
     if (copied.kind !== 'Retry' || attempt >= attemptsMax) return { attempts: attempt, copied };
     const { reason, message } = copied;
     const waitMs = delayAfter(attempt, Math.random());
     say({ type: 'AttemptFailed', attempt, reason, message, retryInSeconds: waitMs / 1000 });
     await delay(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
+}
+
+/** Aborts its signal when the file says another rate, but not before so many milliseconds. */
+function watchRate(read: () => MoverClientConfig, config: MoverClientConfig, afterMs: number) {
+  const changed = new AbortController();
+  const startMs = performance.now();
+  const timer = setInterval(() => {
+    if (performance.now() - startMs < afterMs) return;
+    try {
+      if (read().bytesPerSecond !== config.bytesPerSecond) changed.abort();
+    } catch {
+      // It is being written; the next look finds it whole.
+    }
+  }, rateLookMs);
+  return { signal: changed.signal, end: () => clearInterval(timer) };
 }
 
 async function tryOnce(

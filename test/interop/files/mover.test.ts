@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { configText, placesOf } from '../../../src/files/pods.ts';
 import { auditVolume } from '../../../src/host/mover/audit.ts';
 import { startRelay } from '../../relay/relay.ts';
 import { until } from '../cloud.ts';
@@ -14,6 +15,7 @@ import { type Mover, Transfer } from './movers.ts';
 const isRoot = process.geteuid?.() === 0;
 const skip = missing('rsync', 'stunnel4', 'setfacl', 'getfattr') || (!isRoot && 'needs root');
 const MiB = 1024 * 1024;
+const mainPath = join(import.meta.dirname, '../../../src/main.ts');
 
 interface Place extends AsyncDisposable {
   readonly transfer: Transfer;
@@ -96,6 +98,48 @@ test('a further pass sends the difference and removes what is gone', { skip }, a
   assert.equal(second.stats.deletedFiles, 1);
   assert.deepEqual(fs.readdirSync(transfer.destination), ['large']);
   assert.notEqual(second.audit, undefined);
+});
+
+test('another rate holds soon, and is no failed attempt', { skip }, async () => {
+  await using at = place();
+  const { transfer } = at;
+  for (let file = 0; file < 16; file++) {
+    fs.writeFileSync(join(transfer.source, `file-${file}`), randomBytes(MiB));
+  }
+  const { port } = await transfer.server();
+  const client = transfer.client(port, { pass: 'Stage', bytesPerSecond: MiB });
+  await client.wait('Progress');
+  const faster = JSON.stringify(transfer.clientConfig(port, { pass: 'Stage' }));
+  fs.writeFileSync(join(transfer.directory, 'client.json'), faster);
+  const { attempts, stats } = await client.wait('Done');
+  assert.equal(attempts, 1);
+  assert.equal(attemptsOf(client), 2);
+  assert.ok(stats.sentBytes < 16 * MiB, `${stats.sentBytes} bytes of the last attempt`);
+});
+
+test('a pod that may not mount finds its places below its directory', { skip }, async () => {
+  await using at = place();
+  const { transfer } = at;
+  fs.writeFileSync(join(transfer.source, 'file'), 'content');
+  const { port } = await transfer.server();
+  const places = placesOf('vt-test');
+  const linked = (path: string): string => join(transfer.directory, 'links', path);
+  const links = {
+    [places.secret]: join(transfer.directory, 'tls/client'),
+    [places.volume]: transfer.source,
+    [places.state]: fs.mkdtempSync(join(transfer.directory, 'state-')),
+  };
+  for (const [path, target] of Object.entries(links)) {
+    fs.mkdirSync(join(linked(path), '..'), { recursive: true });
+    fs.symlinkSync(target, linked(path));
+  }
+  const told = transfer.clientConfig(port, { source: places.volume });
+  const text = configText('vt-test', told);
+  fs.writeFileSync(join(transfer.directory, 'tls/client/config.json'), text);
+  const words = [mainPath, 'mover', 'client', '--config', `${places.secret}/config.json`];
+  const { status, stdout } = spawnSync(process.execPath, words, { cwd: linked('/') });
+  assert.equal(status, 0, String(stdout));
+  assert.equal(fs.readFileSync(join(transfer.destination, 'file'), 'utf8'), 'content');
 });
 
 test('a cut connection costs an attempt and not what is there', { skip }, async () => {

@@ -1,11 +1,10 @@
 /** The method Block: what differs of a raw device travels, over mutual TLS. */
-import { blockReceiverPod, blockSenderPod } from '../../../files/block-pods.ts';
+import { blockReceiverPod, blockSenderPod, rateFile } from '../../../files/block-pods.ts';
 import type { TransferMethod } from '../method.ts';
 import { blockNews, blockPortFrom } from './mover-block-news.ts';
 import { claimAt, type MoverWork, podOptionsOf, serverNameOf } from './mover-job.ts';
-import { moverMethod } from './mover-run.ts';
+import { moverMethod, rateOf } from './mover-run.ts';
 
-/** A rate is a word of the sender's command line: it holds for the pod that is made next. */
 const blockWork: MoverWork = {
   volumeMode: 'Block',
   rootBecause: 'raw devices belong to root',
@@ -17,16 +16,14 @@ const blockWork: MoverWork = {
   serverFiles: () => ({}),
   clientPod: (transfer, place, endpoint) => {
     const { name: claim } = claimAt(transfer, 'client');
-    const { bandwidth } = transfer.object.spec;
     return blockSenderPod({
       ...podOptionsOf(transfer, 'client', place),
       claim,
       ...endpoint,
       serverName: serverNameOf(transfer),
-      ...(bandwidth === undefined ? {} : { rate: bandwidth }),
     });
   },
-  clientFiles: () => ({}),
+  clientFiles: (transfer) => ({ [rateFile]: String(rateOf(transfer) ?? 'unlimited') }),
   portFrom: blockPortFrom,
   newsFrom: blockNews,
 };
