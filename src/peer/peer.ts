@@ -16,6 +16,7 @@ import { decodeFlags, encodeChunk, encodeNames } from './chunk-codec.ts';
 import type { Greeted } from './greeting.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
 import type { Dialer } from './link.ts';
+import { LayeredRate } from './layered-rate.ts';
 import { LinkPool } from './link-pool.ts';
 import {
   decodeGrant,
@@ -73,6 +74,8 @@ export interface Peer {
     readonly incoming?: number | undefined;
     readonly outgoing?: number | undefined;
   }): void;
+  /** Takes the place of the incoming rate of `setRates`; undefined: that one holds again. */
+  limitIncoming(bytesPerSecond: number | undefined): void;
   listVolumes(): Promise<readonly VolumeSummary[]>;
   grantLease(request: LeaseRequest): Promise<LeaseGrant>;
   renewLease(leaseId: string, lifeMs: number): Promise<{ readonly expiresMs: number }>;
@@ -149,9 +152,11 @@ interface Parts {
 class ChannelPeer implements Peer {
   readonly record: PeerRecord;
   readonly #parts: Parts;
+  readonly #incoming: LayeredRate;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#incoming = new LayeredRate(parts.channel.incoming);
     this.record = parts.options.record;
   }
 
@@ -181,8 +186,12 @@ class ChannelPeer implements Peer {
     readonly incoming?: number | undefined;
     readonly outgoing?: number | undefined;
   }): void {
-    if ('incoming' in rates) this.#parts.channel.incoming.set(rates.incoming);
+    if ('incoming' in rates) this.#incoming.setUsual(rates.incoming);
     if ('outgoing' in rates) this.#parts.outgoing.set(rates.outgoing);
+  }
+
+  limitIncoming(bytesPerSecond: number | undefined): void {
+    this.#incoming.setNow(bytesPerSecond);
   }
 
   async listVolumes(): Promise<readonly VolumeSummary[]> {

@@ -2,7 +2,7 @@
  * Teleports to this cluster (design.md 4.5), over restarts and lost links. A teleport's truth is
  * the origin in the volume's document; the record adds what people ask.
  */
-import { asTransshipError, fail, type TransshipError } from '../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
@@ -18,6 +18,7 @@ import {
   type TeleportRecord,
   type TeleportRequest,
 } from './teleport-record.ts';
+import { TeleportRates } from './teleport-rates.ts';
 import { TeleportRun } from './teleport-run.ts';
 
 const releaseAgainMs = 10_000;
@@ -43,6 +44,7 @@ export class TeleportManager {
   readonly #records = new Map<string, TeleportRecord>();
   /** By lease: clones of an arriving volume share it. */
   readonly #runs = new Map<string, TeleportRun>();
+  readonly #rates = new TeleportRates();
   #closed = false;
 
   constructor(options: TeleportsOptions) {
@@ -122,7 +124,11 @@ export class TeleportManager {
     const run = record.leaseId === undefined ? undefined : this.#runs.get(record.leaseId);
     if (bytesPerSecond !== undefined) {
       this.#update(record.name, { bytesPerSecond });
-      this.#o.peer(record.cluster).setRates({ incoming: bytesPerSecond });
+      if (run !== undefined) {
+        const { cluster, leaseId } = run.origin;
+        this.#rates.set(leaseId, cluster, bytesPerSecond);
+        this.#o.peer(cluster).limitIncoming(bytesPerSecond);
+      }
     }
     if (run === undefined) return record;
     this.#update(record.name, { thin: false });
@@ -254,8 +260,11 @@ export class TeleportManager {
   }
 
   #begin(origin: VolumeOrigin, peer: Peer, bytesPerSecond: number | undefined): TeleportRun {
-    if (bytesPerSecond !== undefined) peer.setRates({ incoming: bytesPerSecond });
-    const { leaseId } = origin;
+    const { leaseId, cluster } = origin;
+    if (bytesPerSecond !== undefined) {
+      this.#rates.set(leaseId, cluster, bytesPerSecond);
+      peer.limitIncoming(bytesPerSecond);
+    }
     const run = new TeleportRun({
       clock: this.#o.clock,
       origin,
@@ -315,6 +324,17 @@ export class TeleportManager {
   #stop(leaseId: string): void {
     this.#runs.get(leaseId)?.stop();
     this.#runs.delete(leaseId);
+    const cluster = this.#rates.end(leaseId);
+    if (cluster !== undefined) this.#limit(cluster);
+  }
+
+  /** A peer that is not trusted any more has no link to limit. */
+  #limit(cluster: string): void {
+    try {
+      this.#o.peer(cluster).limitIncoming(this.#rates.of(cluster));
+    } catch (error) {
+      if (!(error instanceof TransshipError)) throw error;
+    }
   }
 
   #showLink(run: TeleportRun): void {
