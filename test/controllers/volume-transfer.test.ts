@@ -122,6 +122,25 @@ suite('volume transfers by Teleport', () => {
     await world.stop();
   });
 
+  test('over one link ask for what all of them may have together', async () => {
+    const world = await open();
+    const { records } = world.cloud.find('west').state;
+    await makeTransfer(world, { spec: { bandwidth: '10Mi' } });
+    await world.until('one runs', async () => records.length === 1);
+    await makeTransfer(world, { name: 'other', spec: { bandwidth: '5Mi' } });
+    await world.run(10_000);
+    assert.deepEqual(
+      records.map(({ bytesPerSecond }) => bytesPerSecond),
+      [15 * MiB, 15 * MiB],
+    );
+    await change(world, { paused: true }, 'other');
+    await world.run(10_000);
+    assert.equal(records[0]?.bytesPerSecond, 10 * MiB);
+    world.fetchBytes = MiB;
+    assert.equal(await untilEnded(world), 'Succeeded');
+    await world.stop();
+  });
+
   test('refuse a claim that somebody else has made there, and leave it alone', async () => {
     const world = await open();
     await makeClaim(world, 'west');

@@ -6,9 +6,10 @@
  */
 import { type Teleport, teleports } from '../../../api/kinds/teleport.ts';
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
+import type { VolumeTransfer } from '../../../api/kinds/volume-transfer.ts';
 import { asTransshipError, fail } from '../../../base/errors.ts';
 import { isReason } from '../../../base/reasons.ts';
-import { exactSize, formatBytes } from '../../../base/units.ts';
+import { exactSize, formatBytes, parseRate } from '../../../base/units.ts';
 import type { Undoing } from '../../../flow/step.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import { persistentVolumes } from '../../../kube/resources.ts';
@@ -20,7 +21,7 @@ import { checkClaimFree, claimOf, makeBound, removeOnce, unmakeBound } from '../
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
 import { isMadeBy, migrationOf, moveIdOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
 import type { Advance, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
-import { endingOf as transferEndingOf } from '../report.ts';
+import { endingOf as transferEndingOf, isComplete } from '../report.ts';
 import { compareRoots } from './teleport-audit.ts';
 
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
@@ -167,7 +168,7 @@ async function start(transfer: Transfer): Promise<void> {
     fail('Unsupported', `${what}; make a new transfer`);
   }
   const policy = targetClaimOf(transfer, found).storageClass?.parameters?.['historyPolicy'];
-  const { bandwidth } = object.spec;
+  const bandwidth = linkRateOf(transfer);
   const name = ownNameOf(object);
   try {
     await context.client.create<Teleport>(teleports, {
@@ -192,12 +193,42 @@ async function start(transfer: Transfer): Promise<void> {
   }
 }
 
-async function passOn({ context, object }: Transfer, teleport: Teleport): Promise<void> {
+async function passOn(transfer: Transfer, teleport: Teleport): Promise<void> {
   if (endingOf(teleport) !== undefined) return;
-  const wanted = object.spec.paused === true ? pausedBandwidth : object.spec.bandwidth;
+  const wanted = linkRateOf(transfer);
   if (teleport.spec.bandwidth === wanted) return;
   const bandwidth = wanted ?? null;
-  await context.client.patch(teleports, keyOf(teleport), { spec: { bandwidth } });
+  await transfer.context.client.patch(teleports, keyOf(teleport), { spec: { bandwidth } });
+}
+
+/**
+ * A rate is that of the link, for all teleports over it: each transfer asks for what all of them
+ * together may have. Undefined: one of them has no limit.
+ */
+function linkRateOf({ context, object }: Transfer): string | undefined {
+  const others = [...context.informers.volumeTransfers.list()].filter((one) => {
+    return uidOf(one) !== uidOf(object) && isFilling(one) && isAlongside(one, object);
+  });
+  let sum = 0;
+  for (const { spec } of [object, ...others]) {
+    if (spec.paused === true) continue;
+    const rate = spec.bandwidth === undefined ? undefined : parseRate(spec.bandwidth);
+    if (rate === undefined) return undefined;
+    sum += rate;
+  }
+  return sum === 0 ? pausedBandwidth : exactSize(sum);
+}
+
+function isFilling(one: VolumeTransfer): boolean {
+  const ending = transferEndingOf(one);
+  const isOver = ending === undefined ? false : ending !== 'Succeeded' || isComplete(one);
+  return one.status?.method === 'Teleport' && !isOver;
+}
+
+function isAlongside({ spec }: VolumeTransfer, other: VolumeTransfer): boolean {
+  const { source, destination } = other.spec;
+  const isSameSource = spec.source.cluster === source.cluster;
+  return isSameSource && spec.destination.cluster === destination.cluster;
 }
 
 /** So that the next copies find it, whatever becomes of this one's objects. */
@@ -300,6 +331,7 @@ async function settle(transfer: Transfer): Promise<Undoing> {
     return { kind: 'done' };
   }
   if (ending !== undefined) return { kind: 'done' };
+  await passOn(transfer, teleport);
   const { percent = 0 } = numbersOf(teleport);
   const { message = 'it fills' } = conditionOf(teleport, 'Succeeded') ?? {};
   return { kind: 'running', message, percent };
