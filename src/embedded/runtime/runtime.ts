@@ -17,6 +17,7 @@ import { EventSweeper } from './upkeep/events.ts';
 import { GarbageCollector } from './upkeep/garbage.ts';
 import { runNamespaceEnd } from './upkeep/namespaces.ts';
 import { NodeKeeper, createPodCollector } from './upkeep/nodes.ts';
+import { createQuotaController } from './upkeep/quotas.ts';
 import { createNamespaceBasics } from './upkeep/service-accounts.ts';
 import { createCronJobController } from './workload/cronjob.ts';
 import { createDaemonSetController } from './workload/daemonset.ts';
@@ -116,6 +117,7 @@ function controllers(ports: RuntimePorts): readonly Controller[] {
     createJobController(),
     createCronJobController(),
     createDisruptionController(),
+    createQuotaController(),
     createEndpointsController(),
     createClaimBinder(),
     createVolumePhases(),

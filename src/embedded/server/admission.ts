@@ -16,6 +16,7 @@ import { requireHeldRole, requireHeldRules } from './escalation.ts';
 import { type Call, timeText } from './kernel.ts';
 import { forbiddenValue, requiredValue } from './metadata.ts';
 import { admitPod } from './pod-admission.ts';
+import { countedQuota, requireQuota } from './quota.ts';
 import { rbacGroup } from './rbac.ts';
 import { admitService } from './service-admission.ts';
 import { invalid } from './status.ts';
@@ -48,11 +49,19 @@ const rules: Readonly<Record<string, (admission: Admission) => JsonObject>> = {
     live === undefined ? guarded(classedClaim(call, object), claimFinalizer) : object,
   '/persistentvolumes': ({ call, object, live }) =>
     phased(call, live === undefined ? guarded(object, volumeFinalizer) : object, live),
-  '/pods': ({ call, object, live }) => (live === undefined ? admitPod(call, object) : object),
+  '/pods': ({ call, object, live }) => (live === undefined ? newPod(call, object) : object),
+  '/resourcequotas': ({ call, object }) =>
+    call.target.subresource === '' ? countedQuota(call, object) : object,
   'storage.k8s.io/storageclasses': ({ call, object, live }) => fixedClass(call, object, live),
   '/services': ({ call, object, live }) => admitService(call, object, live),
   '/secrets': (admission) => tokenSecret(admission, sealedSecret(admission.object)),
 };
+
+function newPod(call: Call, object: JsonObject): JsonObject {
+  const pod = admitPod(call, object);
+  requireQuota(call, pod);
+  return pod;
+}
 
 /** `stringData` is for writing only: it becomes `data`. */
 function sealedSecret(object: JsonObject): JsonObject {

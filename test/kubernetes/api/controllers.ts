@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type CaseContext, cases } from '../case.ts';
 import { at, changed, type Doc, has, listAt, textAt } from '../document.ts';
-import { namesOf } from '../rest.ts';
-import { claim, deployment, job } from './made.ts';
+import { namesOf, refused } from '../rest.ts';
+import { claim, deployment, job, pod } from './made.ts';
 
 async function one(t: CaseContext, kind: string): Promise<Doc> {
   return t.until(`one of ${kind}`, async () => {
@@ -163,5 +163,42 @@ export const controllerCases = cases('controllers', {
       spec: { schedule: '0 0 29 2 *', suspend: true, jobTemplate: { spec: at(job('a'), 'spec') } },
     });
     assert.deepEqual(namesOf(await t.rest.get(t.path('batch/v1/jobs'))), []);
+  },
+  'a quota bounds the pods that have not ended': async (t) => {
+    const account = t.path('serviceaccounts/default');
+    await t.until('an account for pods', async () =>
+      (await t.rest.send('GET', account)).status === 200 ? true : undefined,
+    );
+    const path = t.path('resourcequotas/few');
+    const inForce = (pods: string) =>
+      t.until(`a quota of ${pods} to be in force`, async () =>
+        at(await t.rest.get(path), 'status.hard.pods') === pods ? true : undefined,
+      );
+    const hard = { pods: '1', 'count/pods': '3' };
+    await t.rest.post(t.path('resourcequotas'), { metadata: { name: 'few' }, spec: { hard } });
+    await inForce('1');
+    await t.rest.post(t.path('pods'), pod('a'));
+    const second = await t.rest.send('POST', t.path('pods'), pod('b'));
+    refused(second, 403, 'Forbidden', /exceeded quota: few/);
+    t.recorded('one too many', second.body);
+    const tried = await t.rest.send('POST', `${t.path('pods')}?dryRun=All`, pod('b'));
+    refused(tried, 403, 'Forbidden', /exceeded quota: few/);
+    await t.rest.patch(t.path('pods/a/status'), { status: { phase: 'Succeeded' } });
+    await t.until('the pod that has ended to be counted no more', async () => {
+      const answer = await t.rest.send('POST', t.path('pods'), pod('b'));
+      return answer.status === 201 ? true : undefined;
+    });
+    await t.rest.patch(path, { spec: { hard: { pods: '0' } } });
+    await inForce('0');
+    refused(await t.rest.send('POST', t.path('pods'), pod('c')), 403, 'Forbidden');
+    await t.until('what is used to be told', async () => {
+      const used = at(await t.rest.get(path), 'status.used');
+      return at(used, 'pods') === '1' && at(used, 'count/pods') === '2' ? true : undefined;
+    });
+    await t.rest.delete(path);
+    await t.until('pods to be free', async () => {
+      const answer = await t.rest.send('POST', t.path('pods'), pod('c'));
+      return answer.status === 201 ? true : undefined;
+    });
   },
 });

@@ -17,6 +17,8 @@ import { findHoldersAt } from './stop.ts';
 
 export interface ResourceQuota extends KubeObject {
   readonly spec?: { readonly hard?: Readonly<Record<string, string>> };
+  /** What is in force: a controller of the cluster copies it from `spec`. */
+  readonly status?: { readonly hard?: Readonly<Record<string, string>> };
 }
 
 export const resourceQuotas: ResourceType<ResourceQuota> = {
@@ -176,9 +178,26 @@ async function observeFence(run: Run, side: SideName): Promise<Observation> {
     ? await isRaised(run, side)
     : side === 'destination' || (await isMarked(run));
   if (!isThere || !(await isSourceOpen(run, side))) return { kind: 'notStarted' };
+  const late = isFenced(run, side) ? await lateFence(run, side) : undefined;
+  if (late !== undefined) return late;
   // Somebody may have slipped in between the proof and the fence.
   const [holder] = await findHoldersAt(run, side);
   return holder === undefined ? { kind: 'done' } : { kind: 'waiting', ...holder };
+}
+
+/** API servers refuse pods by what the status says, and not by what was asked for. */
+async function lateFence(run: Run, side: SideName): Promise<Observation | undefined> {
+  const { client } = accessOf(run, side);
+  for (const namespace of namespacesAt(run, side)) {
+    const found = await client.get(resourceQuotas, fenceKey(namespace));
+    if (found === undefined || found.status?.hard?.['pods'] === textOf(found)) continue;
+    return {
+      kind: 'waiting',
+      message: `ResourceQuota ${namespace}/${fenceName} is not in force yet`,
+      remedy: 'Check that the controller manager of the cluster runs.',
+    };
+  }
+  return undefined;
 }
 
 /** Data goes back to the source: the pods that write it there must be let in. */

@@ -303,6 +303,11 @@ export interface DisruptionBudget extends KubeObject {
   readonly status?: object;
 }
 
+export interface ResourceQuota extends KubeObject {
+  readonly spec?: { readonly hard?: Readonly<Record<string, string>> };
+  readonly status?: object;
+}
+
 export const pods = namespaced<Pod>('v1', 'pods', 'Pod');
 export const services = namespaced<Service>('v1', 'services', 'Service');
 export const configMaps = namespaced<ConfigMap>('v1', 'configmaps', 'ConfigMap');
@@ -312,3 +317,4 @@ export const disruptionBudgets = namespaced<DisruptionBudget>(
   'poddisruptionbudgets',
   'PodDisruptionBudget',
 );
+export const resourceQuotas = namespaced<ResourceQuota>('v1', 'resourcequotas', 'ResourceQuota');

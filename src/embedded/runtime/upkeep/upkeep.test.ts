@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { KubeObject, ObjectMeta, OwnerReference } from '../../../kube/objects.ts';
 import { namespaces, nodes, serviceAccounts } from '../kinds/cluster.ts';
-import { configMaps, pods } from '../kinds/pods.ts';
+import { configMaps, pods, resourceQuotas } from '../kinds/pods.ts';
 import { MemoryWorld } from '../testing.ts';
 import {
   type OwnerState,
@@ -11,6 +11,7 @@ import {
   verdict,
 } from './garbage-verdict.ts';
 import { createPodCollector } from './nodes.ts';
+import { createQuotaController } from './quotas.ts';
 import { createNamespaceBasics, rootCertificates } from './service-accounts.ts';
 
 const owner = (name: string, blockOwnerDeletion = true): OwnerReference => {
@@ -100,4 +101,26 @@ test('pods of a node that is gone are deleted, unless they are new', () => {
     world.step(createPodCollector(), { namespace: 'default', name });
   }
   assert.deepEqual(world.done, ['delete /pods b']);
+});
+
+test('a quota tells how many pods there are, and how many have not ended', () => {
+  const world = new MemoryWorld();
+  const key = { namespace: 'default', name: 'few' };
+  world.put(resourceQuotas, {
+    metadata: key,
+    spec: { hard: { pods: '2', 'count/pods': '9', 'requests.cpu': '4' } },
+  });
+  for (const [name, phase] of Object.entries({ a: 'Running', b: 'Succeeded', c: 'Pending' })) {
+    world.put(pods, { metadata: { name }, spec: { containers: [] }, status: { phase } } as never);
+  }
+  world.settle(createQuotaController(), key);
+  const told = () => world.get(resourceQuotas, key)?.status;
+  assert.deepEqual(told(), {
+    hard: { pods: '2', 'count/pods': '9', 'requests.cpu': '4' },
+    used: { pods: '2', 'count/pods': '3', 'requests.cpu': '0' },
+  });
+  world.drop(pods, { namespace: 'default', name: 'a' });
+  world.settle(createQuotaController(), key);
+  assert.deepEqual(world.done, []);
+  assert.match(JSON.stringify(told()), /"pods":"1","count\/pods":"2"/);
 });
