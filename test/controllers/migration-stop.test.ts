@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { fenceSteps, resourceQuotas } from '../../src/controllers/migration/steps/fence.ts';
+import {
+  closeSourceFence,
+  fenceSteps,
+  resourceQuotas,
+} from '../../src/controllers/migration/steps/fence.ts';
 import { startSteps } from '../../src/controllers/migration/steps/start.ts';
 import { stopSteps } from '../../src/controllers/migration/steps/stop.ts';
 import type { Run } from '../../src/controllers/migration/run.ts';
@@ -69,6 +73,15 @@ suite('stopping a side of a migration', () => {
       name: 'transship-fence',
     });
     assert.equal(fence?.spec?.hard?.['pods'], '8');
+    await closeSourceFence(run);
+    const spec = { containers: [{ name: 'x', image: 'busybox' }] };
+    const late = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace: 'shop', name: 'b' },
+      spec,
+    };
+    await assert.rejects(put(scene.source, late), /exceeded quota: transship-fence/);
     await undo(run, [...stopping, 'fenceSource']);
     assert.deepEqual(await picture(scene.source, 'shop'), before);
   });

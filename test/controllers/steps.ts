@@ -47,6 +47,8 @@ export interface RunShape {
   readonly migration?: object;
   readonly type?: Run['type'];
   readonly uid?: string;
+  /** Those of the plan, the newest first. */
+  readonly migrations?: readonly object[];
 }
 
 /** The sentences that the run warned with, in the order they came. */
@@ -59,8 +61,9 @@ export function makeRun(scene: Scene, shape: RunShape = {}): Run & { readonly wa
     namespaces: [{ name: 'shop' }],
     ...shape.plan,
   };
-  const empty = { get: () => undefined, byIndex: () => [] };
-  const context = { client: scene.hub, informers: { clusters: empty, migrations: empty } };
+  const clusters = { get: () => undefined };
+  const migrations = { byIndex: () => [...(shape.migrations ?? [])] };
+  const context = { client: scene.hub, informers: { clusters, migrations } };
   return {
     context: context as unknown as Context,
     plan: {
