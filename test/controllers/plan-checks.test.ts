@@ -366,6 +366,9 @@ test('the estimate counts with what was measured, within the limit', () => {
   const again = seconds({ migrations: [stage as never] });
   assert.equal(again.bytesToMove, bytes / 20);
   assert.equal(again.downtimeSeconds, 31);
+  const report = { bytesPerSecond: 100, bytes: 400 };
+  const tiny = { ...stage, status: { ...stage.status, report } };
+  assert.match(seconds({ migrations: [tiny as never] }).basis, /assumed/);
 });
 
 test('the most exact rule about what exists wins', () => {

@@ -6,6 +6,8 @@ import type { PlannedVolume } from './volumes.ts';
 
 /** Over a link of 1 Gbit/s, with files of all sizes. */
 export const assumedBytesPerSecond = 50 * 1024 * 1024;
+/** Less than this measures how fast pods start. */
+const measuredBytesMin = 64 * 1024 * 1024;
 /** To stop workloads, make objects, and start again. */
 const restartSeconds = 30;
 /** What changed since a stage, where nobody measured. */
@@ -23,6 +25,9 @@ export interface Estimate {
 function measuredRate(migrations: readonly Migration[]): number | undefined {
   for (const { status } of migrations) {
     const rate = status?.report?.bytesPerSecond ?? status?.bytesPerSecond;
+    const bytes = status?.report?.bytes ?? status?.copiedBytes ?? measuredBytesMin;
+    // A few small files take as long as their pods: they say nothing about the way.
+    if (bytes < measuredBytesMin) continue;
     if (rate !== undefined && rate > 0) return rate;
   }
   return undefined;
