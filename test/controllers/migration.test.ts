@@ -266,7 +266,7 @@ suite('migrations', () => {
     await world.stop();
   });
 
-  test('a rollback brings the data back, and the plan can be closed after another cutover', async () => {
+  test('a rollback brings the data back; a plan is closed after another cutover', async () => {
     const world = await open();
     await makePlan(world);
     await makeMigration(world, 'none', { type: 'Rollback' });

@@ -62,6 +62,11 @@ export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
   return (await loadChoices(run)) ?? found;
 }
 
+/** They were for one run, which is over. */
+export async function forgetChoices(run: Run): Promise<void> {
+  await run.context.client.delete(secrets, choicesKey(run));
+}
+
 function choiceOf(run: Run, volume: PlannedVolume): Choice {
   const { namespace, claim, target, action, chosen, accessModes, capacityBytes } = volume;
   const there = nameThere(run, namespace);

@@ -9,6 +9,7 @@ import { secretRecordStore } from '../../../workload/record-store.ts';
 import { findUnhealthy } from '../../../workload/workload.ts';
 import { labels } from '../../labels.ts';
 import { hasBegun, isCleanedUp, isDiscarded } from '../../volume-transfer/report.ts';
+import { forgetChoices, loadChoices } from '../choices.ts';
 import { tidyRecords } from '../finish-plan.ts';
 import { madeNamespaces, removeNamespaces } from '../namespaces.ts';
 import { unretain } from '../retained.ts';
@@ -66,12 +67,15 @@ const cleanUp: Step<Run> = {
   deadlineMs,
   observe: async (run) => {
     const seen = await lookAtHelpers(run);
-    if (seen.kind !== 'done' || run.migration.spec.type !== 'Rollback') return seen;
+    if (seen.kind !== 'done') return seen;
+    if ((await loadChoices(run)) !== undefined) return { kind: 'notStarted' };
+    if (run.migration.spec.type !== 'Rollback') return seen;
     return (await hasRecords(run)) ? { kind: 'notStarted' } : seen;
   },
   ensure: async (run) => {
     await removeHooks(run);
     await cancelTransfers(run);
+    await forgetChoices(run);
     if (run.migration.spec.type === 'Rollback') await forget(run);
   },
 };
@@ -120,12 +124,14 @@ const removeHelpers: Step<Run> = {
     for (const { name, inside } of made) {
       run.warn(`Namespace ${name} of ${run.destination.name} stays: ${inside} is in it.`);
     }
-    return (await hasEmptyRecords(run)) ? { kind: 'notStarted' } : seen;
+    const hasLeft = (await loadChoices(run)) !== undefined || (await hasEmptyRecords(run));
+    return hasLeft ? { kind: 'notStarted' } : seen;
   },
   ensure: async (run) => {
     await removeHooks(run);
     await cancelTransfers(run);
     if ((await lookAtHelpers(run)).kind !== 'done') return;
+    await forgetChoices(run);
     await tidyRecords(run);
     await removeNamespaces(run);
   },
