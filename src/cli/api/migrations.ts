@@ -14,9 +14,9 @@ import {
   failureOf,
   hasEnded,
   isOpen,
+  messageOf,
   type Standing,
   standingOf,
-  stepNow,
 } from '../migration/standing.ts';
 import { needObject, printChanged } from './printing.ts';
 import type { Hub } from './teleports.ts';
@@ -125,8 +125,9 @@ export async function followMigration(
   const { uid, timeoutMs } = following;
   const painter = cli.painter();
   const paint = (one: Migration): void => {
-    const isBetween = standingOf(one) === 'Running' && stepNow(one)?.state === 'Pending';
+    const isMoving = ['Running', 'TakingBack'].includes(standingOf(one));
     // The next step begins at once; between two there is nothing to see.
+    const isBetween = isMoving && messageOf(one) === undefined;
     if (!isBetween) painter.paint(pictureOf(one, cli.nowMs()));
   };
   const ended = await until(cli, client, {

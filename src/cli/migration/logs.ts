@@ -129,9 +129,11 @@ function stepLines(migration: Migration, nowMs: number): readonly string[] {
     const message = step.failure ?? step.message;
     if (startTime === undefined || state === 'Pending') return [];
     const about = message === undefined ? '' : `: ${message}`;
-    const took = tookMs(step, nowMs) ?? 0;
+    const took = tookMs(step, nowMs);
     const end =
-      completionTime === undefined ? `${state}` : `${state} after ${formatDuration(took)}`;
+      completionTime === undefined || took === undefined
+        ? `${state}`
+        : `${state} after ${formatDuration(took)}`;
     return [`${completionTime ?? startTime} step ${name} ${end}${about}`];
   });
 }

@@ -11,11 +11,13 @@ import { messageOf, percentNow, standingOf, stepNow, stepsOf } from './standing.
 const runningMax = 3;
 const progressMax = 8;
 const nextMax = 4;
+/** Of what a step works on, in one line. */
+const lineMax = 3;
 
 export function pictureOf(migration: Migration, nowMs: number): Picture {
   const view = viewOf(migration);
   return {
-    key: [view.title, view.phase, standingOf(migration), wordsOf(messageOf(migration))].join(' '),
+    key: [view.title, view.phase, standingOf(migration), wordsOf(saidBy(migration))].join(' '),
     lines: (columns) => {
       const bar = renderBar(view, columns);
       const shown = view.totalBytes > 0 ? bar : bar.slice(0, 1);
@@ -48,9 +50,19 @@ function viewOf(migration: Migration): ProgressView {
   };
 }
 
+/** Its message, and what the things say that it works on: one of them may be stuck. */
+function saidBy(migration: Migration): string | undefined {
+  const message = messageOf(migration);
+  const { state, progress = [] } = stepNow(migration) ?? {};
+  if (state !== 'Running' || progress.length === 0) return message;
+  const shown = progress.slice(0, lineMax).join('; ');
+  const more = progress.length > lineMax ? `; and ${progress.length - lineMax} more` : '';
+  return message === undefined ? `${shown}${more}` : `${message} (${shown}${more})`;
+}
+
 /** Numbers come and go with every look; only other words are news. */
-function wordsOf(message: string | undefined): string {
-  return (message ?? '').replaceAll(/[\d.]+/g, '#');
+function wordsOf(said: string | undefined): string {
+  return (said ?? '').replaceAll(/[\d.]+/g, '#');
 }
 
 /** Done ones are a number, the next ones a list; what runs is shown in full. */
@@ -101,7 +113,7 @@ function notesOf(migration: Migration): readonly string[] {
 }
 
 function lineOf(migration: Migration, view: ProgressView, atMs: number): string {
-  const message = messageOf(migration);
+  const message = saidBy(migration);
   const parts = [
     `${view.title} ${view.phase} ${view.percent}`,
     ...(view.totalBytes > 0

@@ -78,7 +78,8 @@ function stateText(migration: Migration): string {
   const step = stepNow(migration);
   const isNamed = ['Running', 'Waiting', 'Paused', 'Held'].includes(standing) && step !== undefined;
   const where = isNamed ? `: ${standing === 'Held' ? 'before ' : ''}${step.name}` : '';
-  const message = standing === 'Succeeded' ? undefined : messageOf(migration);
+  const isSaid = standing === 'Succeeded' || standing === 'Canceled';
+  const message = isSaid ? undefined : messageOf(migration);
   return `${standingWords[standing]}${where}${message === undefined ? '' : `: ${message}`}`;
 }
 
@@ -122,9 +123,11 @@ function seconds(count: number): string {
   return formatDuration(count * 1000);
 }
 
-/** How long a step took, or has been at work. */
-export function tookMs({ startTime, completionTime }: StepState, nowMs: number) {
-  if (startTime === undefined) return undefined;
+/** How long a step took, or has been at work; undefined where that is not known. */
+export function tookMs(step: StepState, nowMs: number): number | undefined {
+  const { state, startTime, completionTime } = step;
+  // One that was taken back ended long before its last time.
+  if (startTime === undefined || state === 'Undone') return undefined;
   const endMs = completionTime === undefined ? nowMs : Date.parse(completionTime);
   return Math.max(0, endMs - Date.parse(startTime));
 }
