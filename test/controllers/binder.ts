@@ -1,5 +1,6 @@
 // What kube-controller-manager does about claims: binds them to volumes that name them, releases
 // volumes whose claim is gone, and lets go of what it protects and nobody uses.
+import { parseSize } from '../../src/base/units.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { removeFinalizer } from '../../src/kube/finalizers.ts';
 import { keyOf } from '../../src/kube/objects.ts';
@@ -40,6 +41,14 @@ async function letGo(client: KubeClient): Promise<void> {
   }
 }
 
+function capacityOf({ spec }: PersistentVolume): number {
+  return parseSize(spec?.capacity?.storage ?? '0');
+}
+
+function wantedOf({ spec }: PersistentVolumeClaim): number {
+  return parseSize(spec?.resources?.requests?.storage ?? '0');
+}
+
 async function bind(
   client: KubeClient,
   volume: PersistentVolume,
@@ -49,6 +58,8 @@ async function bind(
   const { name = '' } = volume.metadata;
   const wanted = claim.spec?.volumeName ?? '';
   if (wanted !== '' && wanted !== name) return;
+  const isGoing = volume.metadata.deletionTimestamp !== undefined;
+  if (isGoing || capacityOf(volume) < wantedOf(claim)) return;
   const { uid } = claim.metadata;
   await client.patch(persistentVolumes, keyOf(volume), { spec: { claimRef: { uid } } });
   await client.patch(persistentVolumeClaims, keyOf(claim), { spec: { volumeName: name } });

@@ -7,6 +7,7 @@ import { pools } from '../../src/api/kinds/pool.ts';
 import { repositories } from '../../src/api/kinds/repository.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { conditionOf, isTrue, type Reported } from '../../src/controllers/status.ts';
+import { fail } from '../../src/base/errors.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { ResourceType } from '../../src/kube/objects.ts';
 import {
@@ -235,6 +236,38 @@ suite('objects of one cluster', () => {
     await world.run(20_000);
     assert.deepEqual(await world.list('east', persistentVolumes), []);
     assert.equal((await world.list('east', volumes)).length, 1, 'it was to be kept');
+    await world.stop();
+  });
+
+  test('a PersistentVolume that is deleted before it is bound is made again', async () => {
+    const world = await open();
+    const client = world.admin('east');
+    await makeClaim(world, 'east');
+    const made = async () => (await world.list('east', persistentVolumes))[0]?.metadata;
+    // Nobody binds meanwhile.
+    while ((await made()) === undefined) await world.clock.advance(world.stepMs);
+    const { name = '', uid } = (await made())!;
+    await client.delete(persistentVolumes, { namespace: '', name });
+    await world.until('it is bound', () => isBound(world, 'east'));
+    assert.notEqual((await made())?.uid, uid);
+    await world.stop();
+  });
+
+  test('a clone that has to grow is bound when it has grown', async () => {
+    const world = await open();
+    await makeClaim(world, 'east');
+    await world.until('its source is bound', () => isBound(world, 'east'));
+    const clone = { namespace: 'shop', name: 'clone' };
+    let refusals = 3;
+    world.cloud.find('east').onCall = (operation, stage) => {
+      if (operation !== 'volume.resize' || stage === 'done' || refusals-- <= 0) return;
+      fail('AgentUnreachable', 'the request is lost');
+    };
+    const dataSource = { kind: 'PersistentVolumeClaim', name: 'db' };
+    await makeClaim(world, 'east', clone, { dataSource, storage: '32Mi' });
+    await world.until('the clone is bound', () => isBound(world, 'east', clone));
+    const claim = await world.find('east', persistentVolumeClaims, clone);
+    assert.equal(claim?.status?.capacity?.storage, '32Mi');
     await world.stop();
   });
 

@@ -30,15 +30,19 @@ export async function makeClaim(
   world: World,
   cluster: Name,
   key: { readonly namespace: string; readonly name: string } = db,
-  extra: { readonly annotations?: Record<string, string>; readonly dataSource?: object } = {},
+  extra: {
+    readonly annotations?: Record<string, string>;
+    readonly dataSource?: object;
+    readonly storage?: string;
+  } = {},
 ): Promise<void> {
-  const { annotations = {}, dataSource } = extra;
+  const { annotations = {}, dataSource, storage = '16Mi' } = extra;
   await world.admin(cluster).create(persistentVolumeClaims, {
     metadata: { ...key, annotations },
     spec: {
       storageClassName: 'transship',
       accessModes: ['ReadWriteOnce'],
-      resources: { requests: { storage: '16Mi' } },
+      resources: { requests: { storage } },
       ...(dataSource === undefined ? {} : { dataSource }),
     },
   } as never);

@@ -66,7 +66,11 @@ export class ClaimController implements Controller {
 
   async #provision(claim: PersistentVolumeClaim, storageClass: StorageClass): Promise<Outcome> {
     const name = `pvc-${claim.metadata.uid ?? ''}`;
-    let volume = this.#c.informers.volumes.get({ namespace: '', name });
+    const { informers } = this.#c;
+    let volume = informers.volumes.get({ namespace: '', name });
+    const bound = informers.persistentVolumes.get({ namespace: '', name });
+    // Somebody deleted either: when both are gone this begins anew, and not in between.
+    if (volume === undefined ? bound !== undefined : isGoing(volume)) return {};
     try {
       volume ??= await this.#makeVolume(name, claim, storageClass);
     } catch (error) {
@@ -82,6 +86,8 @@ export class ClaimController implements Controller {
       }
       return {};
     }
+    // A clone begins with the size of its source; a volume that is too small is never bound.
+    if ((volume.status?.sizeBytes ?? 0) < wantedBytesOf(claim)) return {};
     await this.#makePersistentVolume(claim, volume, storageClass);
     return {};
   }
@@ -120,6 +126,9 @@ export class ClaimController implements Controller {
     const { name = '' } = volume.metadata;
     const { namespace = '', uid = '' } = claim.metadata;
     if (informers.persistentVolumes.get({ namespace: '', name }) === undefined) {
+      // Asked now: the end of both may be seen of one of them first.
+      const newest = await client.get(volumes, keyOf(volume));
+      if (newest?.metadata.uid !== volume.metadata.uid || isGoing(newest)) return;
       const made = persistentVolumeOf({
         name,
         sizeBytes: volume.status?.sizeBytes ?? 0,
@@ -153,8 +162,7 @@ export class ClaimController implements Controller {
     const { client, informers } = this.#c;
     for (const volume of informers.volumes.byIndex('madeFor', key)) {
       const uid = volume.metadata.labels?.[labels.claim];
-      const isGoing = volume.metadata.deletionTimestamp !== undefined;
-      if (uid === undefined || uid === claim?.metadata.uid || isGoing) continue;
+      if (uid === undefined || uid === claim?.metadata.uid || isGoing(volume)) continue;
       // Asked now: the caches may have been filled at different moments.
       const { name = '' } = volume.metadata;
       const found = await client.get(persistentVolumeClaims, parseKey(key));
@@ -208,6 +216,10 @@ export class ClaimController implements Controller {
   ): void {
     this.#c.ports.events.record({ regarding, type, reason, action: 'Provisioning', note });
   }
+}
+
+function isGoing(volume: Volume | undefined): boolean {
+  return volume?.metadata.deletionTimestamp !== undefined;
 }
 
 function wantedBytesOf(claim: PersistentVolumeClaim): number {

@@ -54,7 +54,11 @@ export class PersistentVolumeController implements Controller {
     if (claim === undefined) return false;
     // Reserved by name only: somebody else's claim of that name counts once it took this volume.
     if (uid === undefined) return claim.spec?.volumeName === bound.metadata.name;
-    return claim.metadata.uid === uid;
+    if (claim.metadata.uid !== uid) return false;
+    // Deleted before it was bound: nothing that is being deleted is bound, and the claim waits.
+    const isTaken = claim.spec?.volumeName === bound.metadata.name;
+    const isBound = bound.status?.phase === 'Bound';
+    return isTaken || isBound || bound.metadata.deletionTimestamp === undefined;
   }
 
   async #delete(bound: PersistentVolume): Promise<Outcome> {
