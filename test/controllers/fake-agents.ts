@@ -89,6 +89,8 @@ export class FakeAgent {
   #isDown = false;
   /** The link to every peer is cut. */
   isCut = false;
+  /** Called before and after an operation is done; what it throws is the answer. */
+  onCall: (operation: OperationName, stage: 'asked' | 'done') => void = () => undefined;
 
   constructor(name: string, cloud: FakeCloud) {
     this.name = name;
@@ -106,7 +108,10 @@ export class FakeAgent {
       cluster: this.name,
       call: async (name, request) => {
         this.#mustBeUp();
-        return this.#answer(name, request);
+        this.onCall(name, 'asked');
+        const answer = this.#answer(name, request);
+        this.onCall(name, 'done');
+        return answer;
       },
       stream: async (name, _request, { onEvent, signal }) => {
         if (name !== 'volume.watch') return fail('Unsupported', `${name} is no part of this fake`);

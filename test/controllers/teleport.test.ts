@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
+import { fail } from '../../src/base/errors.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import {
@@ -250,6 +251,19 @@ suite('teleports of claims', () => {
     assert.equal(await untilEnded(world), 'Available');
     assert.ok(isTrue(await world.find('west', volumes, { name: 'copy' }), 'Complete'));
     assert.deepEqual(await world.list('west', persistentVolumes), []);
+    await world.stop();
+  });
+
+  test('that are done before anybody heard of their beginning are recognised', async () => {
+    const world = await open();
+    const west = world.cloud.find('west');
+    west.onCall = (operation, stage) => {
+      if (operation !== 'teleport.start' || stage === 'asked') return;
+      west.fetch(64 * MiB);
+      fail('AgentUnreachable', 'the answer is lost');
+    };
+    await makeTeleport(world);
+    assert.equal(await untilEnded(world), 'Available');
     await world.stop();
   });
 

@@ -68,9 +68,15 @@ export class VolumeController implements Controller {
       return {};
     }
     let object = this.#c.statuses.newest(cached);
+    let isSure = false;
     for (let steps = 0; steps < stepsMax; steps++) {
       const sighting = this.#see(object);
       const step = decide(sighting.seen);
+      if (!isSure && mustBeSure(step) && sighting.place.mirror !== undefined) {
+        isSure = true;
+        await lookNow(name, sighting.place.mirror);
+        continue;
+      }
       const isEffect = step.do !== 'nothing' && step.do !== 'wait';
       if (!isEffect || sighting.seen.problem !== undefined) {
         // What was due needs no new try: nothing is left to be done.
@@ -236,6 +242,20 @@ export class VolumeController implements Controller {
       if (agent === mirror?.place.name && name === pool) return metadata.name;
     }
     return undefined;
+  }
+}
+
+/** What is there after all and is let go of, or taken for another's, would be nobody's. */
+function mustBeSure(step: VolumeStep): boolean {
+  return step.do === 'release' || (step.do === 'wait' && step.problem.reason === 'AlreadyExists');
+}
+
+/** Records of teleports are seen a while after their volumes, and what was just made after that. */
+async function lookNow(name: string, mirror: AgentMirror): Promise<void> {
+  for (const operation of ['volume.show', 'teleport.show'] as const) {
+    await mirror.call(operation, { name }).catch((error: unknown) => {
+      if (asTransshipError(error).reason !== 'NotFound') throw error;
+    });
   }
 }
 
