@@ -98,6 +98,11 @@ export const faultSteps = {
   }),
 } as const;
 
+/** Who was still ending when all became calm is started again, as a kubelet does it. */
+export function keepRunning(world: ControlWorld): void {
+  for (const cluster of world.clusters) startControllers(world, cluster);
+}
+
 function startControllers(_world: ControlWorld, { controllers }: SimCluster): void {
   for (const one of controllers) if (one.running === undefined) one.start();
 }

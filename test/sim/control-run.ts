@@ -1,7 +1,7 @@
 /** One schedule of clusters with their control planes, from its seed to its verdict. */
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { cachesLeft, checkEnd, unsettled } from './control-check.ts';
-import { faultSteps, makeCalm, type FaultStep } from './control-faults.ts';
+import { faultSteps, keepRunning, makeCalm, type FaultStep } from './control-faults.ts';
 import { read, readAfterCrash, write } from './control-io.ts';
 import type { ControlMutation } from './control-mutation.ts';
 import { setUp } from './control-setup.ts';
@@ -145,6 +145,7 @@ async function finish(world: ControlWorld): Promise<void> {
   const deadlineMs = scheduler.nowMs + patienceMs;
   let goodSinceMs: number | undefined;
   for (;;) {
+    keepRunning(world);
     readLater(world);
     await scheduler.idle(lookEveryMs);
     if (world.violation !== undefined) throw world.violation;

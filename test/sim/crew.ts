@@ -2,7 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Order, Verdict } from './messages.ts';
 
-const hangMs = 120_000;
+/** Of a busy machine, too: a schedule that goes on for ever is ended by its number of events. */
+const hangMs = 900_000;
 
 /** Asks for orders until there are none and every one was answered. */
 export async function runOrders(
