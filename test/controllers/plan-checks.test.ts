@@ -147,6 +147,27 @@ function withLevel(level: string): Partial<SeenDestination> {
   return { namespaces: new Map([['shop', named('shop', { metadata: { name: 'shop', labels } })]]) };
 }
 
+const registry = {
+  cluster: 'east',
+  host: 'inner.example',
+  hosts: ['inner.example'],
+  address: 'inner.example',
+};
+
+/** Something runs an image of the registry of the source. */
+function withImage(spec: Partial<PlanSpec> = {}, there: Partial<Side> = {}): Parts {
+  const images = [{ text: 'inner.example/shop/web:1', container: 'web', image: undefined }];
+  const name = { group: 'apps', kind: 'Deployment', namespace: 'shop', name: 'web' };
+  const item = { type: {}, name, uid: 'u', labels: {}, references: [], images, owners: [] };
+  const inventory = { ...survey.inventory, items: [item as never] };
+  return {
+    plan: plan(spec),
+    source: side('east', { registry }),
+    destination: side('west', there),
+    at: { survey: { ...survey, inventory } },
+  };
+}
+
 const placed = { metadata: { namespace: 'shop', name: 'limits' } };
 const quota = (hard: object, used: object = {}) =>
   ({ ...placed, spec: { hard }, status: { used } }) as never;
@@ -155,6 +176,15 @@ const tooSmall = [{ namespace: 'shop', claim: 'db', size: '10Mi', method: 'Files
 const converted = { destination: 'east' };
 const rows: readonly (readonly [what: string, parts: Parts, ids: readonly string[]])[] = [
   ['all is well', { at: { claims: [claim('db')] } }, []],
+  ['an image has no home', withImage(), ['DestinationClusterNoRegistry']],
+  ['it may stay', withImage({ imageFailure: 'Warn' }), ['ImagesNotCopied']],
+  ['images are skipped', withImage({ images: 'Skip' }), []],
+  ['an image has one', withImage({}, { registry: { ...registry, address: 'b.example' } }), []],
+  [
+    'images by a detour',
+    withImage({ images: 'Repository' }, { registry: { ...registry, address: 'b.example' } }),
+    ['ImagesThroughRepository'],
+  ],
   ['no source', { source: side('east', { exists: false }) }, ['InvalidSourceCluster']],
   ['no destination', { destination: side('x', { exists: false }) }, ['InvalidDestinationCluster']],
   ['source is dark', { source: side('east', { trouble: dark }) }, ['SourceClusterNotReady']],

@@ -12,6 +12,7 @@ import type {
 } from '../../kube/resources.ts';
 import type { ObjectName } from '../../workload/names.ts';
 import type { Survey } from '../../workload/workload.ts';
+import type { RegistryPlace } from '../image-transfer/place.ts';
 
 /** One side of a plan. */
 export interface Side {
@@ -23,7 +24,15 @@ export interface Side {
   readonly version: string | undefined;
   readonly capabilities: readonly string[];
   readonly nodes: number | undefined;
+  /** Absent: nobody has said where its registry is. */
+  readonly registry?: RegistryPlace;
 }
+
+export function registriesOfSides({ source, destination }: Pick<Observation, SideName>) {
+  return { source: source.registry, destination: destination.registry };
+}
+
+type SideName = 'source' | 'destination';
 
 export interface FoundClaim {
   readonly claim: PersistentVolumeClaim;

@@ -2,6 +2,7 @@
 import type { Hook } from '../../api/kinds/hook.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import type { Context } from '../context.ts';
+import { registryOf } from '../image-transfer/place.ts';
 import { type ClusterAccess, isSynced, troubleOf } from '../remotes/access.ts';
 import { lookAtDestination, lookAtSource } from './look.ts';
 import { migrationsOf } from './migrations.ts';
@@ -37,6 +38,7 @@ export async function observePlan(context: Context, plan: Plan): Promise<Observa
 
 function sideOf({ informers, remotes }: Context, name: string): Side {
   const object = informers.clusters.get({ namespace: '', name });
+  const registry = object && registryOf(object);
   return {
     name,
     exists: object !== undefined,
@@ -44,6 +46,7 @@ function sideOf({ informers, remotes }: Context, name: string): Side {
     version: object?.status?.version,
     capabilities: object?.status?.capabilities ?? [],
     nodes: object?.status?.nodes,
+    ...(registry === undefined ? {} : { registry }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Check } from './check.ts';
 import { clusterChecks } from './clusters.ts';
 import { existingChecks } from './existing.ts';
 import { hookChecks } from './hooks.ts';
+import { imageChecks } from './images.ts';
 import { namespaceChecks } from './namespaces.ts';
 import { needChecks } from './needs.ts';
 import { podChecks } from './pods.ts';
@@ -16,6 +17,7 @@ export const allChecks: readonly Check[] = [
   ...namespaceChecks,
   ...ruleChecks,
   ...hookChecks,
+  ...imageChecks,
   ...volumeChecks,
   ...needChecks,
   ...existingChecks,
