@@ -37,6 +37,8 @@ export interface MoverPodOptions {
   readonly identity: MoverIdentity;
   /** Where the volume can be used, or where the pod runs that holds a ReadWriteOnce claim. */
   readonly nodes?: NodeSelector;
+  /** Of the pod that holds the claim: its node may be kept for its like. */
+  readonly tolerations?: readonly object[];
   readonly imagePullSecrets?: readonly string[];
 }
 
@@ -69,6 +71,8 @@ export function placesOf(pod: string) {
 const rootCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'MKNOD', 'SETFCAP'];
 const chrootCapabilities = ['SETGID', 'SETUID', 'SYS_CHROOT'];
 const defaultUser = 65_532;
+/** Meshes put a proxy into pods, which would outlive the mover and stand in its way. */
+const alone = { 'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled' };
 /** The variable in which a mover finds the address of its pod: a server listens there. */
 export const podAddress = 'TRANSSHIP_POD_ADDRESS';
 
@@ -125,13 +129,19 @@ export interface MoverPodParts {
 /** A pod as all movers are: restricted, without a token, with its Secret and a private place. */
 export function podOf(options: MoverPodOptions, parts: MoverPodParts): Pod {
   const { name, namespace, labels = {}, identity, nodes, imagePullSecrets } = options;
+  const { tolerations } = options;
   const because = identity.runAsRoot?.because;
   const places = placesOf(name);
   const annotations = because === undefined ? {} : { 'transship.dev/run-as-root-because': because };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace, labels, annotations },
+    metadata: {
+      name,
+      namespace,
+      labels: { ...labels, ...alone },
+      annotations: { ...annotations, ...alone },
+    },
     spec: {
       restartPolicy: parts.restartPolicy,
       // It talks to no API server.
@@ -139,6 +149,7 @@ export function podOf(options: MoverPodOptions, parts: MoverPodParts): Pod {
       terminationGracePeriodSeconds: 30,
       securityContext: podSecurity(identity),
       ...(nodes === undefined ? {} : { affinity: affinityOf(nodes) }),
+      ...(tolerations === undefined ? {} : { tolerations }),
       ...(imagePullSecrets === undefined
         ? {}
         : { imagePullSecrets: imagePullSecrets.map((one) => ({ name: one })) }),
@@ -149,6 +160,7 @@ export function podOf(options: MoverPodOptions, parts: MoverPodParts): Pod {
           command: [...(options.command ?? ['transship']), 'mover', ...parts.words],
           env: [{ name: podAddress, valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
           ...parts.ports,
+          resources: { requests: { cpu: '100m', memory: '128Mi' } },
           securityContext: containerSecurity(identity, parts.side),
           volumeMounts: [
             { name: 'mover', mountPath: places.secret, readOnly: true },

@@ -3,8 +3,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
-import { secrets, services } from '../../src/kube/resources.ts';
+import {
+  namespaces,
+  persistentVolumeClaims,
+  persistentVolumes,
+  secrets,
+  services,
+} from '../../src/kube/resources.ts';
 import { type Pod, pods } from '../../src/kube/workloads.ts';
 import { firstDifference } from './crashes.ts';
 import { type Scenario, withData } from './scenarios.ts';
@@ -151,6 +156,46 @@ suite('copies by pods', () => {
     await world.until('it waits', async () => /pod writer/.test(await messageOf(world)));
     assert.match(await messageOf(world), /^Waiting: claim shop\/db is used by pod writer; Stop/);
     await world.admin('east').delete(pods, writer, { graceSeconds: 0 });
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('a namespace that admits no root gets a restricted pod, and the price is told', async () => {
+    const world = await open();
+    const level = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+    const shop = { namespace: '', name: 'shop' };
+    await world.admin('west').patch(namespaces, shop, { metadata: { labels: level } });
+    world.nodes.looksMax = 2;
+    await begin(world);
+    await world.until('it copies', () => isCopying(world));
+    const [server] = await world.list('west', pods);
+    assert.equal(server?.spec?.securityContext?.['runAsNonRoot'], true);
+    const [client] = await world.list('east', pods);
+    assert.equal(client?.spec?.securityContext?.['runAsUser'], 0);
+    world.nodes.looksMax = Number.POSITIVE_INFINITY;
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    assert.match(await messageOf(world), /all files belong to one user/);
+    await world.stop();
+  });
+
+  test('a copy ahead runs where the claim is in use, and bears what its user bears', async () => {
+    const world = await open();
+    const tolerations = [{ key: 'kept-for', value: 'databases', effect: 'NoSchedule' }];
+    await world.admin('east').create<Pod>(pods, {
+      metadata: { namespace: 'shop', name: 'writer' },
+      spec: {
+        nodeName: 'node-7',
+        tolerations,
+        containers: [{ name: 'main', image: 'db', command: ['server'] }],
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'db' } }],
+      },
+    });
+    await begin(world);
+    await world.until('it copies', () => isCopying(world));
+    const all = await world.list('east', pods);
+    const client = all.find(({ metadata }) => metadata.name !== 'writer');
+    assert.match(JSON.stringify(client?.spec?.affinity), /"values":\["node-7"\]/);
+    assert.deepEqual(client?.spec?.tolerations?.slice(0, 1), tolerations);
     assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
     await world.stop();
   });

@@ -59,6 +59,7 @@ export interface PodPlace {
   readonly image: string;
   readonly identity: MoverIdentity;
   readonly nodes?: NodeSelector;
+  readonly tolerations?: readonly object[];
 }
 
 export function podOptionsOf(transfer: Transfer, side: SideName, place: PodPlace): MoverPodOptions {

@@ -1,5 +1,6 @@
 /** The pods of both sides: made where they can run, and asked why they do not. */
 import { asTransshipError } from '../../../base/errors.ts';
+import type { KubeClient } from '../../../kube/api.ts';
 import { type PodLogOptions, readPodLog } from '../../../kube/pod-log.ts';
 import { keyText } from '../../../kube/objects.ts';
 import { type Pod, pods } from '../../../kube/workloads.ts';
@@ -70,10 +71,11 @@ export async function placeFor(
     return { message, remedy: 'Stop what uses it: it goes on by itself then.' };
   }
   const selector = await nodesOf(client, users);
+  const tolerations = users.flatMap(({ spec }) => spec?.tolerations ?? []);
   return {
     image: transfer.context.ports.movers.image,
     identity: await identityFor(client, claim.namespace, { users, rootBecause }),
-    ...(selector === undefined ? {} : { nodes: selector }),
+    ...(selector === undefined ? {} : { nodes: selector, tolerations }),
   };
 }
 
@@ -83,21 +85,39 @@ export async function makePod(
   side: SideName,
   pod: Pod,
 ): Promise<Trouble | undefined> {
+  const client = clientAt(transfer, side);
+  const refusal = await refusalOf(client, pod);
+  if (refusal === undefined) return undefined;
+  // A quota on limits lets nothing in that has none; without one, a limit would only be in the way.
+  const wantsLimits = /must specify/.test(refusal);
+  const last = wantsLimits ? await refusalOf(client, withLimits(pod)) : refusal;
+  if (last === undefined) return undefined;
+  const remedy = 'Let the quota and the security level of the namespace admit this pod.';
+  return { message: `no pod can be made in ${keyAt(transfer, side).namespace}: ${last}`, remedy };
+}
+
+/** Why the namespace does not take it. Rejects for everything else. */
+async function refusalOf(client: KubeClient, pod: Pod): Promise<string | undefined> {
   try {
-    await clientAt(transfer, side).create<Pod>(pods, pod);
+    await client.create<Pod>(pods, pod);
     return undefined;
   } catch (error) {
     const { reason, message } = asTransshipError(error);
     if (reason === 'AlreadyExists') return undefined;
-    if (reason !== 'Forbidden' || !/exceeded quota|PodSecurity|must specify/.test(message)) {
-      throw error;
-    }
-    const remedy = 'Let the quota and the security level of the namespace admit this pod.';
-    return {
-      message: `no pod can be made in ${keyAt(transfer, side).namespace}: ${message}`,
-      remedy,
-    };
+    const isAdmission = /exceeded quota|failed quota|PodSecurity|must specify/.test(message);
+    if (reason === 'Forbidden' && isAdmission) return message;
+    throw error;
   }
+}
+
+/** Memory for the names of some million files. */
+export function withLimits(pod: Pod): Pod {
+  const limits = { cpu: '2', memory: '2Gi' };
+  const containers = (pod.spec?.containers ?? []).map((one) => ({
+    ...one,
+    resources: { ...one.resources, limits },
+  }));
+  return { ...pod, spec: { ...pod.spec, containers } };
 }
 
 /** Why a pod does not run that was made; undefined: it does, or it is on its way. */
