@@ -51,6 +51,7 @@ const unsettledMs = 15_000;
 const unsettledAgainMs = 1_000;
 /** Nobody waits for the rest of what can be used already. */
 const settleAgainMs = 5_000;
+const overAgainMs = 60_000;
 
 interface Left {
   readonly message?: string;
@@ -285,12 +286,15 @@ export class VolumeTransferController implements Controller {
 
   async #settle(object: VolumeTransfer): Promise<Outcome> {
     const settled = await methodOf(object).settle?.(this.#transferOf(object));
+    const numbers = settled?.numbers ?? {};
     if (settled === undefined || settled.kind === 'done') {
-      return this.#write(object, settlingReport(object, undefined));
+      return this.#write(object, settlingReport(object, { numbers }));
     }
     const { message = 'bytes still come' } = settled;
-    const percent = settled.kind === 'running' ? settled.percent : undefined;
-    return this.#write(object, settlingReport(object, { message, percent }), settleAgainMs);
+    const isOver = settled.kind === 'waiting';
+    const text = isOver ? `${message}; ${settled.remedy}` : message;
+    const againMs = isOver ? overAgainMs : settleAgainMs;
+    return this.#write(object, settlingReport(object, { message: text, numbers }), againMs);
   }
 
   async #left(object: VolumeTransfer, left: Left): Promise<Outcome> {

@@ -57,6 +57,8 @@ export type Advance =
       readonly numbers: TransferNumbers;
     };
 
+export type Settling = Undoing & { readonly numbers?: TransferNumbers };
+
 /**
  * A method. Every function may be killed at any `await` and is called again, by another process
  * perhaps; what is done is seen in the clusters. Errors are `TransshipError`s: retryable ones are
@@ -81,7 +83,7 @@ export interface TransferMethod {
    * After success and `clean`: what goes on by itself, such as blocks that still come. Until it
    * says `done`; absent: all is there at success.
    */
-  settle?(transfer: Transfer): Promise<Undoing>;
+  settle?(transfer: Transfer): Promise<Settling>;
   /** Takes away the data that this very transfer made at the destination. After `clean`. */
   discard(transfer: Transfer): Promise<Undoing>;
 }

@@ -132,23 +132,25 @@ export function cleaningReport(object: VolumeTransfer, left: string | undefined)
   return { conditions: [...conditionsBut(object, 'CleanedUp'), cleaned], fields: fieldsOf(object) };
 }
 
-/** What still comes after success; undefined: all is there. */
+/** What still comes after success; without a message all is there. */
 export function settlingReport(
   object: VolumeTransfer,
-  left: { readonly message: string; readonly percent?: number | undefined } | undefined,
+  { message, numbers = {} }: { readonly message?: string; readonly numbers?: TransferNumbers },
 ): Report {
-  const { totalBytes } = object.status ?? {};
-  const percent = left === undefined ? 100 : left.percent;
   const complete =
-    left === undefined
+    message === undefined
       ? condition('Complete', true, 'Complete', 'all bytes are at the destination')
-      : condition('Complete', false, 'Filling', left.message);
+      : condition('Complete', false, 'Filling', message);
+  const { bytesPerSecond: _speed, ...known } = numbers;
+  const counted = message === undefined ? { percent: 100, ...known } : numbers;
+  const { rate, bytesPerSecond, ...fields } = fieldsOf(object, bounded(counted));
+  const speed = {
+    ...(rate === undefined ? {} : { rate }),
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+  };
   return {
     conditions: [...conditionsBut(object, 'Complete'), complete],
-    fields: fieldsOf(object, {
-      ...(percent === undefined ? {} : { percent }),
-      ...(left !== undefined || totalBytes === undefined ? {} : { copiedBytes: totalBytes }),
-    }),
+    fields: message === undefined ? fields : { ...fields, ...speed },
   };
 }
 

@@ -20,9 +20,10 @@ import { endingOf, wasAccessible } from '../../teleport/plan.ts';
 import { checkClaimFree, claimOf, makeBound, removeOnce, unmakeBound } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
 import { isMadeBy, migrationOf, moveIdOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
-import type { Advance, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
+import type { Advance, Settling, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
 import { endingOf as transferEndingOf, isComplete } from '../report.ts';
 import { compareRoots } from './teleport-audit.ts';
+import { isCounted, numbersOf, whole } from './teleport-numbers.ts';
 
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
 const pausedBandwidth = '1Ki';
@@ -53,11 +54,13 @@ async function advance(transfer: Transfer): Promise<Advance> {
   await passOn(transfer, found);
   const volume = await volumeAt(transfer);
   if (object.spec.pass !== 'Last') await markStage(transfer, volume);
-  const numbers = numbersOf(found);
+  const numbers = numbersOf(found, volume);
   const ending = endingOf(found);
   if (ending === 'Failed' || ending === 'Canceled') return failed(found, numbers);
   if (object.spec.pass === 'Last') return last(transfer, { teleport: found, volume, numbers });
   if (ending === undefined) return going(found, numbers);
+  const { clock } = transfer.context.ports;
+  if (!isCounted(found, volume, clock.wallMs())) return running('it is counted', whole(numbers));
   await replaceOlder(transfer, volume);
   return { kind: 'succeeded', numbers: whole(numbers) };
 }
@@ -123,29 +126,6 @@ function failed(teleport: Teleport, numbers: TransferNumbers): Advance {
   const name = `Teleport ${keyText(keyOf(teleport))}`;
   const known = isReason(reason) && reason !== 'Canceled' ? reason : 'SourceGone';
   return { kind: 'failed', reason: known, message: `${name}: ${message}`, numbers };
-}
-
-function numbersOf({ status }: Teleport): TransferNumbers {
-  const { totalBytes, missingBytes, wireBytes, bytesPerSecond, percent } = status?.progress ?? {};
-  return {
-    ...(percent === undefined ? {} : { percent }),
-    ...(totalBytes === undefined ? {} : { totalBytes }),
-    ...(totalBytes === undefined || missingBytes === undefined
-      ? {}
-      : { copiedBytes: Math.max(0, totalBytes - missingBytes) }),
-    ...(wireBytes === undefined ? {} : { wireBytes }),
-    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
-    route: 'between the agents',
-  };
-}
-
-function whole(numbers: TransferNumbers): TransferNumbers {
-  const { totalBytes } = numbers;
-  return {
-    ...numbers,
-    percent: 100,
-    ...(totalBytes === undefined ? {} : { copiedBytes: totalBytes }),
-  };
 }
 
 function keyAtHub({ object }: Transfer) {
@@ -322,19 +302,25 @@ async function hasClaim({ object, destination }: Transfer): Promise<boolean> {
   return (await destination.client.get(persistentVolumes, { namespace: '', name })) !== undefined;
 }
 
-async function settle(transfer: Transfer): Promise<Undoing> {
+async function settle(transfer: Transfer): Promise<Settling> {
   const teleport = await teleportOf(transfer);
   if (teleport === undefined) return { kind: 'done' };
   const ending = endingOf(teleport);
-  if (ending === 'Available') {
-    await replaceOlder(transfer, await volumeAt(transfer));
-    return { kind: 'done' };
-  }
-  if (ending !== undefined) return { kind: 'done' };
-  await passOn(transfer, teleport);
-  const { percent = 0 } = numbersOf(teleport);
   const { message = 'it fills' } = conditionOf(teleport, 'Succeeded') ?? {};
-  return { kind: 'running', message, percent };
+  const volume = await volumeAt(transfer);
+  if (ending === 'Available') {
+    const nowMs = transfer.context.ports.clock.wallMs();
+    if (!isCounted(teleport, volume, nowMs)) return { kind: 'running', message: 'it is counted' };
+    await replaceOlder(transfer, volume);
+    return { kind: 'done', numbers: whole(numbersOf(teleport, volume)) };
+  }
+  if (ending !== undefined) {
+    const what = `Teleport ${keyText(keyOf(teleport))} has ended before all was there`;
+    const remedy = 'make a new transfer if the volume is still wanted';
+    return { kind: 'waiting', message: `${what}: ${message}`, remedy };
+  }
+  await passOn(transfer, teleport);
+  return { kind: 'running', message, numbers: numbersOf(teleport) };
 }
 
 async function discard(transfer: Transfer): Promise<Undoing> {
