@@ -1,15 +1,19 @@
 /** What a cluster's API server says of the cluster: version, storage, nodes, abilities. */
 import type { ClusterStatus } from '../../api/kinds/cluster.ts';
+import { asTransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { nodes, type StorageClass, storageClasses } from '../../kube/resources.ts';
+import { fieldsListAt, textAt } from '../../workload/fields.ts';
+import { streamGroup } from '../../workload/image-streams.ts';
+import { parseImage } from '../../workload/images.ts';
 import { driver } from '../labels.ts';
 
 type Classes = NonNullable<ClusterStatus['storageClasses']>;
 
 export type Facts = Pick<
   ClusterStatus,
-  'version' | 'storageClasses' | 'nodes' | 'capabilities' | 'roundTripMs'
+  'version' | 'storageClasses' | 'nodes' | 'capabilities' | 'roundTripMs' | 'registry'
 >;
 
 const classesMax = 256;
@@ -51,7 +55,35 @@ export async function readFacts(
   for await (const one of client.list(storageClasses)) {
     if (classes.length < classesMax) classes.push(classOf(one));
   }
-  return { capabilities, nodes: nodeCount, storageClasses: classes };
+  const registry = names.includes(streamGroup) ? await ownRegistry(client) : undefined;
+  return {
+    capabilities,
+    nodes: nodeCount,
+    storageClasses: classes,
+    ...(registry === undefined ? {} : { registry }),
+  };
+}
+
+/** The registry that OpenShift brings along, which any of its streams names. */
+async function ownRegistry(client: KubeClient): Promise<Facts['registry']> {
+  const path = `/apis/${streamGroup}/v1/imagestreams?limit=1`;
+  const [stream] = fieldsListAt(await answerOf(client, path), 'items');
+  const hostAt = (field: string) => parseImage(textAt(stream, 'status', field) ?? '')?.host;
+  const host = hostAt('dockerImageRepository');
+  const exposedHost = hostAt('publicDockerImageRepository');
+  if (host === undefined) return undefined;
+  return { host, ...(exposedHost === undefined ? {} : { exposedHost }) };
+}
+
+/** What may not be looked at is as if it were not there. */
+async function answerOf(client: KubeClient, path: string): Promise<unknown> {
+  try {
+    return await client.request('GET', path);
+  } catch (error) {
+    const { reason } = asTransshipError(error);
+    if (reason === 'Forbidden' || reason === 'NotFound') return undefined;
+    throw error;
+  }
 }
 
 function classOf({ metadata, provisioner, ...one }: StorageClass): Classes[number] {

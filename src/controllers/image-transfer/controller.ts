@@ -225,15 +225,20 @@ export class ImageTransferController implements Controller {
     };
   }
 
-  /** Pull secrets open the source only: whoever pulls with them seldom may push. */
+  /** Without a Secret of the Cluster: what its pods pull with, or its builds push with. */
   async #credentialsOf(object: ImageTransfer, place: RegistryPlace, side: SideName) {
     const { client, remotes } = this.#c;
     if (place.credentials !== undefined) {
       return clusterCredentials(client, place.credentials, place);
     }
     const access = remotes.find(place.cluster);
-    if (side === 'destination' || access === undefined) return undefined;
-    return pullCredentials(access.client, await this.#namespacesOf(object), place);
+    if (access === undefined) return undefined;
+    const { reference } = object.spec[side];
+    // In the registry of OpenShift a path begins with a namespace, whose accounts may use it.
+    const own = reference.slice(0, Math.max(0, reference.indexOf('/')));
+    const others = side === 'source' ? await this.#namespacesOf(object) : [];
+    const namespaces = [...new Set([own, ...others])].filter((name) => name !== '');
+    return pullCredentials(access.client, namespaces, place);
   }
 
   /** At the source. */

@@ -7,6 +7,7 @@ import type { SecretPlace } from '../secret-entry.ts';
 import type { RegistryPlace } from './place.ts';
 
 const pullTypes = ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'] as const;
+const builder = 'builder-dockercfg-';
 /** Of one namespace; more are not looked at. */
 const pullSecretsMax = 100;
 
@@ -30,7 +31,10 @@ export async function clusterCredentials(
   );
 }
 
-/** What pods of these namespaces pull with; a namespace that may not be read has none. */
+/**
+ * What pods of these namespaces pull with, and builds push with; a namespace that may not be read
+ * has none.
+ */
 export async function pullCredentials(
   client: KubeClient,
   namespaces: readonly string[],
@@ -54,7 +58,10 @@ async function configsIn(
   try {
     for await (const one of client.list(secrets, { namespace, fields: `type=${type}` })) {
       const config = configs.length < pullSecretsMax ? readable(one) : undefined;
-      if (config !== undefined) configs.push(config);
+      if (config === undefined) continue;
+      // OpenShift's account for builds may push; that for pods may only pull.
+      if (one.metadata.name?.startsWith(builder) === true) configs.unshift(config);
+      else configs.push(config);
     }
   } catch (error) {
     if (asTransshipError(error).reason !== 'Forbidden') throw error;

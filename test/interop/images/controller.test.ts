@@ -149,6 +149,28 @@ class Bench implements AsyncDisposable {
   }
 }
 
+const imageStreams = {
+  group: 'image.openshift.io',
+  version: 'v1',
+  plural: 'imagestreams',
+  kind: 'ImageStream',
+  namespaced: true,
+} as const;
+
+async function serveStreams(client: KubeClient): Promise<void> {
+  const { group, plural, kind, version } = imageStreams;
+  const openAPIV3Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  await client.create(customResourceDefinitions, {
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: 'Namespaced',
+      names: { plural, kind },
+      versions: [{ name: version, served: true, storage: true, schema: { openAPIV3Schema } }],
+    },
+  } as never);
+}
+
 const [step] = imageSteps;
 
 async function drive(run: Run): Promise<Observation> {
@@ -195,6 +217,7 @@ test('images of the source are copied, and pods name them as they are called the
   await using b = await Registry.start(join(place.path, 'b'), authority, { isSecret: true });
   await using bench = new Bench();
   // The source is read with what its pods pull with, the destination written with its own Secret.
+  // Both are asked under a name that the entry does not have.
   const from = { ...described(a, authority) };
   delete (from as { credentialsSecretRef?: unknown }).credentialsSecretRef;
   const to = described(b, authority);
@@ -249,6 +272,55 @@ test('images of the source are copied, and pods name them as they are called the
   await step!.undo?.(run);
   assert.deepEqual(await bench.transfers(), []);
   assert.equal((await b.call('HEAD', 'store/api/manifests/1.0')).status, 200, 'images stay');
+});
+
+test('streams get their newest images, and are there before anything is pushed', {
+  skip,
+}, async () => {
+  using place = scratch();
+  const authority = await makeAuthority(place.path);
+  await using a = await Registry.start(join(place.path, 'a'), authority);
+  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using bench = new Bench();
+  const from = described(a, authority);
+  await bench.start({ east: from, west: described(b, authority) });
+  for (const client of [bench.east, bench.west]) await serveStreams(client);
+  await bench.west.create(namespaces, { metadata: { name: 'store' } });
+  const image = await putImage(a, 'shop/web', randomBytes(1024));
+  const home = `${from?.host}/shop/web`;
+  const pushed = [{ image: image.digest, dockerImageReference: `${home}@${image.digest}` }];
+  const followed = [{ image: image.digest, dockerImageReference: 'quay.io/shop/web:2' }];
+  await bench.east.create(imageStreams, {
+    metadata: { namespace, name: 'web' },
+    spec: {
+      tags: [
+        { name: 'prod', from: { kind: 'DockerImage', name: `${home}@${image.digest}` } },
+        { name: 'next', from: { kind: 'DockerImage', name: 'quay.io/shop/web:2' } },
+      ],
+    },
+    status: {
+      dockerImageRepository: home,
+      tags: [
+        { tag: 'prod', items: pushed },
+        { tag: 'next', items: followed },
+      ],
+    },
+  } as never);
+  const run = await bench.run(await bench.plan(), await bench.migration());
+  assert.equal(await step!.isNeeded?.(run), true);
+  await step!.ensure(run);
+  const made = await bench.west.get(imageStreams, { namespace: 'store', name: 'web' });
+  const { spec, status } = made as unknown as { readonly spec: object; readonly status: unknown };
+  const next = { name: 'next', from: { kind: 'DockerImage', name: 'quay.io/shop/web:2' } };
+  assert.deepEqual(spec, { tags: [{ name: 'prod' }, next] });
+  assert.equal(status, undefined);
+  assert.ok(made?.metadata.annotations?.['transship.dev/prepared-for']);
+  assert.deepEqual(await drive(run), { kind: 'done' });
+  const references = (await bench.transfers()).map(({ spec: { source, destination } }) => {
+    return [source.reference, destination.reference];
+  });
+  assert.deepEqual(references, [[`shop/web@${image.digest}`, 'store/web:prod']]);
+  assert.equal((await b.call('HEAD', 'store/web/manifests/prod')).status, 200);
 });
 
 test('an image that cannot be had fails the step or is a warning, and is tried again', {
