@@ -10,7 +10,7 @@ const group = 'image.openshift.io';
 const streams = { group, version: 'v1', plural: 'imagestreams', kind: 'ImageStream' };
 const type = { ...streams, namespaced: true };
 
-test('the registry that OpenShift brings along is found, and what people say is stronger', async () => {
+test('the registry of OpenShift is found, and what people say is stronger', async () => {
   const world = new World(createSchemaLibrary());
   await world.prepare();
   const west = world.admin('west');
