@@ -11,7 +11,8 @@ import type { Run } from '../../src/controllers/migration/run.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { secrets } from '../../src/kube/resources.ts';
 import { deployments, pods, statefulSets } from '../../src/kube/workloads.ts';
-import { fillShop, put } from '../workload/shop.ts';
+import { createDiscovery } from '../../src/kube/discovery.ts';
+import { fillShop, put, widgets } from '../workload/shop.ts';
 import {
   bring,
   dyingAt,
@@ -27,18 +28,39 @@ import {
 
 const stopping = ['pauseManagers', 'stopSource', 'proveSourceStopped'];
 
+const scaled = { name: 'web', namespace: 'shop' };
+/** A manager that would start again what is stopped. */
+const scaledObjects = {
+  ...widgets,
+  metadata: { name: 'scaledobjects.keda.sh' },
+  spec: {
+    ...widgets.spec,
+    group: 'keda.sh',
+    names: {
+      plural: 'scaledobjects',
+      kind: 'ScaledObject',
+      singular: 'scaledobject',
+      listKind: 'ScaledObjectList',
+    },
+    versions: widgets.spec.versions.map((one) => ({ ...one, name: 'v1alpha1' })),
+  },
+};
+
+async function isPaused(client: KubeClient): Promise<boolean> {
+  const type = await createDiscovery(client).find('keda.sh', 'ScaledObject');
+  const found = type && (await client.get(type, scaled));
+  return found?.metadata.annotations?.['autoscaling.keda.sh/paused'] === 'true';
+}
+
 async function startScene(): Promise<Scene> {
   const source = startSide('east');
   await fillShop(source);
+  await put(source, scaledObjects);
   await put(source, {
-    apiVersion: 'autoscaling/v2',
-    kind: 'HorizontalPodAutoscaler',
-    metadata: { name: 'web', namespace: 'shop' },
-    spec: {
-      minReplicas: 1,
-      maxReplicas: 5,
-      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
-    },
+    apiVersion: 'keda.sh/v1alpha1',
+    kind: 'ScaledObject',
+    metadata: scaled,
+    spec: { scaleTargetRef: { name: 'web' } },
   });
   await settle(source);
   return { source, destination: startSide('westward'), hub: source };
@@ -66,6 +88,8 @@ suite('stopping a side of a migration', () => {
     const scene = await startScene();
     const run = makeRun(scene);
     const before = await picture(scene.source, 'shop');
+    await goThrough(run, ['pauseManagers']);
+    assert.deepEqual([await isPaused(scene.source), await replicasOf(scene.source)], [true, 2]);
     await goThrough(run, [...stopping, 'fenceSource']);
     assert.equal(await replicasOf(scene.source), 0);
     const fence = await scene.source.get(resourceQuotas, {
@@ -202,6 +226,26 @@ suite('stopping a side of a migration', () => {
     const step = named(startSteps, 'startSource');
     await assert.rejects(step.ensure(run), /shop\/data-database-0 was begun and not finished/);
     assert.equal(await replicasOf(scene.source), 0);
+  });
+
+  test('taking back that is killed at every write is gone on with', async () => {
+    const names = [...stopping, 'fenceSource'];
+    let isWhole = false;
+    for (let at = 1; !isWhole; at++) {
+      const scene = await startScene();
+      const before = await picture(scene.source, 'shop');
+      const run = makeRun(scene);
+      await goThrough(run, names);
+      const life: Life = { at, after: at % 2 === 0, writes: 0, isOver: false };
+      try {
+        await undo(makeRun({ ...scene, source: dyingAt(scene.source, life) }), names);
+        isWhole = true;
+      } catch (error) {
+        assert.match(String(error), /killed/);
+      }
+      await undo(run, names);
+      assert.deepEqual(await picture(scene.source, 'shop'), before, `killed at write ${at}`);
+    }
   });
 
   test('killed at every write it can be gone on with, and taken back exactly', async () => {

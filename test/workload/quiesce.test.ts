@@ -4,12 +4,16 @@ import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { createDiscovery } from '../../src/kube/discovery.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { namespaces } from '../../src/kube/resources.ts';
+import { namespaces, secrets } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
 import { fieldsAt, numberAt, valueAt, withoutAt } from '../../src/workload/fields.ts';
 import { nameText } from '../../src/workload/names.ts';
 import { findWriters, startAgain } from '../../src/workload/quiesce-run.ts';
-import { type RecordStore, secretRecordStore } from '../../src/workload/record-store.ts';
+import {
+  type RecordStore,
+  removeEmptyRecords,
+  secretRecordStore,
+} from '../../src/workload/record-store.ts';
 import type { UndoRecord } from '../../src/workload/undo.ts';
 import {
   findUnhealthy,
@@ -220,4 +224,22 @@ test('workloads that are not healthy are named with the reason', async () => {
   const unhealthy = await findUnhealthy(client, 'shop');
   const web = unhealthy.find(({ name }) => nameText(name) === 'Deployment shop/web');
   assert.equal(web?.because, '0 of 2 replicas are ready: pod web-1-a is Pending, not ready yet');
+});
+
+test('records that somebody else saved meanwhile are not lost', async () => {
+  const { client, store } = await start();
+  const other = secretRecordStore<UndoRecord>(client, place);
+  const { records } = await planStop(client, everything);
+  const [first, second, ...rest] = records;
+  assert.deepEqual([await store.load(), await other.load()], [[], []]);
+  await store.save([first!]);
+  await assert.rejects(other.save([second!]), { reason: 'Conflict' });
+  assert.deepEqual(await other.load(), [first]);
+  await other.save([first!, second!]);
+  await assert.rejects(store.save([first!, ...rest]), { reason: 'Conflict' });
+  assert.deepEqual(await store.load(), [first, second]);
+  assert.equal(await removeEmptyRecords(client, place), false);
+  await store.save([]);
+  assert.equal(await removeEmptyRecords(client, place), true);
+  assert.equal(await client.get(secrets, place), undefined);
 });
