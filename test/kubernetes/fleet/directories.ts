@@ -23,7 +23,7 @@ interface PodWish {
   readonly block?: boolean;
 }
 
-async function makePod(t: FleetContext, at: Member, wish: PodWish): Promise<void> {
+export async function makePod(t: FleetContext, at: Member, wish: PodWish): Promise<void> {
   const { name, script, claim, block = false } = wish;
   const seen = block
     ? { volumeDevices: [{ name: 'data', devicePath: '/transship-test-device' }] }
@@ -44,7 +44,7 @@ async function makePod(t: FleetContext, at: Member, wish: PodWish): Promise<void
   await t.until(`pod ${name} to be taken`, () => at.client.create(pods, pod as never));
 }
 
-async function phase(t: FleetContext, at: Member, name: string, wanted: string): Promise<void> {
+export async function phase(t: FleetContext, at: Member, name: string, wanted: string): Promise<void> {
   await t.until(`pod ${name} to be ${wanted}`, async () => {
     const pod = await at.client.get(pods, t.key(name));
     const seen = pod?.status?.phase;

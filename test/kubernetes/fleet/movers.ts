@@ -16,7 +16,7 @@ import {
 import { missing, must } from '../../interop/tools.ts';
 import { fleetCases, SkippedCase } from './case.ts';
 import { type FleetContext, MiB } from './context.ts';
-import { pathOf, run } from './directories.ts';
+import { makePod, pathOf, phase, run } from './directories.ts';
 import type { Member } from './member.ts';
 
 const size = '64Mi';
@@ -217,14 +217,37 @@ export const moverCases = fleetCases({
     assert.equal(status?.phase, 'Canceled');
   },
 
-  'a server that is killed is found again where it listens then': async (t) => {
+  'a server that is killed is found again where it listens then': {
+    long: true,
+    run: async (t) => {
+      needPrograms();
+      const source = await filledClaim(t, t.east, noise(8));
+      await make(t, 'moved', { bandwidth: '1Mi' });
+      const { metadata } = await halfway(t, 'moved');
+      await t.west.client.delete(pods, t.key(`vt-${metadata.uid}-server`), { graceSeconds: 0 });
+      await change(t, 'moved', { bandwidth: null });
+      await succeeded(t, 'moved');
+      assert.equal(spawnSync('diff', ['-r', source, await there(t)]).status, 0);
+      await noHelpers(t);
+    },
+  },
+
+  'a copy ahead runs beside the application, the last one waits for its end': async (t) => {
     needPrograms();
-    const source = await filledClaim(t, t.east, noise(8));
-    await make(t, 'moved', { bandwidth: '1Mi' });
-    const { metadata } = await halfway(t, 'moved');
-    await t.west.client.delete(pods, t.key(`vt-${metadata.uid}-server`), { graceSeconds: 0 });
-    await change(t, 'moved', { bandwidth: null });
-    await succeeded(t, 'moved');
+    const source = await filledClaim(t, t.east, noise(1));
+    const script = 'exec sleep 1000';
+    await makePod(t, t.east, { name: 'application', claim: 'data', script });
+    await phase(t, t.east, 'application', 'Running');
+    await make(t, 'ahead');
+    await succeeded(t, 'ahead');
+    await make(t, 'last', { pass: 'Last', overwrite: true });
+    const wanted = { type: 'Succeeded', status: 'Unknown', reason: 'Waiting' };
+    const waiting = await t.condition(t.east, volumeTransfers, 'last', wanted);
+    const { message = '' } =
+      waiting.status?.conditions?.find(({ type }) => type === wanted.type) ?? {};
+    assert.match(message, /claim [^ ]+ is used by pod application/);
+    await t.east.client.delete(pods, t.key('application'));
+    await succeeded(t, 'last');
     assert.equal(spawnSync('diff', ['-r', source, await there(t)]).status, 0);
     await noHelpers(t);
   },
@@ -261,17 +284,20 @@ export const moverCases = fleetCases({
     await noHelpers(t);
   },
 
-  'a raw device whose sender is killed goes on': async (t) => {
-    const source = await rawClaim(t, t.east);
-    fs.writeFileSync(source, randomBytes(16 * MiB), { flag: 'r+' });
-    await make(t, 'cut', { method: 'Block', bandwidth: '2Mi' });
-    const name = clientPod(await halfway(t, 'cut'));
-    await t.east.client.delete(pods, t.key(name), { graceSeconds: 0 });
-    await change(t, 'cut', { bandwidth: null });
-    const { status } = await succeeded(t, 'cut');
-    assert.ok((status?.attempts ?? 0) > 1, JSON.stringify(status));
-    assert.ok(fs.readFileSync(await there(t)).equals(fs.readFileSync(source)));
-    await noHelpers(t);
+  'a raw device whose sender is killed goes on': {
+    long: true,
+    run: async (t) => {
+      const source = await rawClaim(t, t.east);
+      fs.writeFileSync(source, randomBytes(16 * MiB), { flag: 'r+' });
+      await make(t, 'cut', { method: 'Block', bandwidth: '2Mi' });
+      const name = clientPod(await halfway(t, 'cut'));
+      await t.east.client.delete(pods, t.key(name), { graceSeconds: 0 });
+      await change(t, 'cut', { bandwidth: null });
+      const { status } = await succeeded(t, 'cut');
+      assert.ok((status?.attempts ?? 0) > 1, JSON.stringify(status));
+      assert.ok(fs.readFileSync(await there(t)).equals(fs.readFileSync(source)));
+      await noHelpers(t);
+    },
   },
 
   'a claim of somebody else is not written to': async (t) => {
