@@ -1,4 +1,4 @@
-/** Pods that were deleted to stop them: the inventory does not see them, and they move all the same. */
+/** Pods that were deleted to stop them: no inventory sees them, and they move all the same. */
 import { imagesOf } from './images.ts';
 import type { Item } from './inventory.ts';
 import { referencesOf } from './references.ts';

@@ -135,7 +135,7 @@ suite('stopping a side of a migration', () => {
     await goThrough(run, ['proveSourceStopped']);
   });
 
-  test('pods without claims hold up a move of the whole namespace, finished ones do not', async () => {
+  test('pods without claims hold up a whole namespace, finished ones do not', async () => {
     const scene = await startScene();
     const run = makeRun(scene);
     await goThrough(run, ['pauseManagers', 'stopSource']);

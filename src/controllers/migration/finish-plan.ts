@@ -20,6 +20,7 @@ import {
   type Run,
   type SideName,
 } from './run.ts';
+import { cutoverOf } from './cutover.ts';
 import { unretain } from './retained.ts';
 import { isOnePlace } from './steps/moving.ts';
 import { isProvisioned } from './steps/needless-copies.ts';
@@ -29,9 +30,9 @@ const sides: readonly SideName[] = ['source', 'destination'];
 const kinds: readonly RecordKind[] = ['stopped', 'rebound', 'templates', 'made', 'retained'];
 
 /**
- * For a plan that is closed. Volumes at the destination get the reclaim policy of their class, those
- * of the source are kept; the source stays stopped and fenced. Safe to repeat. Errors: `Conflict`
- * while a claim is not on the volume that it was given.
+ * For a plan that is closed. Volumes at the destination get the reclaim policy of their class; the
+ * source stays stopped and fenced, and its volumes are kept, unless nothing has moved. Safe to
+ * repeat. Errors: `Conflict` while a claim is not on the volume that it was given.
  */
 export async function finishPlan(run: Run): Promise<void> {
   if (isOnePlace(run)) {
@@ -39,8 +40,22 @@ export async function finishPlan(run: Run): Promise<void> {
     await finishRebind(run.source.client, reboundStore(run), { releaseOld: false });
     await finishClaimTemplates(templatesStore(run));
     await unretain(run);
-  } else await releaseThere(run);
+  } else {
+    await releaseThere(run);
+    if (!(await mayHaveMoved(run))) await unretain(run);
+  }
   await forgetRecords(run);
+}
+
+/** Another cluster may use the very volumes of the source: then these must outlive their claims. */
+async function mayHaveMoved(run: Run): Promise<boolean> {
+  if (cutoverOf(run) !== undefined) return true;
+  if ((run.plan.spec.volumes ?? []).some(({ action }) => action === 'Move')) return true;
+  const { source, destination } = run;
+  return (
+    (await source.client.get(secrets, recordKey(run, 'source', 'stopped'))) !== undefined ||
+    (await destination.client.get(secrets, recordKey(run, 'destination', 'made'))) !== undefined
+  );
 }
 
 /** What was made for the plan and provisioned goes again with its claim. */

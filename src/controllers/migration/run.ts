@@ -18,7 +18,7 @@ export interface Run {
   readonly source: ClusterAccess;
   readonly destination: ClusterAccess;
   readonly type: 'Namespace' | 'State' | 'StorageConversion';
-  /** Something to look at afterwards: one sentence, kept in the status; the same one is kept once. */
+  /** To be looked at afterwards: one sentence, kept in the status; the same one is kept once. */
   warn(sentence: string): void;
 }
 

@@ -14,6 +14,7 @@ import { conditionsOf } from '../conditions.ts';
 import { accessOf, moveId, namespacesAt, type Run, type SideName, uidOf } from '../run.ts';
 import { claimKey, claimsIn, isOnePlace, isWhole, movingClaims, quiesces } from './moving.ts';
 import { findHoldersAt } from './stop.ts';
+import { stoppedStore } from './stopping.ts';
 
 export interface ResourceQuota extends KubeObject {
   readonly spec?: { readonly hard?: Readonly<Record<string, string>> };
@@ -31,9 +32,14 @@ export const resourceQuotas: ResourceType<ResourceQuota> = {
 
 const minuteMs = 60_000;
 
-/** An old one may still be ending while the next begins; and a hook may run. */
-function copyingPods({ plan }: Run): number {
-  return 2 * (plan.spec.concurrency ?? 4) + (hasHooks(plan) ? 1 : 0);
+/**
+ * An old one may still be ending while the next begins, and a hook may run. Where both sides are
+ * one place, so are their pods.
+ */
+function copyingPods(run: Run): number {
+  const { plan } = run;
+  const each = isOnePlace(run) ? 4 : 2;
+  return each * (plan.spec.concurrency ?? 4) + (hasHooks(plan) ? 1 : 0);
 }
 
 const hasHooks = ({ spec }: Run['plan']): boolean => (spec.hooks ?? []).length > 0;
@@ -244,7 +250,10 @@ const liftSourceFence: Step<Run> = {
   observe: async (run) => ({ kind: (await isLifted(run)) ? 'done' : 'notStarted' }),
   ensure: async (run) => void (await liftFences(run, 'source')),
   undo: async (run) => {
-    if (isFenced(run, 'source')) await raiseFence(run, 'source', restingPods(run));
+    // A cutover that did not stop the source has not fenced it either.
+    const wasStopped = (await stoppedStore(run, 'source').load()).length > 0;
+    if (wasStopped && !isFenced(run, 'source')) await mark(run);
+    else if (wasStopped) await raiseFence(run, 'source', restingPods(run));
     return { kind: 'done' };
   },
 };

@@ -33,7 +33,7 @@ const makeObjects: Step<Run> = {
   undo: (run) => unmakeAll(run, () => false),
 };
 
-/** The server judges them as if they were made: `Invalid`, `Forbidden` and others name the object. */
+/** The server judges them as if they were made; `Invalid`, `Forbidden` and others name one. */
 async function tryAll(run: Run, survey: RunSurvey): Promise<void> {
   const { client } = run.destination;
   const discovery = createDiscovery(client);
