@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   actionsFor,
   chooseMethod,
+  formatChangesOf,
   type Method,
   type Rung,
 } from '../../src/controllers/plan/method-ladder.ts';
@@ -18,6 +19,7 @@ const base: Rung = {
   targetBytes: GiB,
   targetProvisioner: 'transship.dev',
   isSameCluster: false,
+  formatChanges: [],
   capabilities: { source: [], destination: [] },
   chosen: undefined,
 };
@@ -36,6 +38,18 @@ const snapshots = { source: ['Snapshots'], destination: ['Snapshots'] };
 
 const rows: readonly Row[] = [
   { what: 'ours to ours', rung: {}, method: 'Teleport', declined: ['NotShared', 'HasFiles'] },
+  {
+    what: 'ours in the same cluster',
+    rung: { isSameCluster: true },
+    method: 'Teleport',
+    declined: ['NoSnapshots', 'HasFiles'],
+  },
+  {
+    what: 'ours in the same cluster that becomes another file system',
+    rung: { isSameCluster: true, formatChanges: ['file system'] },
+    method: 'Filesystem',
+    declined: ['FormatChanges', 'NoSnapshots', 'HasFiles'],
+  },
   {
     what: 'ours to a class of others',
     rung: { targetProvisioner: 'ebs.csi.aws.com' },
@@ -115,4 +129,19 @@ test('what can be done with a volume depends on where it is', () => {
   assert.deepEqual(actionsFor('nfs', false), ['Copy', 'Move', 'Skip']);
   assert.deepEqual(actionsFor('nfs', true), ['Copy', 'Skip']);
   assert.deepEqual(actionsFor('ebs.csi.aws.com', false), ['Copy', 'Skip']);
+});
+
+test('what classes say about what is on a device', () => {
+  const ofClass = (parameters: Readonly<Record<string, string>>) => ({
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: 'one' },
+    provisioner: 'transship.dev',
+    parameters,
+  });
+  const usual = ofClass({ type: 'ext4', blockSize: '64Ki' });
+  assert.deepEqual(formatChangesOf(usual, ofClass({ historyPolicy: 'one-hour' })), []);
+  const other = ofClass({ type: 'xfs', blockSize: '4Ki' });
+  assert.deepEqual(formatChangesOf(usual, other), ['file system', 'blocks']);
+  assert.deepEqual(formatChangesOf(undefined, other), []);
 });

@@ -3,6 +3,7 @@
  * why, and only when all decline is it an error. Pure.
  */
 import { methods } from '../../api/kinds/migrating.ts';
+import type { StorageClass } from '../../kube/resources.ts';
 import { driver as ours } from '../labels.ts';
 
 export type Method = (typeof methods)[number];
@@ -18,6 +19,8 @@ export interface Rung {
   /** Undefined: no class at the destination was found for it. */
   readonly targetProvisioner: string | undefined;
   readonly isSameCluster: boolean;
+  /** What the new class says otherwise than the old one about what is on the device. */
+  readonly formatChanges: readonly string[];
   readonly capabilities: {
     readonly source: readonly string[];
     readonly destination: readonly string[];
@@ -45,7 +48,10 @@ function teleport(rung: Rung): Why {
   if (targetProvisioner !== ours) {
     return ['ForeignClass', `the new class is of ${targetProvisioner}, not of ${ours}`];
   }
-  if (rung.isSameCluster) return ['SameCluster', 'it stays in its cluster'];
+  if (rung.isSameCluster && rung.formatChanges.length > 0) {
+    const what = rung.formatChanges.join(' and ');
+    return ['FormatChanges', `it stays in its cluster, and a clone would keep its ${what}`];
+  }
   if (volumeMode !== targetMode) return ['ModeChanges', 'files become a raw device, or back'];
   if (rung.targetBytes !== rung.sizeBytes) {
     return ['SizeChanges', 'the new volume has another size'];
@@ -88,6 +94,22 @@ const ladder: Readonly<Record<Method, (rung: Rung) => Why>> = {
   Block: block,
   Filesystem: filesystem,
 };
+
+const formatWords: Readonly<Record<string, string>> = { type: 'file system', blockSize: 'blocks' };
+const formatDefaults: Readonly<Record<string, string>> = { type: 'ext4', blockSize: '64Ki' };
+
+/** `formatChanges` of a rung: nothing where a class is not known. */
+export function formatChangesOf(
+  before: StorageClass | undefined,
+  after: StorageClass | undefined,
+): readonly string[] {
+  if (before === undefined || after === undefined) return [];
+  const valueOf = ({ parameters = {} }: StorageClass, name: string) =>
+    parameters[name] ?? formatDefaults[name];
+  return Object.entries(formatWords)
+    .filter(([name]) => valueOf(before, name) !== valueOf(after, name))
+    .map(([, word]) => word);
+}
 
 /** The first method that does not decline; the one asked for, or none. */
 export function chooseMethod(rung: Rung): Choice {

@@ -8,6 +8,7 @@ import {
   actionsFor,
   type Choice,
   chooseMethod,
+  formatChangesOf,
   type Method,
 } from './method-ladder.ts';
 import { type FoundClaim, namespaceThere, type Observation } from './observation.ts';
@@ -99,6 +100,10 @@ function plannedVolume(
     targetBytes,
     targetProvisioner: target.found?.provisioner,
     isSameCluster,
+    formatChanges: formatChangesOf(
+      seen.seenSource?.classes.find(({ metadata }) => metadata.name === storageClass),
+      target.found,
+    ),
     capabilities: { source: source.capabilities, destination: destination.capabilities },
     chosen: wish?.method,
   });

@@ -1,6 +1,6 @@
 /** What has to hold before a transfer begins, and which method it takes. Changes nothing. */
 import type { Action, Choice, Declined, Method } from '../plan/method-ladder.ts';
-import { actionsFor, chooseMethod } from '../plan/method-ladder.ts';
+import { actionsFor, chooseMethod, formatChangesOf } from '../plan/method-ladder.ts';
 import { defaultClass } from '../plan/volumes.ts';
 import type { VolumeTransferSpec } from '../../api/kinds/volume-transfer.ts';
 import { fail } from '../../base/errors.ts';
@@ -132,6 +132,10 @@ function firstChoice(transfer: Transfer, found: SourceClaim): Choice {
     targetBytes: target.bytes,
     targetProvisioner: target.storageClass?.provisioner,
     isSameCluster: source.name === destination.name,
+    formatChanges: formatChangesOf(
+      source.classes.get({ namespace: '', name: found.volume.spec?.storageClassName ?? '' }),
+      target.storageClass,
+    ),
     capabilities: { source: capabilitiesOf(source), destination: capabilitiesOf(destination) },
     chosen: object.spec.method,
   });

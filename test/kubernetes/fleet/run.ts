@@ -5,6 +5,7 @@ import { claimCases } from './claims.ts';
 import { type Fleet, obstacle, type Side, startFleet } from './fleet.ts';
 import { dayCases } from './days.ts';
 import { directoryCases } from './directories.ts';
+import { extraCases } from './extras.ts';
 import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
 import { migrationCases } from './migrations.ts';
@@ -19,6 +20,7 @@ export const fleetSuites: readonly (readonly [group: string, cases: readonly Fle
   ['controllers: teleports', teleportCases],
   ['controllers: transfers', transferCases],
   ['migrations: namespaces', migrationCases],
+  ['migrations: images and hooks', extraCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
   ['controllers: a hundred', hundredCases],

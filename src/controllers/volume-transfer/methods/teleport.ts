@@ -13,16 +13,18 @@ import { exactSize, formatBytes, parseRate } from '../../../base/units.ts';
 import type { Undoing } from '../../../flow/step.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import { persistentVolumes } from '../../../kube/resources.ts';
-import { fsTypeOf, handleOf, isOurVolume, persistentVolumeOf } from '../../claim/made.ts';
+import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, driver, labels } from '../../labels.ts';
 import { conditionOf, isTrue } from '../../status.ts';
 import { endingOf, wasAccessible } from '../../teleport/plan.ts';
-import { checkClaimFree, claimOf, makeBound, removeOnce, unmakeBound } from '../bound.ts';
+import { checkClaimFree, claimOf, removeOnce, unmakeBound } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
-import { isMadeBy, migrationOf, moveIdOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
+import { migrationOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
 import type { Advance, Settling, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
 import { endingOf as transferEndingOf, isComplete } from '../report.ts';
+import { cloneMethod } from './clone.ts';
 import { compareRoots } from './teleport-audit.ts';
+import { claimVolume } from './teleport-claim.ts';
 import { isCounted, numbersOf, whole } from './teleport-numbers.ts';
 
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
@@ -30,11 +32,17 @@ const pausedBandwidth = '1Ki';
 
 export const teleportMethod: TransferMethod = {
   declines,
-  advance,
-  clean,
-  settle,
-  discard,
+  advance: (transfer) => (isClone(transfer) ? cloneMethod : between).advance(transfer),
+  clean: (transfer) => (isClone(transfer) ? cloneMethod : between).clean(transfer),
+  settle: async (transfer) => (isClone(transfer) ? { kind: 'done' } : settle(transfer)),
+  discard: (transfer) => (isClone(transfer) ? cloneMethod : between).discard(transfer),
 };
+
+const between = { advance, clean, discard };
+
+function isClone({ source, destination }: Transfer): boolean {
+  return source.name === destination.name;
+}
 
 async function declines({ object }: Transfer) {
   if (object.spec.overwrite !== true) return undefined;
@@ -75,7 +83,7 @@ interface Sight {
 async function last(transfer: Transfer, { teleport, volume, numbers }: Sight): Promise<Advance> {
   const isUsable = wasAccessible(teleport) && volume !== undefined && isTrue(volume, 'Ready');
   if (!isUsable) return going(teleport, numbers);
-  await claimIt(transfer, volume);
+  await claimVolume(transfer, volume);
   const claim = await claimOf(transfer.destination, transfer.object);
   const name = ownNameOf(transfer.object);
   if (claim?.status?.phase !== 'Bound') return running('the claim is being bound', numbers);
@@ -219,35 +227,6 @@ async function markStage({ object, destination }: Transfer, volume: Volume | und
   const { uid } = volume.metadata;
   const marks = { metadata: { uid, labels: { [labels.stage]: stage } } };
   await destination.client.patch(volumes, keyOf(volume), marks);
-}
-
-async function claimIt(transfer: Transfer, volume: Volume): Promise<void> {
-  const { context, object, source, destination } = transfer;
-  const there = await claimOf(destination, object);
-  if (isMadeBy(object, there)) return;
-  await checkClaimFree(transfer);
-  const found = await sourceClaimOf(source, object.spec);
-  const target = targetClaimOf(transfer, found);
-  const made = persistentVolumeOf({
-    name: ownNameOf(object),
-    sizeBytes: volume.status?.sizeBytes ?? target.bytes,
-    claim: { namespace: target.namespace, name: target.name },
-    accessModes: target.accessModes,
-    volumeMode: target.volumeMode,
-    storageClassName: target.storageClassName,
-    storageClass: target.storageClass,
-  });
-  // The blocks bring their file system along, whatever the new class would make.
-  const fsType = found.volume.spec?.csi?.fsType ?? fsTypeOf(target.storageClass);
-  const csi = { ...made.spec?.csi, driver, volumeHandle: ownNameOf(object) };
-  const spec = { ...made.spec, csi: target.volumeMode === 'Block' ? csi : { ...csi, fsType } };
-  const bytes = volume.status?.sizeBytes ?? target.bytes;
-  await makeBound(transfer, {
-    target: { ...target, bytes },
-    volume: { ...made, spec: { ...spec, capacity: { storage: exactSize(bytes) } } },
-    moveId: await moveIdOf(context, object),
-    claim: found.claim,
-  });
 }
 
 /** Volumes of earlier passes over the same claim: all they had is in this one. */
