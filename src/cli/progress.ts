@@ -109,8 +109,15 @@ function lanesOf(lanes: readonly Lane[]): string {
 
 /** One line for logs, pipes and dumb terminals. */
 export function renderLine(view: ProgressView, nowMs: number): string {
+  return `${secondOf(nowMs)} ${lineOf(view)}`;
+}
+
+function secondOf(nowMs: number): string {
+  return formatMoment(Math.floor(nowMs / 1000) * 1000);
+}
+
+function lineOf(view: ProgressView): string {
   const parts = [
-    formatMoment(Math.floor(nowMs / 1000) * 1000),
     `${view.title} ${view.phase} ${view.percent}`,
     `${formatBytes(view.doneBytes)} of ${formatBytes(view.totalBytes)}`,
     ...view.lanes.map((lane) => `${lane.label} ${formatBytes(lane.bytes)}`),
@@ -118,7 +125,7 @@ export function renderLine(view: ProgressView, nowMs: number): string {
     ...(hasEta(view) ? [`${formatAge(view.etaMs)} left`] : []),
     ...(view.trouble === undefined ? [] : [`trouble: ${view.trouble}`]),
   ];
-  return parts.join(', ').replace(', ', ' ');
+  return parts.join(', ');
 }
 
 /** What is drawn: lines that replace those before on a terminal, one line elsewhere. */
@@ -126,11 +133,14 @@ export interface Picture {
   /** A new key is news: its line is printed at once. */
   readonly key: string;
   lines(columns: number): readonly string[];
-  line(nowMs: number): string;
+  /** Without the time, which is put in front of it. */
+  line(): string;
 }
 
 /** Between two lines of the same phase where bars are not possible. */
 const lineEveryMs = 5000;
+/** The same words again only say that it goes on. */
+const sameEveryMs = 60_000;
 
 export class ProgressPainter {
   readonly #terminal: Terminal;
@@ -139,6 +149,7 @@ export class ProgressPainter {
   #drawnLines = 0;
   #lastLineMs = Number.NEGATIVE_INFINITY;
   #lastKey = '';
+  #lastText = '';
 
   constructor(terminal: Terminal, clock: Clock, bars: boolean) {
     this.#terminal = terminal;
@@ -146,11 +157,16 @@ export class ProgressPainter {
     this.#bars = bars;
   }
 
+  /** False: lines are printed one after the other, and stay. */
+  get isDrawing(): boolean {
+    return this.#bars;
+  }
+
   show(view: ProgressView): void {
     this.paint({
       key: `${view.title} ${view.phase} ${view.trouble ?? ''}`,
       lines: (columns) => renderBar(view, columns),
-      line: (nowMs) => renderLine(view, nowMs),
+      line: () => lineOf(view),
     });
   }
 
@@ -174,10 +190,13 @@ export class ProgressPainter {
 
   #line({ key, line }: Picture): void {
     const nowMs = this.#clock.monotonicMs();
-    if (key === this.#lastKey && nowMs - this.#lastLineMs < lineEveryMs) return;
+    const text = line();
+    const everyMs = text === this.#lastText ? sameEveryMs : lineEveryMs;
+    if (key === this.#lastKey && nowMs - this.#lastLineMs < everyMs) return;
     this.#lastKey = key;
+    this.#lastText = text;
     this.#lastLineMs = nowMs;
-    this.#terminal.err(`${line(this.#clock.wallMs())}\n`);
+    this.#terminal.err(`${secondOf(this.#clock.wallMs())} ${text}\n`);
   }
 }
 

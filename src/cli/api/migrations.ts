@@ -5,6 +5,7 @@ import { asTransshipError, fail } from '../../base/errors.ts';
 import { isReason, type Reason } from '../../base/reasons.ts';
 import { limits } from '../../base/limits.ts';
 import { formatBytes, formatDuration } from '../../base/units.ts';
+import type { Timer } from '../../base/ports.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
 import type { Cli } from '../context.ts';
@@ -115,6 +116,10 @@ export interface Following {
   readonly onObject?: (migration: Migration) => void;
 }
 
+/** Times are drawn anew; where lines stay, only so often that one sees that it goes on. */
+const redrawMs = 1000;
+const againMs = 60_000;
+
 /** Follows it to its end, with progress. `NotFound` when it is deleted meanwhile. */
 export async function followMigration(
   cli: Cli,
@@ -122,32 +127,54 @@ export async function followMigration(
   following: Following,
 ): Promise<Migration> {
   const { client, key } = hub;
-  const { uid, timeoutMs } = following;
+  const { uid, timeoutMs, onObject } = following;
+  const painting = onObject === undefined ? paintingOf(cli) : undefined;
+  try {
+    return await until(cli, client, {
+      type: migrations,
+      key,
+      goesOn:
+        `the migration goes on in the cluster; come back with: ` +
+        wordsFor(cli, hub)(`migration watch ${key.name}`),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      onObject: onObject ?? ((one) => painting?.show(one)),
+      test: (one) => {
+        if (one === undefined || (uid !== undefined && one.metadata.uid !== uid)) {
+          return fail('NotFound', `migration ${key.name} was deleted meanwhile`);
+        }
+        const isHeld = following.untilHeld === true && standingOf(one) === 'Held';
+        return hasEnded(one) || isHeld ? one : undefined;
+      },
+    });
+  } finally {
+    painting?.end();
+  }
+}
+
+/** Paints whenever it changes, and now and then although it does not. */
+function paintingOf(cli: Cli) {
   const painter = cli.painter();
-  const paint = (one: Migration): void => {
-    const isMoving = ['Running', 'TakingBack'].includes(standingOf(one));
-    // The next step begins at once; between two there is nothing to see.
-    const isBetween = isMoving && messageOf(one) === undefined;
-    if (!isBetween) painter.paint(pictureOf(one, cli.nowMs()));
+  const { clock } = cli.ports;
+  const everyMs = painter.isDrawing ? redrawMs : againMs;
+  const late: { timer?: Timer; last?: Migration } = {};
+  const paint = (): void => {
+    late.timer?.cancel();
+    late.timer = clock.after(everyMs, paint);
+    if (late.last !== undefined) painter.paint(pictureOf(late.last, cli.nowMs()));
   };
-  const ended = await until(cli, client, {
-    type: migrations,
-    key,
-    goesOn:
-      `the migration goes on in the cluster; come back with: ` +
-      wordsFor(cli, hub)(`migration watch ${key.name}`),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    onObject: following.onObject ?? paint,
-    test: (one) => {
-      if (one === undefined || (uid !== undefined && one.metadata.uid !== uid)) {
-        return fail('NotFound', `migration ${key.name} was deleted meanwhile`);
-      }
-      const isHeld = following.untilHeld === true && standingOf(one) === 'Held';
-      return hasEnded(one) || isHeld ? one : undefined;
+  return {
+    show: (one: Migration): void => {
+      const isMoving = ['Running', 'TakingBack'].includes(standingOf(one));
+      // The next step begins at once; between two there is nothing to see.
+      if (isMoving && messageOf(one) === undefined) return;
+      late.last = one;
+      paint();
     },
-  });
-  painter.end();
-  return ended;
+    end: (): void => {
+      late.timer?.cancel();
+      painter.end();
+    },
+  };
 }
 
 const verbs: Partial<Record<Standing, string>> = { Succeeded: 'succeeded', Held: 'held' };
@@ -194,7 +221,7 @@ export function summaryOf({ status = {} }: Migration): string {
     ...counted(objects, 'object'),
     ...counted(volumes, 'volume'),
     ...counted(images, 'image'),
-    ...(bytes === undefined ? [] : [`${formatBytes(bytes)}${wire}`]),
+    ...(bytes === undefined || bytes === 0 ? [] : [`${formatBytes(bytes)}${wire}`]),
     ...(downtimeMilliseconds === undefined
       ? []
       : [`down for ${formatDuration(downtimeMilliseconds)}`]),

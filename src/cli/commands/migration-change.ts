@@ -18,7 +18,6 @@ import type { Cli } from '../context.ts';
 import {
   canRetry,
   cutoverInEffect,
-  hasEnded,
   isOpen,
   plannedSteps,
   pointPassed,
@@ -65,8 +64,9 @@ async function changeSpec(
   }
 }
 
-function needRunning(migration: Migration, what: string): void {
-  if (!hasEnded(migration)) return;
+/** One that failed may go on, and can be told before how. */
+function needOpen(migration: Migration, what: string): void {
+  if (isOpen(migration)) return;
   const { name } = migration.metadata;
   fail('Conflict', `migration ${name} has ended (${standingOf(migration)}); ${what}`);
 }
@@ -80,7 +80,7 @@ function pause(registry: Registry, migration: Command): void {
     run: async (cli, [name]) => {
       const hub = await hubOf(cli, name!);
       const object = await changeSpec(hub, (one) => {
-        needRunning(one, 'there is nothing to pause');
+        needOpen(one, 'there is nothing to pause');
         return one.spec.paused === true ? undefined : { paused: true };
       });
       await printChanged(cli, hub.client, { type: migrations, object }, 'paused');
@@ -97,7 +97,7 @@ function pause(registry: Registry, migration: Command): void {
       const hub = await hubOf(cli, name!);
       let wasHeld = false;
       const object = await changeSpec(hub, (one) => {
-        needRunning(one, 'there is nothing to resume');
+        needOpen(one, 'there is nothing to resume');
         const { paused, holdBefore } = one.spec;
         // A hold further down is a wish that still stands.
         wasHeld = holdBefore !== undefined && (paused !== true || standingOf(one) === 'Held');
@@ -122,7 +122,7 @@ function hold(registry: Registry, migration: Command): void {
     run: async (cli, [name, step]) => {
       const hub = await hubOf(cli, name!);
       const object = await changeSpec(hub, (one) => {
-        needRunning(one, 'there is nothing to hold');
+        needOpen(one, 'there is nothing to hold');
         checkPending(one, step!);
         return one.spec.holdBefore === step ? undefined : { holdBefore: step };
       });

@@ -1,6 +1,6 @@
 /** A migration that runs, as it is drawn again and again on a terminal, or as one line. Pure. */
 import type { Migration } from '../../api/kinds/migration.ts';
-import { formatAge, formatBytes, formatMoment, formatRate } from '../../base/units.ts';
+import { formatAge, formatBytes, formatRate } from '../../base/units.ts';
 import type { StepState } from '../../flow/state.ts';
 import { type Picture, type ProgressView, renderBar } from '../progress.ts';
 import { cellText } from '../table.ts';
@@ -17,14 +17,14 @@ const lineMax = 3;
 export function pictureOf(migration: Migration, nowMs: number): Picture {
   const view = viewOf(migration);
   return {
-    key: [view.title, view.phase, standingOf(migration), wordsOf(saidBy(migration))].join(' '),
+    key: [view.title, view.phase, newsOf(migration)].join(' '),
     lines: (columns) => {
       const bar = renderBar(view, columns);
       const shown = view.totalBytes > 0 ? bar : bar.slice(0, 1);
       const lines = [...stepLines(migration, nowMs), ...notesOf(migration)];
       return [...shown, ...lines.map((line) => cut(cellText(line), columns))];
     },
-    line: (atMs) => lineOf(migration, view, atMs),
+    line: () => lineOf(migration, view),
   };
 }
 
@@ -59,6 +59,15 @@ function saidBy(migration: Migration): string | undefined {
   const more = progress.length > lineMax ? `; and ${progress.length - lineMax} more` : '';
   return message === undefined ? `${shown}${more}` : `${message} (${shown}${more})`;
 }
+
+/** While it is taken back two voices speak in turn: only another step is news. */
+function newsOf(migration: Migration): string {
+  const standing = standingOf(migration);
+  if (standing !== 'TakingBack') return `${standing} ${wordsOf(saidBy(migration))}`;
+  return `${standing} ${stepNow(migration)?.name} ${stepsOf(migration).filter(isUndone).length}`;
+}
+
+const isUndone = ({ state }: StepState): boolean => state === 'Undone';
 
 /** Numbers come and go with every look; only other words are news. */
 function wordsOf(said: string | undefined): string {
@@ -112,7 +121,7 @@ function notesOf(migration: Migration): readonly string[] {
   ];
 }
 
-function lineOf(migration: Migration, view: ProgressView, atMs: number): string {
+function lineOf(migration: Migration, view: ProgressView): string {
   const message = saidBy(migration);
   const parts = [
     `${view.title} ${view.phase} ${view.percent}`,
@@ -123,7 +132,7 @@ function lineOf(migration: Migration, view: ProgressView, atMs: number): string 
     ...(view.etaMs === undefined ? [] : [`${formatAge(view.etaMs)} left`]),
     ...(message === undefined ? [] : [message]),
   ];
-  return cellText(`${formatMoment(Math.floor(atMs / 1000) * 1000)} ${parts.join(', ')}`);
+  return cellText(parts.join(', '));
 }
 
 function cut(line: string, columns: number): string {
