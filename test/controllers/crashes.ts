@@ -10,6 +10,8 @@ import { names, type Saved, World } from './world.ts';
 export interface Beginning {
   readonly library: SchemaLibrary;
   readonly saved: Saved;
+  /** Of so many effects one is disturbed, where to disturb each takes minutes; each when absent. */
+  readonly every?: number;
 }
 
 const fetchBytes = 2 * 1024 * 1024;
@@ -75,7 +77,9 @@ export async function firstDifference(
 ): Promise<string | undefined> {
   const whole = await run(beginning, scenario);
   if (whole.effects === 0 || whole.effects > effectsMax) return `it has ${whole.effects} effects`;
+  const { every = 1 } = beginning;
   for (const [before, effect] of whole.log.entries()) {
+    if (before % every !== 0) continue;
     for (const mishap of mishapsOf(effect)) {
       const { left, log } = await run(beginning, scenario, { mishap, afterEffects: before + 1 });
       if (left === whole.left) continue;

@@ -1,10 +1,19 @@
 // What is there, in words that are the same for histories that ended alike: no uids, no times.
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
+import { migrations } from '../../src/api/kinds/migration.ts';
+import { plans } from '../../src/api/kinds/plan.ts';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import type { Reported } from '../../src/controllers/status.ts';
-import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import {
+  configMaps,
+  namespaces,
+  persistentVolumeClaims,
+  persistentVolumes,
+  secrets,
+} from '../../src/kube/resources.ts';
 import { names, type World } from './world.ts';
 
 const uidPattern = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
@@ -18,6 +27,16 @@ export async function leftIn(world: World): Promise<string> {
     for (const one of await world.list(cluster, teleports)) say(lineOf(one));
     for (const one of await world.list(cluster, historyPolicies)) say(lineOf(one));
     for (const one of await world.list(cluster, volumeTransfers)) say(lineOf(one));
+    for (const one of await world.list(cluster, plans)) say(`plan ${metadataOf(one)}`);
+    for (const one of await world.list(cluster, migrations)) {
+      const states = (one.status?.itinerary ?? []).map(({ name, state }) => `${name}=${state}`);
+      say(`${lineOf(one)} ${states.join(' ')} ${JSON.stringify(one.status?.warnings ?? [])}`);
+    }
+    for (const type of [namespaces, secrets, configMaps]) {
+      for (const one of await world.list<KubeObject>(cluster, type)) {
+        say(`${type.kind} ${metadataOf(one)}`);
+      }
+    }
     for (const { metadata, spec, status, kind } of await world.list(cluster, persistentVolumes)) {
       const { claimRef, capacity } = spec ?? {};
       const facts = [claimRef?.namespace, claimRef?.name, capacity?.storage, status?.phase];
@@ -36,6 +55,12 @@ export async function leftIn(world: World): Promise<string> {
     for (const policy of state.policies.keys()) say(`agent keeps ${policy}`);
   }
   return lines.toSorted().join('\n');
+}
+
+function metadataOf({ metadata }: KubeObject): string {
+  const { namespace, name, labels, finalizers, deletionTimestamp } = metadata;
+  const isGoing = deletionTimestamp !== undefined;
+  return `${namespace}/${name} ${JSON.stringify([labels, finalizers, isGoing])}`;
 }
 
 function lineOf(object: Reported & { readonly spec?: object }): string {

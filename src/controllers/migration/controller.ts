@@ -13,8 +13,9 @@ import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import type { Outcome as Next } from '../../kube/api.ts';
 import { beginState, type Orders, type Outcome, retryState, Runner } from '../../flow/flow.ts';
 import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
-import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
+import { keyOf, parseKey } from '../../kube/objects.ts';
 import type { Source } from '../../kube/reconciler.ts';
+import { recordPrefix } from '../../workload/ours.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
 import { isOpen, planKeyOf } from '../plan/migrations.ts';
@@ -27,7 +28,7 @@ import type { Run } from './run.ts';
 import { Saved } from './saved.ts';
 import { sourcesOf } from './sources.ts';
 import type { Blocked } from './status.ts';
-import { blockerOf, hasBegun } from './turn.ts';
+import { blockerOf, hasBegun, newerOf } from './turn.ts';
 import { tell, tellOver } from './tell.ts';
 
 /** Slices in a row without a pause. */
@@ -119,6 +120,7 @@ export class MigrationController implements Controller {
       startTime: saved.now(),
       retried: retry,
       itinerary: beginState(journeyOf(type).main.itinerary),
+      undo: `${recordPrefix}stopped-${plan.metadata.uid}`,
     });
   }
 
@@ -128,8 +130,13 @@ export class MigrationController implements Controller {
     const { spec, status } = saved.object;
     const before = status?.itinerary ?? [];
     const itinerary = retryState(before);
-    if (JSON.stringify(itinerary) === JSON.stringify(before)) {
-      const note = 'no step has failed, or all was taken back: make a new migration';
+    const isUseless = JSON.stringify(itinerary) === JSON.stringify(before);
+    const newer = newerOf(this.#c, saved.object);
+    if (isUseless || newer !== undefined) {
+      const note =
+        newer === undefined
+          ? 'no step has failed, or all was taken back: make a new migration'
+          : `${newer} has begun since, and things are not as they were: make a new migration`;
       const what = { type: 'Warning', reason: 'NothingToRetry', action: 'Retrying' } as const;
       ports.events.record({ regarding: saved.object, ...what, note });
       await saved.write({ retried: spec.retry ?? 0 });
@@ -211,6 +218,7 @@ export class MigrationController implements Controller {
   async #advance(saved: Saved, sides: Sides): Promise<Next> {
     const { plan } = sides;
     const runner = this.#runnerOf(saved);
+    warnOfHold(saved);
     for (let slices = 1; ; slices++) {
       const run: Run = {
         ...sides,
@@ -272,12 +280,15 @@ function ordersOf(migration: Migration, plan: Plan): Orders {
   };
 }
 
+/** A name that is wrong would let the run go on where a person wanted it to wait. */
+function warnOfHold(saved: Saved): void {
+  const { holdBefore, type } = saved.object.spec;
+  const { itinerary = [] } = saved.object.status ?? {};
+  if (holdBefore === undefined || itinerary.some(({ name }) => name === holdBefore)) return;
+  saved.warn(`spec.holdBefore names ${holdBefore}, which is no step of a ${type}.`);
+}
+
 function hasPassed(migration: Migration): boolean {
   const start = migration.status?.itinerary?.find(({ name }) => name === 'startSource');
   return hasCutOver(migration) || (start !== undefined && start.state !== 'Pending');
-}
-
-/** For messages and logs. */
-export function textOf(migration: Migration): string {
-  return keyText(keyOf(migration));
 }

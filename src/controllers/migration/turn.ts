@@ -36,6 +36,12 @@ export function blockerOf({ informers }: Context, mine: Migration): Blocked | un
   return { kind: 'blocked', reason: 'WaitsForOther', message };
 }
 
+/** The name of a migration of the plan that has begun after this one did. */
+export function newerOf({ informers }: Context, mine: Migration): string | undefined {
+  const begun = informers.migrations.byIndex('plan', planKeyOf(mine)).filter(hasBegun);
+  return begun.find((one) => ageOf(one) > ageOf(mine))?.metadata.name;
+}
+
 /** A rollback is the way out of a cutover that failed after its point of no return. */
 function givesWay(other: Migration, mine: Migration): boolean {
   const failed = other.status?.itinerary?.some(({ state }) => state === 'Failed') === true;

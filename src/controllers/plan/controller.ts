@@ -99,10 +99,19 @@ export class PlanController implements Controller {
     const looked = await this.#look(key, plan);
     const { fields, ...rest } = looked.report;
     const names = migrationNames(migrationsOf(this.#c, plan));
-    const report = { ...rest, fields: { ...fields, migrations: names } };
+    const kept = this.#unhealthyBefore(plan);
+    const report = { ...rest, fields: { ...fields, ...kept, migrations: names } };
     const heldBackMs = await this.#c.statuses.write(plans, plan, report);
     const restMs = looked.atMs + looked.freshMs - this.#c.ports.clock.monotonicMs();
     return { againAfterMs: Math.max(1, Math.min(heldBackMs ?? restMs, restMs)) };
+  }
+
+  /** What a migration has stopped was not ill before it: it is expected to be well again. */
+  #unhealthyBefore(plan: Plan): Pick<NonNullable<Plan['status']>, 'unhealthy'> {
+    const all = migrationsOf(this.#c, plan);
+    const isRunning = all.some((one) => isOpen(one) && one.status?.startTime !== undefined);
+    const { unhealthy } = plan.status ?? {};
+    return isRunning && unhealthy !== undefined ? { unhealthy } : {};
   }
 
   async #look(key: string, plan: Plan): Promise<Looked> {

@@ -1,7 +1,7 @@
 /** The migrations of a plan, and which of them are not over. */
 import type { Migration } from '../../api/kinds/migration.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
-import { keyOf, keyText, type KubeObject } from '../../kube/objects.ts';
+import { keyOf, keyText } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 
 /** Of this plan, the newest first. */
@@ -10,9 +10,12 @@ export function migrationsOf({ informers }: Context, plan: Plan): readonly Migra
   return found.toSorted((a, b) => (ageOf(a) < ageOf(b) ? 1 : -1));
 }
 
-/** For comparing: the earlier one is less. */
-export function ageOf({ metadata }: KubeObject): string {
-  return `${metadata.creationTimestamp} ${metadata.name}`;
+/** For comparing: the earlier one is less. Several may have been made within one second. */
+export function ageOf({ metadata, status }: Migration): string {
+  const { creationTimestamp, name } = metadata;
+  // Those that have begun did so one after the other, and before those that have not.
+  const { startTime } = status ?? {};
+  return startTime === undefined ? `1 ${creationTimestamp} ${name}` : `0 ${startTime} ${name}`;
 }
 
 /** It runs, waits its turn, or has failed and waits for a person. */

@@ -9,7 +9,8 @@ import type { Observation, Step, Undoing } from '../../../flow/flow.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { conditionOf } from '../../status.ts';
 import { isCleanedUp } from '../../volume-transfer/report.ts';
-import { ensureChoices, loadChoices } from '../choices.ts';
+import { type Choice, ensureChoices, loadChoices } from '../choices.ts';
+import { isQuiesced } from '../conditions.ts';
 import { copiesBack } from '../copies-back.ts';
 import type { Run } from '../run.ts';
 import {
@@ -48,28 +49,56 @@ interface Passing {
   decide(run: Run): Promise<void>;
 }
 
-async function wishesAhead(run: Run, pass: 'a' | 'l'): Promise<readonly Wish[] | undefined> {
+/** One copy, by the method of the copies before it. */
+function wishOf(run: Run, choice: Choice, as: { pass: 'a' | 'l'; isExact: boolean }): Wish {
+  const { namespace, claim, destination, method, verify, action } = choice;
+  const { source: cluster, repository } = run.plan.spec;
+  return {
+    name: transferName(run, as.pass, choice),
+    spec: {
+      source: { cluster, namespace, claim },
+      destination,
+      ...(action === 'Move' ? { action } : {}),
+      ...(method === undefined ? {} : { method }),
+      ...(repository === undefined ? {} : { repository }),
+      pass: as.isExact ? 'Last' : 'Ahead',
+      verify,
+    },
+  };
+}
+
+async function wishesAhead(run: Run): Promise<readonly Wish[] | undefined> {
   const choices = await loadChoices(run);
-  const isAhead = pass === 'a';
   return choices
-    ?.filter(({ action }) => action === 'Copy' || (action === 'Move' && !isAhead))
+    ?.filter(({ action }) => action === 'Copy')
+    .map((choice) => wishOf(run, choice, { pass: 'a', isExact: false }));
+}
+
+/** The source runs on while it is copied for the last time. */
+function isLive(run: Run): boolean {
+  return run.migration.spec.type === 'Rehearsal' || !isQuiesced(run);
+}
+
+/** What copies files or blocks of a volume that is in use cannot promise more than ahead. */
+const atOnce: ReadonlySet<string | undefined> = new Set(['Teleport', 'Snapshot', undefined]);
+
+async function wishesLast(run: Run): Promise<readonly Wish[] | undefined> {
+  const choices = await loadChoices(run);
+  if (choices === undefined) return undefined;
+  const made = await transfersOf(run, 'a');
+  const methods = new Map(
+    made.map(({ spec: { source }, status }) => [
+      `${source.namespace}/${source.claim}`,
+      status?.method,
+    ]),
+  );
+  return choices
+    .filter(({ action }) => action !== 'Skip')
     .map((choice) => {
-      const { namespace, claim, destination, method, verify, action } = choice;
-      const source = { cluster: run.plan.spec.source, namespace, claim };
-      return {
-        name: transferName(run, pass, choice),
-        spec: {
-          source,
-          destination,
-          ...(action === 'Move' ? { action } : {}),
-          ...(method === undefined ? {} : { method }),
-          ...(run.plan.spec.repository === undefined
-            ? {}
-            : { repository: run.plan.spec.repository }),
-          pass: isAhead ? 'Ahead' : 'Last',
-          verify,
-        },
-      };
+      const method = methods.get(`${choice.namespace}/${choice.claim}`) ?? choice.method;
+      const isExact = !isLive(run) || atOnce.has(method);
+      const chosen = method === undefined ? choice : { ...choice, method };
+      return wishOf(run, chosen, { pass: 'l', isExact });
     });
 }
 
@@ -77,7 +106,7 @@ const ahead: Passing = {
   name: 'copyAhead',
   description: 'Copies the volumes while the workloads run.',
   pass: 'a',
-  wishes: (run) => wishesAhead(run, 'a'),
+  wishes: wishesAhead,
   decide: async (run) => {
     const skipped = (await ensureChoices(run)).filter(({ action }) => action === 'Skip');
     for (const { namespace, claim } of skipped) {
@@ -90,13 +119,13 @@ const last: Passing = {
   name: 'copyLast',
   description: 'Copies what was written since, now that nobody writes.',
   pass: 'l',
-  wishes: (run) => wishesAhead(run, 'l'),
+  wishes: wishesLast,
   decide: async (run) => {
     await ensureChoices(run);
-    if (run.migration.spec.type !== 'Rehearsal') return;
+    if (!isLive(run)) return;
     run.warn(
-      'The copy was made while the source ran: volumes that are not teleported are of a moment ' +
-        'each file or block was read at.',
+      'The copy was made while the source ran: a volume that was not teleported has each file ' +
+        'or block as it was when it was read, which can be like after a crash at best.',
     );
   },
 };
@@ -205,7 +234,7 @@ async function ensure(run: Run, passing: Passing): Promise<void> {
   }
 }
 
-/** Cancels those that run; what they copied stays for a next try, or goes with `removeTransfers`. */
+/** Cancels those that run; what they copied stays for a next try, or `removeTransfers` takes it. */
 export async function cancelTransfers(run: Run, pass?: Pass): Promise<Undoing> {
   const found = await transfersOf(run, pass);
   for (const one of found.filter(isUnfinished)) {

@@ -1,6 +1,5 @@
 /** What comes before anything is copied: the plan is judged again, and nothing can be lost. */
 import type { Observation, Step } from '../../../flow/flow.ts';
-import { TransshipError } from '../../../base/errors.ts';
 import { allChecks } from '../../plan/checks/all.ts';
 import { isBlocking, runCheck, sentences } from '../../plan/checks/check.ts';
 import { observePlan } from '../../plan/observe.ts';
@@ -9,6 +8,9 @@ import { plannedVolumes } from '../../plan/volumes.ts';
 import { isQuiesced } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { missingNamespaces, makeNamespaces, removeNamespaces } from '../namespaces.ts';
+import { routes } from '../../volume-transfer/methods/mover-job.ts';
+import { routeWords } from '../../volume-transfer/methods/mover-route.ts';
+import { runsHostProcesses } from '../../volume-transfer/methods/mover-users.ts';
 import { areRetained, retain, unretain } from '../retained.ts';
 
 const waitMs = 10 * 60_000;
@@ -84,17 +86,17 @@ const makeTheNamespaces: Step<Run> = {
 /** Methods whose pods have to reach each other, unlike agents, which are linked already. */
 const linked: ReadonlySet<string> = new Set(['Filesystem', 'Block']);
 
-/** Which side can be reached is found by the first transfer; here is said what it can take. */
+/** Each copy tries the ways with a real connection and names its own; this is what they are. */
 const findWay: Step<Run> = {
   name: 'findWay',
-  description: 'Finds out how the clusters can reach each other.',
+  description: 'Finds out by which ways pods of the source can reach the destination.',
   deadlineMs: waitMs,
   isNeeded: async ({ plan }) => {
     const used = (plan.status?.volumes ?? []).map(({ method }) => method ?? '');
     return used.some((method) => linked.has(method));
   },
   observe: async (run) => {
-    const [known] = run.migration.status?.itinerary?.filter(({ name }) => name === 'findWay') ?? [];
+    const known = run.migration.status?.itinerary?.find(({ name }) => name === 'findWay');
     if ((known?.progress ?? []).length > 0) return { kind: 'done' };
     return { kind: 'running', progress: [await wayOf(run)] };
   },
@@ -103,15 +105,12 @@ const findWay: Step<Run> = {
 
 async function wayOf({ source, destination }: Run): Promise<string> {
   if (source.name === destination.name) return 'within one cluster: pods reach each other';
-  for (const side of [source, destination]) {
-    try {
-      await side.client.request('GET', '/version');
-    } catch (error) {
-      if (!(error instanceof TransshipError)) throw error;
-      return `${side.name} does not answer: ${error.message}`.slice(0, 250);
-    }
+  const way = `pods of ${source.name} connect to pods of ${destination.name}`;
+  if (await runsHostProcesses(destination.client)) {
+    return `${way} at the address of the machine, whose processes they are`;
   }
-  return `${source.name} reaches for ${destination.name}: the destination serves, as both answer`;
+  const words = routes.map((route) => routeWords[route]);
+  return `${way}, tried in this order: ${words.join(', ')}`;
 }
 
 export const prepareSteps: readonly Step<Run>[] = [

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { configMaps } from '../../src/kube/resources.ts';
+import { firstDifference } from './crashes.ts';
+import { change, endOf, makeMigration, makePlan, migration, stepOf } from './migration-world.ts';
+import { type Scenario, type Step, withData } from './scenarios.ts';
+import { saveWorld, type World } from './world.ts';
+
+const library = createSchemaLibrary();
+const go = (world: World) => migration(world, 'go');
+const atOnce = async (): Promise<boolean> => true;
+
+const begin: Step = {
+  when: atOnce,
+  act: (world) => makeMigration(world, 'go', { type: 'Cutover' }),
+};
+
+async function isOver(world: World): Promise<boolean> {
+  const one = await go(world);
+  return endOf(one) !== 'open' && (one?.metadata.finalizers ?? []).length === 0;
+}
+
+const scenarios: readonly Scenario[] = [
+  { name: 'a cutover to its end', steps: [begin], isOver },
+  {
+    name: 'a cutover that is canceled while it copies',
+    steps: [
+      begin,
+      {
+        when: async (world) => stepOf(await go(world), 'copyAhead')?.state === 'Running',
+        act: (world) => change(world, 'go', { canceled: true }),
+      },
+    ],
+    isOver,
+  },
+];
+
+const saved = await saveWorld(library, async (world) => {
+  await withData(world);
+  await world.admin('east').create(configMaps, {
+    metadata: { namespace: 'shop', name: 'settings' },
+    data: { a: '1' },
+  });
+  await makePlan(world, { namespaces: [{ name: 'shop', to: 'market' }], images: 'Skip' });
+  await world.run(5_000);
+});
+const differences = new Map<string, string | undefined>();
+for (const scenario of scenarios) {
+  const difference = await firstDifference({ library, saved, every: 4 }, scenario).catch(String);
+  differences.set(scenario.name, difference);
+}
+
+suite('migrations whose controllers die, or lose an answer', () => {
+  for (const { name } of scenarios) {
+    test(name, () => assert.equal(differences.get(name), undefined));
+  }
+});
