@@ -373,6 +373,11 @@ test('without a registry nothing begins, and what users map or skip is left to t
   const plan = await bench.plan();
   const run = await bench.run(plan, await bench.migration());
   await assert.rejects(step!.ensure(run), /cluster west has none: give spec\.registry/);
+  const warnings: string[] = [];
+  const lenient = { ...plan, spec: { ...plan.spec, imageFailure: 'Warn' as const } };
+  const warned = { ...run, plan: lenient, warn: (text: string) => void warnings.push(text) };
+  assert.deepEqual(await drive(warned), { kind: 'done' });
+  assert.match(warnings[0] ?? '', /cluster west has none/);
   const skipping = { ...plan, spec: { ...plan.spec, images: 'Skip' as const } };
   assert.equal(await step!.isNeeded?.({ ...run, plan: skipping }), false);
   const mapped = { images: [{ from: `${from?.host}/`, to: 'mirror.example' }] };

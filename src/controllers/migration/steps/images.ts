@@ -129,9 +129,11 @@ async function ensure(run: Run): Promise<void> {
   let wishes = await readImageList(run);
   if (wishes === undefined) {
     const found = await findImages(run);
-    checkRegistry(run, found);
-    await makeStreams(run, found);
-    wishes = found.wishes;
+    const homeless = homelessText(run, found);
+    if (homeless !== undefined && run.plan.spec.imageFailure !== 'Warn') fail('NotFound', homeless);
+    if (homeless === undefined) await makeStreams(run, found);
+    else run.warn(homeless);
+    wishes = homeless === undefined ? found.wishes : [];
     await writeImageList(run, wishes);
   }
   const transfers = await transfersOf(run);
@@ -150,15 +152,18 @@ async function ensure(run: Run): Promise<void> {
   }
 }
 
-function checkRegistry(run: Run, { wishes }: FoundImages): void {
-  const { name } = run.destination;
+/** Why no image can be copied; undefined: they can. */
+function homelessText(run: Run, { wishes }: FoundImages): string | undefined {
+  const { source, destination } = run;
   const [first] = wishes;
-  if (first === undefined || registriesOf(clustersOf(run)).destination !== undefined) return;
-  fail(
-    'NotFound',
-    `${wishes.length} images such as ${first.source} are in the registry of ${run.source.name}, ` +
-      `and cluster ${name} has none: give spec.registry of Cluster ${name}, map the images in ` +
-      'spec.mappings.images of the plan, or set its images to Skip',
+  if (first === undefined || registriesOf(clustersOf(run)).destination !== undefined) {
+    return undefined;
+  }
+  const { name } = destination;
+  return (
+    `${wishes.length} images such as ${first.source} are in the registry of ${source.name}, ` +
+    `and cluster ${name} has none: give spec.registry of Cluster ${name}, map the images in ` +
+    'spec.mappings.images of the plan, or set its images to Skip'
   );
 }
 
