@@ -5,6 +5,7 @@ import { suite, test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import {
   namespaces,
+  type PersistentVolumeClaim,
   persistentVolumeClaims,
   persistentVolumes,
   secrets,
@@ -197,6 +198,38 @@ suite('copies by pods', () => {
     assert.match(JSON.stringify(client?.spec?.affinity), /"values":\["node-7"\]/);
     assert.deepEqual(client?.spec?.tolerations?.slice(0, 1), tolerations);
     assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('a claim whose content is replaced is torn until the last pass succeeded', async () => {
+    const world = await open();
+    const client = world.admin('west');
+    await client.create<PersistentVolumeClaim>(persistentVolumeClaims, {
+      metadata: { namespace: 'shop', name: 'db' },
+      spec: {
+        storageClassName: 'transship',
+        accessModes: ['ReadWriteOnce'],
+        resources: { requests: { storage: '16Mi' } },
+      },
+    });
+    const torn = async (): Promise<unknown> => {
+      const claim = await client.get(persistentVolumeClaims, { namespace: 'shop', name: 'db' });
+      return claim?.metadata.annotations?.['transship.dev/torn'];
+    };
+    await begin(world);
+    assert.equal(await untilEnded(world), 'Failed');
+    assert.match(await messageOf(world), /^AlreadyExists: claim shop\/db of cluster west was not/);
+    assert.equal(await torn(), undefined);
+    await begin(world, 'over', { overwrite: true });
+    assert.equal(await untilEnded(world, 'over'), 'Succeeded', await messageOf(world, 'over'));
+    assert.equal(await torn(), (await transfer(world, 'over'))?.metadata.uid);
+    await begin(world, 'last', { overwrite: true, pass: 'Last' });
+    assert.equal(await untilEnded(world, 'last'), 'Succeeded', await messageOf(world, 'last'));
+    assert.equal(await torn(), undefined);
+    await change(world, { canceled: true, discard: true }, 'last');
+    await untilCleanedUp(world, 'last');
+    await world.run(5_000);
+    assert.equal((await world.list('west', persistentVolumeClaims)).length, 1, 'it is not ours');
     await world.stop();
   });
 
