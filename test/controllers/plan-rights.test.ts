@@ -67,19 +67,23 @@ test('each rule that is missing is named, and none when they are granted', async
   });
   const clients = { source: boss, destination: client };
   const what = { cluster: 'west', namespace: 'store', group: '', resource: 'configmaps' };
+  const records = { ...what, resource: 'secrets' };
+  const verbs = ['get', 'create', 'patch', 'delete'];
   assert.deepEqual(await findMissingRights(plan, survey, clients), [
-    { ...what, verbs: ['create', 'patch', 'delete'] },
+    { ...what, verbs },
+    { ...records, verbs },
   ]);
   const rule = { apiGroups: [''], resources: ['configmaps'], verbs: ['create', 'patch'] };
   await allow(boss, 'store', [rule]);
   assert.deepEqual(await findMissingRights(plan, survey, clients), [
-    { ...what, verbs: ['delete'] },
+    { ...what, verbs: ['get', 'delete'] },
+    { ...records, verbs },
   ]);
   await boss.patch(
     roles,
     { namespace: 'store', name: 'tenant' },
     {
-      rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['create', 'patch', 'delete'] }],
+      rules: [{ apiGroups: ['*'], resources: ['*'], verbs }],
     },
   );
   assert.deepEqual(await findMissingRights(plan, survey, clients), []);

@@ -55,6 +55,14 @@ interface Wanted {
   readonly verbs: readonly string[];
 }
 
+/** Undo records. */
+const records: Wanted = {
+  group: '',
+  resource: 'secrets',
+  verbs: ['get', 'create', 'patch', 'delete'],
+};
+const fences: Wanted = { ...records, resource: 'resourcequotas' };
+
 function wantedAtDestination(plan: Plan, survey: Survey): readonly Wanted[] {
   const claims = { group: '', resource: 'persistentvolumeclaims', verbs: ['create', 'delete'] };
   if (inferType(plan) !== 'Namespace') return [claims];
@@ -63,16 +71,22 @@ function wantedAtDestination(plan: Plan, survey: Survey): readonly Wanted[] {
       .filter(({ unserved }) => unserved === undefined)
       .map(({ type }) => [`${type.plural}.${type.group}`, type]),
   );
-  return [...types.values()].map(({ group, plural }) => {
-    return { group, resource: plural, verbs: ['create', 'patch', 'delete'] };
+  // What was updated is brought back whole by a rollback.
+  const updates = (plan.spec.existing ?? []).some(({ policy }) => policy === 'Update');
+  const verbs = [...records.verbs, ...(updates ? ['update'] : [])];
+  const made = [...types.values()].map(({ group, plural }) => {
+    return { group, resource: plural, verbs };
   });
+  const hasSecrets = made.some(({ group, resource }) => group === '' && resource === 'secrets');
+  return hasSecrets ? made : [...made, records];
 }
 
 function wantedAtSource({ spec }: Plan): readonly Wanted[] {
   const read = { group: '', resource: 'persistentvolumeclaims', verbs: ['get', 'list'] };
   if (spec.quiesce === false) return [read];
   const stops = stopped.map(([group, resource]) => ({ group, resource, verbs: ['patch'] }));
-  return [read, ...stops, { group: '', resource: 'pods', verbs: ['delete'] }];
+  const pods = { group: '', resource: 'pods', verbs: ['delete'] };
+  return [read, ...stops, pods, records, fences];
 }
 
 export async function findMissingRights(
