@@ -3,7 +3,7 @@ import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { isTrue } from '../../src/controllers/status.ts';
 import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
-import type { Scenario, Step } from './scenarios.ts';
+import { isBound, makeForeignClaim, type Scenario, type Step } from './scenarios.ts';
 import {
   change,
   isCleanedUp,
@@ -39,6 +39,11 @@ async function isEmptyThere(world: World): Promise<boolean> {
   return bound.length + claims.length + made.length + state.volumes.size === 0;
 }
 
+const discardWhenDone: Step = {
+  when: async (world) => (await phaseOf(world)) === 'Succeeded',
+  act: (world) => change(world, { canceled: true, discard: true }),
+};
+
 export const transferScenarios: readonly Scenario[] = [
   {
     name: 'a stage and then the last copy',
@@ -68,13 +73,7 @@ export const transferScenarios: readonly Scenario[] = [
   },
   {
     name: 'a last copy that is discarded after it was done',
-    steps: [
-      begin('Last'),
-      {
-        when: async (world) => (await phaseOf(world)) === 'Succeeded',
-        act: (world) => change(world, { canceled: true, discard: true }),
-      },
-    ],
+    steps: [begin('Last'), discardWhenDone],
     isOver: async (world) => (await phaseOf(world)) === 'Canceled' && (await isEmptyThere(world)),
   },
   {
@@ -91,5 +90,42 @@ export const transferScenarios: readonly Scenario[] = [
       const isGone = (await transfer(world)) === undefined && (await teleportsThere(world)) === 0;
       return isGone && isTrue(made, 'Complete');
     },
+  },
+  {
+    name: 'a clone within one cluster, and then discarded',
+    steps: [
+      {
+        when: atOnce,
+        act: (world) => {
+          const destination = { cluster: 'east', claim: 'clone' };
+          return makeTransfer(world, { spec: { pass: 'Last' }, destination });
+        },
+      },
+      discardWhenDone,
+    ],
+    isOver: async (world) =>
+      (await phaseOf(world)) === 'Canceled' && (await world.list('east', volumes)).length === 1,
+  },
+  {
+    name: 'a network volume moved, and then taken back',
+    steps: [
+      {
+        when: atOnce,
+        act: async (world) => {
+          const nfs = { server: 'files.example.org', path: '/shop' };
+          await makeForeignClaim(world, 'files', { nfs, persistentVolumeReclaimPolicy: 'Delete' });
+        },
+      },
+      {
+        when: (world) => isBound(world, 'east', { namespace: 'shop', name: 'files' }),
+        act: (world) => {
+          const claim = { claim: 'files' };
+          const spec = { action: 'Move', pass: 'Last' };
+          return makeTransfer(world, { spec, source: claim, destination: claim });
+        },
+      },
+      discardWhenDone,
+    ],
+    isOver: async (world) => (await phaseOf(world)) === 'Canceled' && (await isEmptyThere(world)),
   },
 ];
