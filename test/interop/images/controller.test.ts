@@ -73,6 +73,12 @@ class Bench implements AsyncDisposable {
       const spec = { ...(name === 'east' ? { local: true } : {}), registry };
       await this.east.create(clusters, { metadata: { name }, spec } as never);
     }
+    await this.work(door);
+  }
+
+  /** Ends what runs, as a process does that goes, and begins as the next one. */
+  async work(door: RegistryDoor): Promise<void> {
+    await this.end();
     const known = createInformer(this.east, clusters);
     const transfers = createInformer(this.east, imageTransfers);
     await Promise.all([known.synced, transfers.synced]);
@@ -144,8 +150,12 @@ class Bench implements AsyncDisposable {
     return found;
   }
 
+  async end(): Promise<void> {
+    for (const end of this.#ends.splice(0)) await end();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const end of this.#ends) await end();
+    await this.end();
   }
 }
 
@@ -385,6 +395,51 @@ test('without a registry nothing begins, and what users map or skip is left to t
   assert.equal(await step!.isNeeded?.({ ...run, plan: own }), false, 'the user brings them');
 });
 
+/** Blobs do not come; who waits for one is told by the signal of its request. */
+function holding(held: PromiseWithResolvers<AbortSignal>): RegistryDoor {
+  return {
+    open: (trust) => {
+      const { transport, close } = openRegistryTransport(trust);
+      return {
+        close,
+        transport: (request) => {
+          const { signal, method, url } = request;
+          if (method !== 'GET' || !url.includes('/blobs/')) return transport(request);
+          assert.ok(signal);
+          held.resolve(signal);
+          return new Promise((_, reject) => {
+            signal.addEventListener('abort', () => reject(new Error('ended')));
+          });
+        },
+      };
+    },
+  };
+}
+
+test('a copy that its process left is gone on with by the next one', { skip }, async () => {
+  using place = scratch();
+  const authority = await makeAuthority(place.path);
+  await using a = await Registry.start(join(place.path, 'a'), authority);
+  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using bench = new Bench();
+  const from = described(a, authority);
+  const held = Promise.withResolvers<AbortSignal>();
+  await bench.start({ east: from, west: described(b, authority) }, holding(held));
+  await putImage(a, 'shop/api', randomBytes(1024));
+  await bench.deploy('api', `${from?.host}/shop/api:1.0`);
+  const plan = await bench.plan();
+  const migration = await bench.migration();
+  await step!.ensure(await bench.run(plan, migration));
+  const signal = await held.promise;
+  const [before] = await bench.transfers();
+  await bench.work({ open: openRegistryTransport });
+  assert.ok(signal.aborted);
+  assert.deepEqual(await drive(await bench.run(plan, migration)), { kind: 'done' });
+  const [after] = await bench.transfers();
+  assert.equal(after?.status?.attempts, 2);
+  assert.equal(after?.status?.startTime, before?.status?.startTime);
+});
+
 test('a registry that does not answer is asked again, and who deletes a transfer ends its copy', {
   skip,
 }, async () => {
@@ -396,27 +451,14 @@ test('a registry that does not answer is asked again, and who deletes a transfer
   const from = described(a, authority);
   const held = Promise.withResolvers<AbortSignal>();
   let opened = 0;
+  const door = holding(held);
   await bench.start(
     { east: from, west: described(b, authority) },
     {
       open: (trust) => {
         opened += 1;
         if (opened === 1) return fail('RegistryUnreachable', 'it is away for a moment');
-        const { transport, close } = openRegistryTransport(trust);
-        return {
-          close,
-          transport: (request) => {
-            if (request.method !== 'GET' || !request.url.includes('/blobs/')) {
-              return transport(request);
-            }
-            const { signal } = request;
-            assert.ok(signal);
-            held.resolve(signal);
-            return new Promise((_, reject) => {
-              signal.addEventListener('abort', () => reject(new Error('ended')));
-            });
-          },
-        };
+        return door.open(trust);
       },
     },
   );
