@@ -104,7 +104,7 @@ async function makeTransfer(
   { from, to, volume }: { readonly from: string; readonly to: string; readonly volume: string },
 ): Promise<void> {
   const pass = migration === 'go' ? 'l' : 'b';
-  const hash = createHash('sha256').update(`shop/${from}`).digest('hex').slice(0, 8);
+  const hash = createHash('sha256').update(`shop/${to}`).digest('hex').slice(0, 8);
   const uid = migration === 'go' ? 'migration-1' : 'migration-2';
   const key = { namespace: 'shop', name: `go-${pass}-${hash}` };
   const owner = { apiVersion: 'transship.dev/v1alpha1', kind: 'Migration', name: 'go', uid };
@@ -231,6 +231,46 @@ suite('claims of a migration', () => {
       policies.push(found?.spec?.persistentVolumeReclaimPolicy);
     }
     assert.deepEqual(policies, ['Retain', 'Delete']);
+    await cluster.stop();
+  });
+
+  test('copies go when their data is proven to be back, and not the volumes of others', async () => {
+    const cluster = await startCluster();
+    const { client } = cluster;
+    const { metadata, spec } = crdOf(volumeTransferKind);
+    await client.create(customResourceDefinitions, { metadata, spec } as never);
+    const provisioned = { 'pv.kubernetes.io/provisioned-by': fresh.driver };
+    const marks = { ...prepared.annotations };
+    for (const [copy, own] of Object.entries({ made: provisioned, nfs: {}, theirs: undefined })) {
+      const annotations = own === undefined ? undefined : { ...marks, ...own };
+      await makeBoundClaim(client, copy, { ...fresh, name: `pv-${copy}` }, prepared);
+      await client.patch(
+        persistentVolumes,
+        { namespace: '', name: `pv-${copy}` },
+        { metadata: { annotations }, spec: { persistentVolumeReclaimPolicy: 'Retain' } },
+      );
+      await makeTransfer(client, 'back', { from: copy, to: `${copy}-here`, volume: old.name });
+    }
+    const shape = { type: 'Namespace', uid: 'migration-2', migrations: [cutover] } as const;
+    const migration = { type: 'Rollback', keepData: true };
+    const itinerary = (state: string) => ({ itinerary: [{ name: 'auditBack', state }] });
+    const unproven = { ...shape, migration, migrationStatus: itinerary('Running') };
+    await go(runOn(client, unproven), ['removeMade']);
+    assert.equal(await volumeUnder(client, 'made'), 'pv-made');
+    const back = { ...shape, migration, migrationStatus: itinerary('Succeeded') };
+    await go(runOn(client, back), ['removeMade']);
+    const policy = async (copy: string): Promise<string | undefined> => {
+      const key = { namespace: '', name: `pv-${copy}` };
+      return (await client.get(persistentVolumes, key))?.spec?.persistentVolumeReclaimPolicy;
+    };
+    assert.deepEqual(await Promise.all(['made', 'nfs', 'theirs'].map(policy)), [
+      'Delete',
+      'Retain',
+      'Retain',
+    ]);
+    assert.equal(await volumeUnder(client, 'theirs'), 'pv-theirs');
+    const gone = await claimNamed(client, 'made');
+    assert.ok(gone === undefined || gone.metadata.deletionTimestamp !== undefined);
     await cluster.stop();
   });
 

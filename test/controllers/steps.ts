@@ -45,6 +45,7 @@ export interface RunShape {
   readonly plan?: object;
   readonly planStatus?: object;
   readonly migration?: object;
+  readonly migrationStatus?: object;
   readonly type?: Run['type'];
   readonly uid?: string;
   /** Those of the plan, the newest first. */
@@ -74,6 +75,7 @@ export function makeRun(scene: Scene, shape: RunShape = {}): Run & { readonly wa
     migration: {
       metadata: { namespace: 'moves', name: 'go', uid: shape.uid ?? 'migration-1' },
       spec: { plan: 'shop', type: 'Cutover', ...shape.migration },
+      status: shape.migrationStatus,
     } as unknown as Run['migration'],
     source: { name: 'east', client: scene.source } as Run['source'],
     destination: { name: isOne ? 'east' : 'west', client: scene.destination } as Run['destination'],
