@@ -179,6 +179,7 @@ export class ProgressPainter {
   end(): void {
     this.#drawnLines = 0;
     this.#lastKey = '';
+    this.#lastText = '';
   }
 
   #redraw(lines: readonly string[]): void {
@@ -191,8 +192,9 @@ export class ProgressPainter {
   #line({ key, line }: Picture): void {
     const nowMs = this.#clock.monotonicMs();
     const text = line();
-    const everyMs = text === this.#lastText ? sameEveryMs : lineEveryMs;
-    if (key === this.#lastKey && nowMs - this.#lastLineMs < everyMs) return;
+    const sinceMs = nowMs - this.#lastLineMs;
+    const isNews = key !== this.#lastKey || sinceMs >= lineEveryMs;
+    if (!isNews || (text === this.#lastText && sinceMs < sameEveryMs)) return;
     this.#lastKey = key;
     this.#lastText = text;
     this.#lastLineMs = nowMs;

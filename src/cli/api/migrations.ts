@@ -9,13 +9,12 @@ import type { Timer } from '../../base/ports.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
 import type { Cli } from '../context.ts';
-import { pictureOf } from '../migration/picture.ts';
+import { pictureOf, saidBy } from '../migration/picture.ts';
 import {
   adviceFor,
   failureOf,
   hasEnded,
   isOpen,
-  messageOf,
   type Standing,
   standingOf,
 } from '../migration/standing.ts';
@@ -166,7 +165,7 @@ function paintingOf(cli: Cli) {
     show: (one: Migration): void => {
       const isMoving = ['Running', 'TakingBack'].includes(standingOf(one));
       // The next step begins at once; between two there is nothing to see.
-      if (isMoving && messageOf(one) === undefined) return;
+      if (isMoving && saidBy(one) === undefined) return;
       late.last = one;
       paint();
     },

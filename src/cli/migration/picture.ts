@@ -1,7 +1,7 @@
 /** A migration that runs, as it is drawn again and again on a terminal, or as one line. Pure. */
 import type { Migration } from '../../api/kinds/migration.ts';
 import { formatAge, formatBytes, formatRate } from '../../base/units.ts';
-import type { StepState } from '../../flow/state.ts';
+import { isBegun, type StepState } from '../../flow/state.ts';
 import { type Picture, type ProgressView, renderBar } from '../progress.ts';
 import { cellText } from '../table.ts';
 import { stepMessage } from './text.ts';
@@ -50,8 +50,13 @@ function viewOf(migration: Migration): ProgressView {
   };
 }
 
-/** Its message, and what the things say that it works on: one of them may be stuck. */
-function saidBy(migration: Migration): string | undefined {
+/**
+ * Its message, and what the things say that it works on: one of them may be stuck. Undefined: it is
+ * between two steps.
+ */
+export function saidBy(migration: Migration): string | undefined {
+  // Why it is taken back was said when it failed, and is said again at the end.
+  if (standingOf(migration) === 'TakingBack') return stepTakenBack(migration)?.message;
   const message = messageOf(migration);
   const { state, progress = [] } = stepNow(migration) ?? {};
   if (state !== 'Running' || progress.length === 0) return message;
@@ -60,14 +65,17 @@ function saidBy(migration: Migration): string | undefined {
   return message === undefined ? `${shown}${more}` : `${message} (${shown}${more})`;
 }
 
+/** Steps are taken back from the end; what cleans up after them comes behind them all. */
+function stepTakenBack(migration: Migration): StepState | undefined {
+  return stepsOf(migration).findLast((step) => isBegun(step));
+}
+
 /** While it is taken back two voices speak in turn: only another step is news. */
 function newsOf(migration: Migration): string {
   const standing = standingOf(migration);
   if (standing !== 'TakingBack') return `${standing} ${wordsOf(saidBy(migration))}`;
-  return `${standing} ${stepNow(migration)?.name} ${stepsOf(migration).filter(isUndone).length}`;
+  return `${standing} ${stepTakenBack(migration)?.name}`;
 }
-
-const isUndone = ({ state }: StepState): boolean => state === 'Undone';
 
 /** Numbers come and go with every look; only other words are news. */
 function wordsOf(said: string | undefined): string {
@@ -111,10 +119,12 @@ function notesOf(migration: Migration): readonly string[] {
   const { spec, status = {} } = migration;
   const warnings = status.warnings?.length ?? 0;
   const standing = standingOf(migration);
+  const back = standing === 'TakingBack' ? stepTakenBack(migration) : undefined;
   const message =
     standing === 'Waiting' || standing === 'Pending' ? messageOf(migration) : undefined;
   return [
     ...(message === undefined ? [] : [`  waits    ${message}`]),
+    ...(back?.message === undefined ? [] : [`  back     ${back.message}`]),
     ...(spec.paused === true ? ['  paused   no further step begins'] : []),
     ...(spec.holdBefore === undefined ? [] : [`  hold     before ${spec.holdBefore}`]),
     ...(warnings === 0 ? [] : [`  warnings ${warnings}`]),
