@@ -18,6 +18,10 @@ const packages = {
   'mkfs.xfs': 'xfsprogs',
   'nbd-client': 'nbd-client',
   nbdfuse: 'libnbd-bin',
+  rsync: 'rsync',
+  stunnel: 'stunnel4',
+  'docker-registry': 'docker-registry',
+  skopeo: 'skopeo',
 } as const;
 
 export type Tool = keyof typeof packages;

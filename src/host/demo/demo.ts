@@ -12,6 +12,7 @@ import { createTerminal } from '../terminal.ts';
 import type { Application } from './application.ts';
 import { ledgerApplication } from './ledger.ts';
 import { mountedApplication } from './mounted.ts';
+import * as namespaceStory from './namespace-story.ts';
 import { DemoFailure, Narrator } from './narrator.ts';
 import { createPrograms } from './programs.ts';
 import { Stage } from './stage.ts';
@@ -36,7 +37,9 @@ export async function runDemo(
   const stopListening = terminal.onInterrupt(() => abort.abort(new Interrupted()));
   const late = setTimeout(() => abort.abort(new DemoFailure('it took too long')), storyMs);
   const home = fs.mkdtempSync(path.join(tmpdir(), 'transship-demo-'));
-  const narrator = new Narrator(terminal, story.steps, abort.signal);
+  const obstacle = namespaceStory.obstacle();
+  const steps = story.steps + (obstacle === undefined ? namespaceStory.steps : 0);
+  const narrator = new Narrator(terminal, steps, abort.signal);
   const stage = new Stage({
     home,
     narrator,
@@ -83,6 +86,9 @@ async function tell(stage: Stage, options: DemoOptions, mainPath: string): Promi
   const there = await story.becomeAvailable(stage, application, reading);
   const back = await story.teleportBack(stage, application, there);
   await story.goBackInTime(stage, application, writer);
+  const obstacle = namespaceStory.obstacle();
+  if (obstacle === undefined) await namespaceStory.moveNamespace(stage);
+  else narrator.say(`The story of a namespace is left out: ${obstacle}.`);
   narrator.step('What it took');
   narrator.raw(`\n${summary(facts, { there, back })}`);
   const seconds = Math.round((clock.monotonicMs() - beganMs) / 1000);

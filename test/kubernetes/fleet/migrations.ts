@@ -4,6 +4,7 @@ import { type Migration, migrations } from '../../../src/api/kinds/migration.ts'
 import { type Plan, plans } from '../../../src/api/kinds/plan.ts';
 import { type VolumeTransfer, volumeTransfers } from '../../../src/api/kinds/volume-transfer.ts';
 import { pods } from '../../../src/embedded/runtime/kinds/pods.ts';
+import { namesDestination } from '../../../src/host/demo/namespace.ts';
 import { statefulSets } from '../../../src/kube/workloads.ts';
 import { namespaces } from '../../../src/kube/resources.ts';
 import { type FleetCase, fleetCases } from './case.ts';
@@ -28,16 +29,7 @@ async function makePlan(t: FleetContext, spec: Partial<Plan['spec']> = {}): Prom
   });
 }
 
-/** A patch that names the other cluster, so that rows tell where they were written. */
-const renamed = {
-  patches: [
-    {
-      kind: 'ConfigMap',
-      name: 'settings',
-      patch: JSON.stringify([{ op: 'replace', path: '/data/cluster', value: 'west' }]),
-    },
-  ],
-};
+const renamed = { patches: [namesDestination] };
 
 async function start(
   t: FleetContext,
