@@ -100,7 +100,7 @@ export class TeleportController implements Controller {
       if (wasAccessible(teleport)) return await this.#missing(teleport, destination);
       return await this.#start(teleport, destination);
     } catch (error) {
-      return this.#trouble(teleport, asTransshipError(error));
+      return this.#trouble(this.#c.statuses.newest(teleport), asTransshipError(error));
     }
   }
 
