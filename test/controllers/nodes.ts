@@ -27,7 +27,7 @@ export class TestNodes {
 
   async act(cluster: string, client: KubeClient): Promise<void> {
     const seen = new Set<string>();
-    for await (const pod of client.list(pods)) {
+    for await (const pod of client.list(pods, { labels: 'transship.dev/transfer' })) {
       const place = placeOf(cluster, pod.metadata.namespace, pod.metadata.name);
       seen.add(place);
       if (pod.metadata.deletionTimestamp !== undefined) {
