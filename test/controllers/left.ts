@@ -30,7 +30,7 @@ export async function leftIn(world: World): Promise<string> {
     for (const one of await world.list(cluster, plans)) say(`plan ${metadataOf(one)}`);
     for (const one of await world.list(cluster, migrations)) {
       const states = (one.status?.itinerary ?? []).map(({ name, state }) => `${name}=${state}`);
-      say(`${lineOf(one)} ${states.join(' ')} ${JSON.stringify(one.status?.warnings ?? [])}`);
+      say(`${lineOf(one)} ${states.join(' ')}`);
     }
     for (const type of [namespaces, secrets, configMaps]) {
       for (const one of await world.list<KubeObject>(cluster, type)) {

@@ -63,6 +63,11 @@ export function isUnfinished(one: VolumeTransfer): boolean {
   return !hasSucceeded(one) && !hasFailed(one);
 }
 
+/** It can be used, and some of its bytes may still be where it came from. */
+export function isFilling(one: VolumeTransfer): boolean {
+  return hasSucceeded(one) && conditionOf(one, 'Complete')?.status !== 'True';
+}
+
 /** The `spec.retry` of the migration that made it. */
 export function retryOf({ metadata }: VolumeTransfer): number {
   return Number(metadata.annotations?.[annotations.retry] ?? 0);

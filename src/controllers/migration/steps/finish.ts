@@ -21,7 +21,7 @@ import {
   type SideName,
   uidOf,
 } from '../run.ts';
-import { isUnfinished, passOf, transfersOf } from '../transfers.ts';
+import { isFilling, isUnfinished, passOf, transfersOf } from '../transfers.ts';
 import { cancelTransfers } from './copy.ts';
 import { hasHooks, removeHooks } from './hooks.ts';
 
@@ -69,6 +69,7 @@ const cleanUp: Step<Run> = {
     const seen = await lookAtHelpers(run);
     if (seen.kind !== 'done') return seen;
     if ((await loadChoices(run)) !== undefined) return { kind: 'notStarted' };
+    await warnOfFilling(run);
     if (run.migration.spec.type !== 'Rollback') return seen;
     return (await hasRecords(run)) ? { kind: 'notStarted' } : seen;
   },
@@ -79,6 +80,19 @@ const cleanUp: Step<Run> = {
     if (run.migration.spec.type === 'Rollback') await forget(run);
   },
 };
+
+/** The workloads run; but who switches off where they were too early loses data. */
+async function warnOfFilling(run: Run): Promise<void> {
+  const names = (await transfersOf(run))
+    .filter((one) => isFilling(one) && passOf(one) !== 'a')
+    .map(({ metadata }) => metadata.name ?? '');
+  if (names.length === 0) return;
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
+  run.warn(
+    'Bytes still came in the background when this ended: keep the cluster they come from until ' +
+      `these volume transfers are Complete: ${names.slice(0, 10).join(', ')}${more}.`,
+  );
+}
 
 const kinds: readonly RecordKind[] = ['stopped', 'rebound', 'templates', 'made', 'retained'];
 

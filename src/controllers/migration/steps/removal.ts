@@ -7,6 +7,7 @@ import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { cutoverOf } from '../cutover.ts';
 import { moveId, namespacesAt, type Run } from '../run.ts';
+import { isFilling, transfersOf } from '../transfers.ts';
 import { liftFences } from './fence.ts';
 import { isClaim, madeStore, unmakeAll } from './made.ts';
 import { claimKey, claimsIn } from './moving.ts';
@@ -49,7 +50,12 @@ const removeMade: Step<Run> = {
   name: 'removeMade',
   description: 'Takes away what the cutover made at the destination; claims and data stay.',
   deadlineMs,
-  observe: async (run) => ({ kind: (await isRemoved(run)) ? 'done' : 'notStarted' }),
+  observe: async (run) => {
+    const coming = (await transfersOf(run, 'b')).filter(isFilling).length;
+    if (coming === 0) return { kind: (await isRemoved(run)) ? 'done' : 'notStarted' };
+    const message = `${coming} volumes still come back in the background; what they come from stays`;
+    return { kind: 'running', message };
+  },
   ensure: async (run) => void (await removeAll(run)),
 };
 
