@@ -53,7 +53,7 @@ const removeMade: Step<Run> = {
   observe: async (run) => {
     const coming = (await transfersOf(run, 'b')).filter(isFilling).length;
     if (coming === 0) return { kind: (await isRemoved(run)) ? 'done' : 'notStarted' };
-    const message = `${coming} volumes still come back in the background; what they come from stays`;
+    const message = `${coming} volumes still come back; what they come from stays as long`;
     return { kind: 'running', message };
   },
   ensure: async (run) => void (await removeAll(run)),
