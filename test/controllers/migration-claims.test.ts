@@ -21,7 +21,7 @@ import {
   persistentVolumes,
   secrets,
 } from '../../src/kube/resources.ts';
-import { statefulSets } from '../../src/kube/workloads.ts';
+import { deployments, statefulSets } from '../../src/kube/workloads.ts';
 import { waitUntil } from '../../src/workload/rebind-wait.ts';
 import {
   type Cluster,
@@ -124,10 +124,10 @@ async function makeTransfer(
     patience,
   );
   const lastTransitionTime = '2026-01-01T00:00:00Z';
-  const succeeded = { type: 'Succeeded', status: 'True', reason: 'Succeeded', message: '' };
-  await client.patchStatus(volumeTransfers, key, {
-    status: { volume, conditions: [{ ...succeeded, lastTransitionTime }] },
+  const conditions = ['Succeeded', 'Complete'].map((type) => {
+    return { type, status: 'True', reason: 'Succeeded', message: '', lastTransitionTime };
   });
+  await client.patchStatus(volumeTransfers, key, { status: { volume, conditions } });
 }
 
 const claimNamed = (client: KubeClient, of: string): Promise<PersistentVolumeClaim | undefined> =>
@@ -241,7 +241,19 @@ suite('claims of a migration', () => {
     await client.create(customResourceDefinitions, { metadata, spec } as never);
     const provisioned = { 'pv.kubernetes.io/provisioned-by': fresh.driver };
     const marks = { ...prepared.annotations };
-    for (const [copy, own] of Object.entries({ made: provisioned, nfs: {}, theirs: undefined })) {
+    const shapes = { made: provisioned, used: provisioned, nfs: {}, theirs: undefined };
+    const volumes = [{ name: 'd', persistentVolumeClaim: { claimName: 'used' } }];
+    const containers = [{ name: 'x', image: 'busybox' }];
+    const labels = { app: 'user' };
+    await client.create(deployments, {
+      metadata: { namespace: 'shop', name: 'user' },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers, volumes } },
+      },
+    } as never);
+    for (const [copy, own] of Object.entries(shapes)) {
       const annotations = own === undefined ? undefined : { ...marks, ...own };
       await makeBoundClaim(client, copy, { ...fresh, name: `pv-${copy}` }, prepared);
       await client.patch(
@@ -263,11 +275,13 @@ suite('claims of a migration', () => {
       const key = { namespace: '', name: `pv-${copy}` };
       return (await client.get(persistentVolumes, key))?.spec?.persistentVolumeReclaimPolicy;
     };
-    assert.deepEqual(await Promise.all(['made', 'nfs', 'theirs'].map(policy)), [
+    assert.deepEqual(await Promise.all(['made', 'used', 'nfs', 'theirs'].map(policy)), [
       'Delete',
       'Retain',
       'Retain',
+      'Retain',
     ]);
+    assert.equal(await volumeUnder(client, 'used'), 'pv-used');
     assert.equal(await volumeUnder(client, 'theirs'), 'pv-theirs');
     const gone = await claimNamed(client, 'made');
     assert.ok(gone === undefined || gone.metadata.deletionTimestamp !== undefined);
