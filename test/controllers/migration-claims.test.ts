@@ -234,7 +234,7 @@ suite('claims of a migration', () => {
     await cluster.stop();
   });
 
-  test('copies go when their data is proven to be back, and not the volumes of others', async () => {
+  test('copies go when their data is proven to be back; volumes of others stay', async () => {
     const cluster = await startCluster();
     const { client } = cluster;
     const { metadata, spec } = crdOf(volumeTransferKind);
