@@ -1,5 +1,4 @@
-// Copies by pods: which way leads to the server, who is asked to move first, and what is left when
-// the controllers die at any moment.
+// Copies by pods: which way leads to the server, who is asked to move first, and what is left.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
@@ -9,89 +8,15 @@ import {
   persistentVolumeClaims,
   persistentVolumes,
   secrets,
-  services,
 } from '../../src/kube/resources.ts';
 import { type Pod, pods } from '../../src/kube/workloads.ts';
-import { firstDifference } from './crashes.ts';
-import { type Scenario, withData } from './scenarios.ts';
-import {
-  change,
-  isCleanedUp,
-  makeTransfer,
-  messageOf,
-  phaseOf,
-  transfer,
-  untilCleanedUp,
-  untilEnded,
-} from './transfers.ts';
-import { names, openWorld, saveWorld, type World } from './world.ts';
+import { begin, helpersOf, isCopying } from './mover-transfers.ts';
+import { withData } from './scenarios.ts';
+import { change, messageOf, transfer, untilCleanedUp, untilEnded } from './transfers.ts';
+import { openWorld, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
 const saved = await saveWorld(library, withData);
-
-const atOnce = async (): Promise<boolean> => true;
-const begin = (world: World, name?: string, spec: object = {}): Promise<void> =>
-  makeTransfer(world, {
-    ...(name === undefined ? {} : { name }),
-    spec: { method: 'Filesystem', ...spec },
-  });
-
-const isCopying = async (world: World): Promise<boolean> =>
-  ((await transfer(world))?.status?.copiedBytes ?? 0) > 0;
-
-async function helpersOf(world: World): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const name of names) {
-    for (const type of [pods, secrets, services]) {
-      const all = await world.list(name, type as typeof pods);
-      found.push(
-        ...all.flatMap(({ kind, metadata }) =>
-          metadata.labels?.['transship.dev/transfer'] === undefined ? [] : [`${name} ${kind}`],
-        ),
-      );
-    }
-  }
-  return found;
-}
-
-const isNothingThere = async (world: World): Promise<boolean> =>
-  (await world.list('west', persistentVolumeClaims)).length === 0 &&
-  (await world.list('west', persistentVolumes)).length === 0 &&
-  (await helpersOf(world)).length === 0;
-
-const scenarios: readonly Scenario[] = [
-  {
-    name: 'a copy ahead and then the last one, over what is there',
-    steps: [
-      { when: atOnce, act: (world) => begin(world) },
-      {
-        when: isCleanedUp,
-        act: (world) => begin(world, 'last', { pass: 'Last', overwrite: true }),
-      },
-    ],
-    isOver: async (world) =>
-      (await isCleanedUp(world, 'last')) && (await phaseOf(world, 'last')) === 'Succeeded',
-  },
-  {
-    name: 'a copy that is canceled and discarded',
-    steps: [
-      { when: atOnce, act: (world) => begin(world) },
-      { when: isCopying, act: (world) => change(world, { canceled: true, discard: true }) },
-    ],
-    isOver: async (world) => (await phaseOf(world)) === 'Canceled' && isNothingThere(world),
-  },
-];
-
-const differences = new Map<string, string | undefined>();
-for (const scenario of scenarios) {
-  differences.set(scenario.name, await firstDifference({ library, saved }, scenario).catch(String));
-}
-
-suite('copies by pods whose controllers die, or lose an answer', () => {
-  for (const { name } of scenarios) {
-    test(name, () => assert.equal(differences.get(name), undefined));
-  }
-});
 
 suite('copies by pods', () => {
   const open = (): Promise<World> => openWorld(library, saved);
