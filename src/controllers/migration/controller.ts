@@ -18,7 +18,7 @@ import type { Source } from '../../kube/reconciler.ts';
 import { recordPrefix } from '../../workload/ours.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
-import { isOpen, planKeyOf } from '../plan/migrations.ts';
+import { isOpen, needsPlan, planKeyOf } from '../plan/migrations.ts';
 import { inferType } from '../plan/type.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { reach } from '../teleport/preflight.ts';
@@ -106,8 +106,19 @@ export class MigrationController implements Controller {
     const succeeded = object.status?.conditions?.find(({ type }) => type === 'Succeeded');
     if (isHeld && !(isKept && succeeded?.status === 'True')) {
       await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+      await this.#letPlanGo(object);
     }
     return {};
+  }
+
+  /** Unless another migration of it is open. */
+  async #letPlanGo(object: Migration): Promise<void> {
+    const key = planKeyOf(object);
+    const plan = this.#c.informers.plans.get(parseKey(key));
+    const all = this.#c.informers.migrations.byIndex('plan', key);
+    const isUsed = all.some((one) => one.metadata.uid !== object.metadata.uid && needsPlan(one));
+    if (plan === undefined || isUsed) return;
+    await removeFinalizer(this.#c.client, plans, plan, finalizers.plan);
   }
 
   /** The plan stays as long: what is begun has to know what to take back. */

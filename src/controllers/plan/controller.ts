@@ -14,7 +14,7 @@ import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
 import { condition, type Report } from '../status.ts';
 import { closePlan, isClosed } from './closing.ts';
-import { isOpen, migrationsOf, planKeyOf } from './migrations.ts';
+import { isOpen, migrationsOf, needsPlan, planKeyOf } from './migrations.ts';
 import { observePlan } from './observe.ts';
 import { closedReport, migrationNames, reportOf } from './report.ts';
 
@@ -84,7 +84,7 @@ export class PlanController implements Controller {
     }
     const plan = this.#c.statuses.newest(cached);
     const isDeleting = plan.metadata.deletionTimestamp !== undefined;
-    if (isDeleting && !migrationsOf(this.#c, plan).some(isOpen)) {
+    if (isDeleting && !migrationsOf(this.#c, plan).some(needsPlan)) {
       // What is open has to know what to take back; nothing is any more.
       await removeFinalizer(this.#c.client, plans, plan, finalizers.plan);
       return {};

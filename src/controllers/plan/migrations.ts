@@ -3,6 +3,7 @@ import type { Migration } from '../../api/kinds/migration.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import { keyOf, keyText } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
+import { finalizers } from '../labels.ts';
 
 /** Of this plan, the newest first. */
 export function migrationsOf({ informers }: Context, plan: Plan): readonly Migration[] {
@@ -21,6 +22,11 @@ export function ageOf({ metadata, status }: Migration): string {
 /** It runs, waits its turn, or has failed and waits for a person. */
 export function isOpen({ status }: Migration): boolean {
   return status?.completionTime === undefined;
+}
+
+/** It has to know what to take back, as a rehearsal does that is over and stays to be looked at. */
+export function needsPlan(one: Migration): boolean {
+  return isOpen(one) || one.metadata.finalizers?.includes(finalizers.migration) === true;
 }
 
 export function planKeyOf({ metadata, spec }: Migration): string {
