@@ -171,7 +171,7 @@ suite('volume transfers by snapshot', () => {
     await world.stop();
   });
 
-  test('decline where the cluster does not serve snapshots, or has no class of the driver', async () => {
+  test('decline where no snapshots are served, or the driver has no class', async () => {
     const world = await openWorld(library, without);
     await start(world, {}, { method: 'Snapshot' });
     assert.equal(await untilEnded(world), 'Failed');

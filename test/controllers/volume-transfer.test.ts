@@ -106,6 +106,7 @@ suite('volume transfers by Teleport', () => {
     await makeTransfer(world, { spec: { paused: true } });
     await world.run(10_000);
     assert.match(await messageOf(world), /^Paused/);
+    assert.equal(await phaseOf(world), 'Pending', 'no method is chosen yet');
     assert.deepEqual(await world.list('west', teleports), []);
     await change(world, { paused: false });
     await world.until('it runs', async () => (await world.list('west', volumes)).length === 1);

@@ -92,6 +92,7 @@ export const transferCases = fleetCases({
       await t.gone(east, resources.teleports, copy);
       assert.equal(await t.bound(west, 'data'), copy, 'the claim stays, and fills on');
       assert.equal(await t.digest(west, copy), await t.digest(east, source));
+      await t.condition(west, resources.volumes, copy, { type: 'Complete', status: 'True' });
       // At that rate it would take longer than anybody waits here.
       await t.fill(east, source, 8 * MiB, 79);
       await make(t, 'next', { claim: 'next', spec: { pass: 'Last' } });

@@ -1,6 +1,6 @@
 /**
- * Teleport within one cluster: the volume is cloned. Nothing is copied and nothing travels, so there
- * is nothing to do ahead of time.
+ * Teleport within one cluster: the volume is cloned. Nothing is copied and nothing travels, so
+ * there is nothing to do ahead of time.
  */
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
 import type { Undoing } from '../../../flow/step.ts';

@@ -217,7 +217,7 @@ async function follow(transfer: Transfer, claim: PersistentVolumeClaim): Promise
   return { kind: 'succeeded', volume, numbers, warnings };
 }
 
-/** The snapshots go when the claim has its volume, and a claim that never got one goes with them. */
+/** The snapshots go when the claim has its volume; a claim that never got one goes with them. */
 async function clean(transfer: Transfer): Promise<Undoing> {
   const { object, source, destination } = transfer;
   const claim = await claimOf(destination, object);
