@@ -105,8 +105,9 @@ export class MigrationController implements Controller {
     const isHeld = object.metadata.finalizers?.includes(finalizers.migration) === true;
     const succeeded = object.status?.conditions?.find(({ type }) => type === 'Succeeded');
     if (isHeld && !(isKept && succeeded?.status === 'True')) {
-      await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+      // The plan first: who takes over after that comes here again.
       await this.#letPlanGo(object);
+      await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
     }
     return {};
   }
