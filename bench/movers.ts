@@ -95,6 +95,28 @@ export interface PlainTunnel extends AsyncDisposable {
   rsync(flags: readonly string[], from: string): Promise<number>;
 }
 
+/** The path of a configuration; both sides are verified. */
+function writeTunnel(directory: string, side: string, lines: readonly string[]): string {
+  const file = join(directory, `stunnel-${side}.conf`);
+  const at = (one: string) => join(directory, side, one);
+  const text = [
+    'foreground = yes',
+    'debug = 3',
+    'pid =',
+    '[rsync]',
+    ...lines,
+    `CAfile = ${at('ca.crt')}`,
+    `cert = ${at('tls.crt')}`,
+    `key = ${at('tls.key')}`,
+    'verifyChain = yes',
+    'sslVersionMin = TLSv1.3',
+    'socket = l:TCP_NODELAY=1',
+    'socket = r:TCP_NODELAY=1',
+  ];
+  fs.writeFileSync(file, `${text.join('\n')}\n`);
+  return file;
+}
+
 /** An rsync daemon behind stunnel, and stunnel at the client: both sides verified, as ours. */
 export async function startPlainTunnel(
   programs: Programs,
@@ -114,26 +136,6 @@ export async function startPlainTunnel(
     'gid = 0',
   ];
   fs.writeFileSync(daemonFile, `${daemonText.join('\n')}\n`);
-  const tunnel = (side: string, lines: readonly string[]) => {
-    const file = join(directory, `stunnel-${side}.conf`);
-    const at = (one: string) => join(directory, side, one);
-    const text = [
-      'foreground = yes',
-      'debug = 3',
-      'pid =',
-      '[rsync]',
-      ...lines,
-      `CAfile = ${at('ca.crt')}`,
-      `cert = ${at('tls.crt')}`,
-      `key = ${at('tls.key')}`,
-      'verifyChain = yes',
-      'sslVersionMin = TLSv1.3',
-      'socket = l:TCP_NODELAY=1',
-      'socket = r:TCP_NODELAY=1',
-    ];
-    fs.writeFileSync(file, `${text.join('\n')}\n`);
-    return file;
-  };
   const daemon = await programs.serve(
     'rsync',
     [
@@ -146,12 +148,12 @@ export async function startPlainTunnel(
     ],
     { port: daemonPort },
   );
-  const server = tunnel('server', [
+  const server = writeTunnel(directory, 'server', [
     `accept = 127.0.0.1:${tlsPort}`,
     `connect = 127.0.0.1:${daemonPort}`,
   ]);
   const outer = await programs.serve('stunnel', [server], { port: tlsPort });
-  const client = tunnel('client', [
+  const client = writeTunnel(directory, 'client', [
     'client = yes',
     `accept = 127.0.0.1:${localPort}`,
     `connect = 127.0.0.1:${tlsPort}`,

@@ -94,7 +94,8 @@ async function makeShop(stage: Stage, { east, west }: Registries): Promise<strin
   const rows = await written(stage, 'east', 50);
   narrator.claim(
     rows >= 50,
-    `${objects.length} objects; its database wrote ${rows} rows so far, on storage that is not ours`,
+    `${objects.length} objects; its database wrote ${rows} rows so far, ` +
+      'on storage that is not ours',
   );
   return digest;
 }
@@ -162,7 +163,7 @@ async function cutOver(stage: Stage, { west }: Registries, digest: string): Prom
   narrator.claim(rows > durable, `the database goes on at west, after row ${durable}: ${rows}`);
   narrator.claim((await runningAt(stage, 'east')).length === 0, 'nothing of it runs at east');
   const moved = await west.digestOf(image);
-  const web = await get(stage, 'west', 'deployments', 'web');
+  const web = await get(stage, 'deployments', 'web', { cluster: 'west' });
   narrator.claim(
     moved === digest && JSON.stringify(web).includes(`${west.host}/${image}`),
     `the image is in the registry of west with the digest it had, and pods name it there`,
@@ -192,24 +193,23 @@ async function run(stage: Stage, type: string): Promise<Migration> {
   const words = ['migrate', type, plan, '--wait', '--cluster', 'east', '-o', 'json'];
   const out = await stage.command(words, words.slice(0, -2));
   const { metadata } = JSON.parse(out) as Migration;
-  const ended = (await get(
-    stage,
-    'east',
-    'migrations',
-    metadata.name ?? '',
-    'default',
-  )) as Migration;
+  const at = { cluster: 'east', namespace: 'default' };
+  const ended = (await get(stage, 'migrations', metadata.name ?? '', at)) as Migration;
   const found = ended.status?.conditions?.find((one) => one.type === 'Succeeded');
   if (found?.status !== 'True') throw new DemoFailure(`the ${type} ended: ${found?.message}`);
   return ended;
 }
 
+interface Asked {
+  readonly cluster: string;
+  readonly namespace?: string;
+}
+
 async function get(
   stage: Stage,
-  cluster: string,
   resource: string,
   name: string,
-  where = namespace,
+  { cluster, namespace: where = namespace }: Asked,
 ): Promise<KubeObject> {
   const words = ['get', resource, name, '-n', where, '--cluster', cluster, '-o', 'json'];
   return JSON.parse(await stage.o.programs.transship(words)) as KubeObject;
@@ -261,9 +261,9 @@ async function scale(stage: Stage, replicas: number): Promise<void> {
 async function readRows(stage: Stage): Promise<Rows> {
   const pod = readerPod(namespace);
   await apply(stage, 'east', 'reader', [pod]);
-  const { name = '' } = keyOf(pod);
+  const { name } = keyOf(pod);
   await stage.until('the reader has ended', async () => {
-    const { status } = (await get(stage, 'east', 'pods', name)) as PodLike;
+    const { status } = (await get(stage, 'pods', name, { cluster: 'east' })) as PodLike;
     if (status?.phase === 'Failed') throw new DemoFailure('the reader failed');
     return status?.phase === 'Succeeded';
   });

@@ -20,7 +20,7 @@ export async function makeShop(t: FleetContext, at: Member, storageClass: string
   await at.client.create(namespaces, { metadata: { name: shopOf(t) } });
   const served = await createDiscovery(at.client).resources();
   for (const object of shopObjects({ namespace: shopOf(t), storageClass })) {
-    const { apiVersion = '', kind } = object;
+    const { apiVersion, kind } = object;
     const [version = '', group = ''] = apiVersion.split('/').toReversed();
     const type = served.find((one) => {
       return one.group === group && one.version === version && one.kind === kind;
