@@ -4,7 +4,7 @@ import type { Volume } from '../../../api/kinds/volume.ts';
 import type { TransferNumbers } from '../method.ts';
 
 /** The end is told before what was counted until then, by so much at most. */
-const lateMs = 10_000;
+const lateMs = 30_000;
 
 /** Whether the last word of the agent is known, or will not come any more. */
 export function isCounted(
