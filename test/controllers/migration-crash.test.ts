@@ -55,7 +55,7 @@ const saved = await saveWorld(library, async (world) => {
 });
 const differences = new Map<string, string | undefined>();
 for (const scenario of scenarios) {
-  const difference = await firstDifference({ library, saved, every: 7 }, scenario).catch(String);
+  const difference = await firstDifference({ library, saved, every: 4 }, scenario).catch(String);
   differences.set(scenario.name, difference);
 }
 
