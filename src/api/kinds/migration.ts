@@ -1,7 +1,7 @@
 /** One run of a plan: a stage, a cutover or a rollback. */
 import { columns } from './columns.ts';
 import { defineKind, type FrozenStatic, type KindObject, resourceOf } from './kind.ts';
-import { endingConditions } from './migrating.ts';
+import { endingConditions, namespacesMax } from './migrating.ts';
 import {
   bounds,
   bytes,
@@ -11,6 +11,7 @@ import {
   flag,
   list,
   keyed,
+  labelName,
   objectName,
   optional,
   shown,
@@ -119,6 +120,11 @@ const report = fields('What came out of it.', {
   verified: optional(count('Volumes whose closing audit found both sides equal.')),
 });
 
+const pair = fields('A namespace that it moves.', {
+  name: labelName('Its name at the source.'),
+  to: labelName('Its name at the destination.'),
+});
+
 const status = fields('How far it is.', {
   ...statusBase,
   step: optional(text('The step that runs. For people.', { max: 64 })),
@@ -132,6 +138,14 @@ const status = fields('How far it is.', {
   retried: optional(count('The `spec.retry` that was last acted on.')),
   undo: optional(
     objectName('The Secret with what was stopped, in the first namespace at that cluster.'),
+  ),
+  namespaces: optional(
+    keyed(
+      'The namespaces of the plan when it began; the plan keeps them while it can be taken back.',
+      ['name'],
+      pair,
+      { max: namespacesMax },
+    ),
   ),
   report: optional(report),
   warnings: optional(list('What to look at afterwards.', text('One sentence.'), { max: 100 })),

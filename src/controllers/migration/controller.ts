@@ -18,7 +18,8 @@ import type { Source } from '../../kube/reconciler.ts';
 import { recordPrefix } from '../../workload/ours.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
-import { isOpen, needsPlan, planKeyOf } from '../plan/migrations.ts';
+import { changedNamespaces, pairsOf, putBack } from '../plan/frozen.ts';
+import { isOpen, migrationsOf, needsPlan, planKeyOf } from '../plan/migrations.ts';
 import { inferType } from '../plan/type.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { reach } from '../teleport/preflight.ts';
@@ -94,6 +95,8 @@ export class MigrationController implements Controller {
     if (other !== undefined) return this.#blocked(saved, other);
     const sides = this.#sidesOf(object);
     if ('kind' in sides) return this.#lost(saved, sides);
+    const changed = this.#changed(saved.object, sides.plan);
+    if (changed !== undefined) return this.#blocked(saved, changed);
     if (!hasBegun(saved.object)) await this.#begin(saved, sides.plan);
     return this.#advance(saved, sides);
   }
@@ -132,6 +135,7 @@ export class MigrationController implements Controller {
       startTime: saved.now(),
       retried: retry,
       itinerary: beginState(journeyOf(type).main.itinerary),
+      namespaces: pairsOf(plan),
       undo: `${recordPrefix}stopped-${plan.metadata.uid}`,
     });
   }
@@ -178,6 +182,16 @@ export class MigrationController implements Controller {
       const { reason, message, remedy } = asTransshipError(error);
       return { kind: 'blocked', reason, message: `${message}; ${remedy}` };
     }
+  }
+
+  /** This one as it was just read: what it wrote may not have come back by watching. */
+  #changed(object: Migration, plan: Plan): Blocked | undefined {
+    const all = migrationsOf(this.#c, plan).map((one) => {
+      return one.metadata.uid === object.metadata.uid ? object : one;
+    });
+    const found = changedNamespaces(plan, all);
+    if (found === undefined) return undefined;
+    return { kind: 'blocked', reason: 'ChecksFailed', message: `${found}. ${putBack}` };
   }
 
   #reach(cluster: string): ClusterAccess {

@@ -8,6 +8,7 @@ import { finishPlan } from '../migration/finish-plan.ts';
 import type { Run } from '../migration/run.ts';
 import { conditionOf } from '../status.ts';
 import { reach } from '../teleport/preflight.ts';
+import { changedNamespaces, putBack } from './frozen.ts';
 import { isOpen, migrationsOf } from './migrations.ts';
 import { inferType } from './type.ts';
 
@@ -22,6 +23,8 @@ export async function closePlan(context: Context, plan: Plan): Promise<string | 
   const open = all.find(isOpen);
   if (open !== undefined) return `it waits for migration ${open.metadata.name} to end`;
   if (!all.some(({ status }) => status?.startTime !== undefined)) return undefined;
+  const changed = changedNamespaces(plan, all);
+  if (changed !== undefined) return `${changed}. ${putBack}`;
   const { source, destination } = plan.spec;
   const { informers, remotes } = context;
   const isKnown = (name: string) => {

@@ -1,5 +1,6 @@
 /** The namespaces that move: there, told apart, with names that work, and in no other plan. */
 import type { Plan } from '../../../api/kinds/plan.ts';
+import { changedNamespaces, putBack } from '../frozen.ts';
 import { namespaceThere } from '../observation.ts';
 import type { Check } from './check.ts';
 
@@ -22,6 +23,15 @@ function placesOf({ spec }: Plan): ReadonlySet<string> {
 }
 
 export const namespaceChecks: readonly Check[] = [
+  {
+    id: 'NamespacesChanged',
+    category: 'Critical',
+    remedy: putBack,
+    find: ({ seen: { plan, migrations } }) => {
+      const changed = changedNamespaces(plan, migrations);
+      return changed === undefined ? [] : [changed];
+    },
+  },
   {
     id: 'DuplicateNamespaceAtDestination',
     category: 'Critical',
