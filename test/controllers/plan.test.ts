@@ -4,12 +4,20 @@ import { hooks } from '../../src/api/kinds/hook.ts';
 import { type Plan, type PlanSpec, plans } from '../../src/api/kinds/plan.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { configMaps, namespaces } from '../../src/kube/resources.ts';
+import { temporaryName } from '../../src/controllers/plan/temporary-claim.ts';
+import {
+  configMaps,
+  namespaces,
+  type PersistentVolumeClaim,
+  persistentVolumeClaims,
+} from '../../src/kube/resources.ts';
+import { preparedFor } from '../../src/workload/transform-context.ts';
 import { isBound, makeClaim, makeForeignClaim } from './scenarios.ts';
 import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
 const shop = { namespace: 'shop', name: 'move' };
+const db = { namespace: 'shop', claim: 'db' } as const;
 
 suite('plans', () => {
   let saved: Saved;
@@ -61,6 +69,26 @@ suite('plans', () => {
     assert.deepEqual(volume?.actions, ['Copy', 'Skip']);
     assert.equal(plan.status?.totals?.volumes, 1);
     assert.ok((plan.status?.estimate?.seconds ?? 0) > 0);
+    await world.stop();
+  });
+
+  test('a claim that stands in for another until volumes change places is none of its own', async () => {
+    const world = await open();
+    await makePlan(world, { destination: 'east', volumes: [{ ...db, action: 'Skip' }] });
+    const { uid = '' } = (await judged(world)).metadata;
+    const make = (name: string, moveId: string) => {
+      const annotations = { [preparedFor]: moveId };
+      return world.admin('east').create<PersistentVolumeClaim>(persistentVolumeClaims, {
+        metadata: { namespace: 'shop', name, annotations },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Mi' } } },
+      });
+    };
+    await make(temporaryName(uid, 'db'), uid);
+    await make(temporaryName('another move', 'db'), 'another move');
+    await make('people-ts-name-it-so', uid);
+    const names = async () => (await find(world))?.status?.volumes?.map(({ claim }) => claim);
+    await world.until('the look', async () => (await names())?.length === 2, 90_000);
+    assert.deepEqual(await names(), ['db', 'people-ts-name-it-so']);
     await world.stop();
   });
 

@@ -2,7 +2,6 @@
  * What becomes of each claim, found out once and kept for the whole run: a class that appears, or a
  * claim that somebody adds, while the copies run must not change what is being made.
  */
-import { createHash } from 'node:crypto';
 import type { VolumeTransferSpec } from '../../api/kinds/volume-transfer.ts';
 import { fail, TransshipError } from '../../base/errors.ts';
 import { exactSize } from '../../base/units.ts';
@@ -11,6 +10,7 @@ import type { ObjectKey } from '../../kube/objects.ts';
 import { type Secret, secrets } from '../../kube/resources.ts';
 import { labels } from '../labels.ts';
 import { observePlan } from '../plan/observe.ts';
+import { temporaryName } from '../plan/temporary-claim.ts';
 import { type PlannedVolume, plannedVolumes } from '../plan/volumes.ts';
 import { moveId, nameThere, type Run, uidOf } from './run.ts';
 
@@ -109,6 +109,5 @@ function claimThere(run: Run, from: ClaimName, to: ClaimName): string {
 
 /** A name for a claim that is swapped later; the same in all migrations of the plan. */
 export function temporaryClaim(run: Run, claim: string): string {
-  const suffix = createHash('sha256').update(moveId(run)).digest('hex').slice(0, 6);
-  return `${claim.slice(0, 253 - 4 - suffix.length)}-ts-${suffix}`;
+  return temporaryName(moveId(run), claim);
 }

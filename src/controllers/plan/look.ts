@@ -28,6 +28,7 @@ import {
   type SeenSource,
 } from './observation.ts';
 import { surveyOf } from './prepared.ts';
+import { isTemporary } from './temporary-claim.ts';
 import { inferType } from './type.ts';
 
 const core = { group: '', version: 'v1', namespaced: true };
@@ -95,7 +96,7 @@ export async function lookAtSource(
     namespaces: found,
     classes,
     survey,
-    claims: await foundClaims(client, names),
+    claims: await foundClaims(client, names, plan.metadata.uid ?? ''),
     workloads,
     unhealthy: unhealthyOf(workloads),
   };
@@ -111,14 +112,18 @@ function unhealthyOf(workloads: readonly KubeObject[]): SeenSource['unhealthy'] 
   });
 }
 
-/** All claims of the namespaces but those that another claim or a pod made for a while. */
-async function foundClaims(client: KubeClient, names: readonly string[]): Promise<FoundClaim[]> {
+/** All claims of the namespaces but those that are there for a while: of a claim, a pod, a move. */
+async function foundClaims(
+  client: KubeClient,
+  names: readonly string[],
+  moveId: string,
+): Promise<FoundClaim[]> {
   const claims: PersistentVolumeClaim[] = [];
   for (const namespace of names) {
     for await (const claim of client.list(persistentVolumeClaims, { namespace })) {
       const owners = claim.metadata.ownerReferences ?? [];
       if (owners.some(({ kind }) => kind === 'PersistentVolumeClaim' || kind === 'Pod')) continue;
-      claims.push(claim);
+      if (!isTemporary(claim, moveId)) claims.push(claim);
     }
   }
   if (claims.length === 0) return [];
