@@ -146,10 +146,24 @@ export function countNames({ payload }: Frame): number {
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
+const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+const sampleBytes = 4096;
+const samples = 4;
+
+/** By a few pieces of it: media and encrypted files would cost a core and gain nothing. */
+async function looksCompressible(blocks: Uint8Array): Promise<boolean> {
+  const apart = Math.floor(blocks.length / samples);
+  if (apart < 4 * sampleBytes) return true;
+  const pieces = Array.from({ length: samples }, (_, i) => {
+    return blocks.subarray(i * apart, i * apart + sampleBytes);
+  });
+  const packed = await compress(Buffer.concat(pieces), { params });
+  return packed.length < 0.95 * samples * sampleBytes;
+}
+
 /** Compressed where that makes it shorter. */
 export async function encodeData(names: Uint8Array, blocks: Uint8Array): Promise<Uint8Array[]> {
-  const params = { [constants.ZSTD_c_compressionLevel]: 1 };
-  const packed = await compress(blocks, { params });
+  const packed = (await looksCompressible(blocks)) ? await compress(blocks, { params }) : blocks;
   const isCompressed = packed.length < blocks.length;
   const head = Buffer.alloc(dataHeadBytes);
   head.writeUInt32LE(names.length / nameBytes, 0);
