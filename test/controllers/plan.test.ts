@@ -72,7 +72,7 @@ suite('plans', () => {
     await world.stop();
   });
 
-  test('a claim that stands in for another until volumes change places is none of its own', async () => {
+  test('a claim that stands in for another is none of its own', async () => {
     const world = await open();
     await makePlan(world, { destination: 'east', volumes: [{ ...db, action: 'Skip' }] });
     const { uid = '' } = (await judged(world)).metadata;

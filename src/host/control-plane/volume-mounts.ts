@@ -62,15 +62,24 @@ interface Wanted {
 
 /** The device or the directory; also when it is attached already. */
 async function attach(agent: ControlClient, wanted: Wanted): Promise<string> {
-  const { volume, mount, readOnly, fsType, block } = wanted;
-  if (!block) fs.mkdirSync(mount, { recursive: true, mode: 0o700 });
-  const request = {
-    volume,
-    readOnly,
-    ...(block ? {} : { mount, ...(readOnly ? {} : { format: fsType }) }),
-  };
-  const attached = await agent.call('volume.attach', request);
-  return block ? deviceOf(attached) : mount;
+  const { volume, mount, readOnly, block } = wanted;
+  if (block) return deviceOf(await agent.call('volume.attach', { volume, readOnly }));
+  fs.mkdirSync(mount, { recursive: true, mode: 0o700 });
+  await attachFiles(agent, wanted);
+  return mount;
+}
+
+/** A volume gets its file system from the first pod that writes to it; those after find it. */
+async function attachFiles(agent: ControlClient, wanted: Wanted): Promise<void> {
+  const { volume, mount, readOnly, fsType } = wanted;
+  const request = { volume, mount, readOnly };
+  try {
+    await agent.call('volume.attach', request);
+  } catch (error) {
+    if (readOnly || asTransshipError(error).reason !== 'BadArgument') throw error;
+    // Refused by itself when the volume is not blank.
+    await agent.call('volume.attach', { ...request, format: fsType });
+  }
 }
 
 function deviceOf({ status }: AttachmentObject): string {

@@ -1,6 +1,7 @@
 // Pods of an embedded cluster outlive a killed control plane, once each; nothing outlives `down`.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { recordedProcess } from '../../../src/host/background.ts';
 import { processesWith } from '../../../src/host/control-plane/processes-table.ts';
@@ -19,6 +20,12 @@ const deployments: ResourceType = {
   namespaced: true,
 };
 const key = { namespace: 'default', name: 'writer' };
+const dataKey = { namespace: 'default', name: 'data' };
+const dataSpec = {
+  storageClassName: 'transship',
+  accessModes: ['ReadWriteOnce'],
+  resources: { requests: { storage: '64Mi' } },
+} as const;
 const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
 
 function writer(mark: string): object {
@@ -54,14 +61,7 @@ test('a pod with a claim, its control plane killed, and the end', { skip: reason
   const planes = createPlanes({ home: cloud.home, mainPath: '' });
   const { client } = await planes.open({ cluster: 'east' });
   const mark = `pods-${process.pid}`;
-  await client.create(persistentVolumeClaims, {
-    metadata: { name: 'data', namespace: 'default' },
-    spec: {
-      storageClassName: 'transship',
-      accessModes: ['ReadWriteOnce'],
-      resources: { requests: { storage: '64Mi' } },
-    },
-  });
+  await client.create(persistentVolumeClaims, { metadata: dataKey, spec: dataSpec });
   await client.create(deployments, { metadata: key, spec: writer(mark) } as never);
   const available = async () => isAvailable(await client.get(deployments, key));
   await until('the pod to run', available);
@@ -79,12 +79,43 @@ test('a pod with a claim, its control plane killed, and the end', { skip: reason
 
   await cloud.must('down', 'east');
   assert.deepEqual(processesWith(`TEST_MARK=${mark}`), []);
-  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
-  assert.deepEqual(
-    mounts.filter((line) => line.includes(cloud.home)),
-    [],
-  );
+  assert.deepEqual(mountsBelow(cloud.home), []);
 });
+
+test('a volume that was mounted before is mounted again, as it was', { skip: reason }, async () => {
+  await using cloud = await startCloud(['east'], { planes: true });
+  const planes = createPlanes({ home: cloud.home, mainPath: '' });
+  const { client } = await planes.open({ cluster: 'east' });
+  await client.create(persistentVolumeClaims, { metadata: dataKey, spec: dataSpec });
+  const spec = writer(`again-${process.pid}`);
+  await client.create(deployments, { metadata: key, spec } as never);
+  const log = async () => {
+    const claim = await client.get(persistentVolumeClaims, dataKey);
+    const [mount] = mountsBelow(cloud.home).filter((path) =>
+      path.endsWith(claim?.spec?.volumeName ?? '?'),
+    );
+    return mount === undefined ? undefined : join(mount, 'log');
+  };
+  const firstLine = async () => {
+    const path = await log();
+    return path === undefined || !existsSync(path)
+      ? undefined
+      : /^.*\n/.exec(readFileSync(path, 'utf8'))?.[0];
+  };
+  await until('the pod to write', async () => (await firstLine()) !== undefined);
+  const first = await firstLine();
+  await client.patch(deployments, key, { spec: { replicas: 0 } } as never);
+  await until('the volume to be let go of', async () => (await log()) === undefined);
+  await client.patch(deployments, key, { spec: { replicas: 1 } } as never);
+  await until('the pod to write again', async () => (await firstLine()) !== undefined);
+  assert.equal(await firstLine(), first);
+  await cloud.must('down', 'east');
+});
+
+function mountsBelow(home: string): readonly string[] {
+  const lines = readFileSync('/proc/mounts', 'utf8').split('\n');
+  return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(home));
+}
 
 /** The container's own shell, not what it runs for a moment. */
 function isShell(pid: number): boolean {
