@@ -22,6 +22,7 @@ import {
 } from './run.ts';
 import { cutoverOf } from './cutover.ts';
 import { unretain } from './retained.ts';
+import { removeStaged } from './staged.ts';
 import { isOnePlace } from './steps/moving.ts';
 import { isProvisioned } from './steps/needless-copies.ts';
 import { readdressRetained, reboundStore, templatesStore } from './steps/swapping.ts';
@@ -42,6 +43,7 @@ export async function finishPlan(run: Run): Promise<void> {
     await unretain(run);
   } else {
     await releaseThere(run);
+    await removeStaged(run);
     if (!(await mayHaveMoved(run))) await unretain(run);
   }
   await forgetRecords(run);

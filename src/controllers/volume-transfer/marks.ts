@@ -36,8 +36,15 @@ export async function moveIdOf(context: Context, transfer: VolumeTransfer): Prom
   return plan?.metadata.uid ?? uidOf(transfer);
 }
 
+interface Staged {
+  readonly spec: {
+    readonly source: Pick<VolumeTransfer['spec']['source'], 'cluster' | 'namespace' | 'claim'>;
+    readonly destination: Pick<VolumeTransfer['spec']['destination'], 'cluster'>;
+  };
+}
+
 /** The same for all copies of one claim to one cluster. */
-export function stageOf({ spec }: VolumeTransfer): string {
+export function stageOf({ spec }: Staged): string {
   const { source, destination } = spec;
   const what = `${source.cluster}/${source.namespace}/${source.claim}>${destination.cluster}`;
   return createHash('sha256').update(what).digest('hex').slice(0, 16);
