@@ -4,7 +4,7 @@
  * change whose answer then never comes. Every commit is shown to the checkers.
  */
 import type { StoredChange } from '../../src/embedded/server/api.ts';
-import type { ApiServer, Persistence } from '../../src/embedded/server/api.ts';
+import type { ApiServer, ApiServerOptions, Persistence } from '../../src/embedded/server/api.ts';
 import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import { createApiServer } from '../../src/embedded/server/server.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
@@ -29,6 +29,8 @@ export interface SimApiOptions {
   readonly historyMax: number;
   readonly onCommit: (api: SimApi, change: Committed) => void;
   readonly onMessage: (message: string) => void;
+  /** Of pods that run beside it; absent: none do. */
+  readonly readLog?: ApiServerOptions['readLog'];
 }
 
 export class SimApi {
@@ -53,7 +55,7 @@ export class SimApi {
   }
 
   start(): void {
-    const { name, scheduler, rng, library, historyMax, onMessage } = this.#o;
+    const { name, scheduler, rng, library, historyMax, onMessage, readLog } = this.#o;
     this.starts += 1;
     const life = new Life(`api ${name}`, scheduler);
     this.#life = life;
@@ -69,6 +71,7 @@ export class SimApi {
       persistence: this.#persistence(life),
       historyMax,
       authenticate: () => undefined,
+      ...(readLog === undefined ? {} : { readLog }),
     });
   }
 

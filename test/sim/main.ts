@@ -1,25 +1,34 @@
 /**
  * The simulator: `npm run sim -- [--seed N] [--minutes M | --schedules N] [--mutants] [--trace]`.
- * `--only engine,teleport,control` explores seeds of these kinds alone.
+ * `--only engine,teleport,control` explores seeds of these kinds alone, `--only migration` those of
+ * migrations, of which there are else only a few; `--exhaustive` kills the controllers of one
+ * cutover after each of its effects.
  * Without `--seed` it begins at a seed of the day; a failing seed is printed with its command.
  */
 import { parseArgs } from 'node:util';
 import { runOrders } from './crew.ts';
 import type { Order, Verdict } from './messages.ts';
-import { allMutants, kindOf, runAny } from './schedules.ts';
+import { allMutants, killsFrom, kindOf, migrationsFrom, runAny } from './schedules.ts';
 import { withStray } from './stray.ts';
 
 const processes = 2;
 const traceLines = 60;
 const mutantSchedules = 120;
 const failuresMax = 5;
+const everything = 'engine,teleport,control';
+/** Migrations take long: so many are tried beside whatever else is, and so many of their deaths. */
+const migrationsBeside = 4;
+const killsBeside = 4;
+/** More effects than any cutover has. */
+const effectsMax = 190;
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     minutes: { type: 'string' },
     schedules: { type: 'string' },
-    only: { type: 'string', default: 'engine,teleport,control' },
+    only: { type: 'string', default: everything },
+    exhaustive: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
@@ -28,6 +37,7 @@ const { values } = parseArgs({
 async function main(): Promise<number> {
   if (values.mutants) return huntMutants();
   const bounded = values.minutes !== undefined || values.schedules !== undefined;
+  if (values.exhaustive) return killEverywhere();
   if (values.seed !== undefined && !bounded) return replay(Number(values.seed));
   return explore();
 }
@@ -54,32 +64,71 @@ function* seedsFrom(first: number): Generator<number, never> {
   const kinds = new Set(values.only.split(','));
   const seeds = Array.from({ length: 8 }, (_, i) => first + i);
   if (!seeds.some((seed) => kinds.has(kindOf(seed)))) {
-    throw new Error(`--only ${values.only}: name some of engine, teleport and control`);
+    throw new Error(
+      `--only ${values.only}: name some of engine, teleport and control, or migration`,
+    );
   }
   for (let seed = first; ; seed += 1) {
     if (kinds.has(kindOf(seed))) yield seed;
   }
 }
 
+/** Of migrations: chosen by the first seed, so that a run can be repeated. */
+function migrationSeeds(first: number): readonly number[] {
+  const count = (number: number) => Array.from({ length: number }, (_, at) => at);
+  const part = first % migrationsFrom;
+  const stories = count(migrationsBeside).map((at) => migrationsFrom + part + at);
+  const kills = count(killsBeside).map((at) => {
+    return killsFrom + 1 + ((part + Math.floor((at * effectsMax) / killsBeside)) % effectsMax);
+  });
+  return [...stories, ...kills];
+}
+
 /** New seeds until the time or the number is reached; the first two run twice. */
 async function explore(): Promise<number> {
-  const first = Number(values.seed ?? Math.floor(Date.now() / 1000) % 1_000_000_000);
+  const first = firstSeed();
   const schedules = Number(values.schedules ?? Number.POSITIVE_INFINITY);
   const minutes = Number(values.minutes ?? (values.schedules === undefined ? 1 : 60));
   const started = Date.now();
   const seeds = seedsFrom(first);
   const [one, two] = [seeds.next().value, seeds.next().value];
-  const queue = [one, one, two, two];
+  const beside = values.only === everything ? migrationSeeds(first) : [];
+  const queue = [one, one, two, two, ...beside];
+  let begun = 0;
+  return judge(first, (failures) => {
+    const late = Date.now() - started > minutes * 60_000;
+    if (late || begun >= schedules || failures >= failuresMax) return undefined;
+    begun += 1;
+    return { seed: queue.shift() ?? seeds.next().value, mutant: undefined };
+  });
+}
+
+function firstSeed(): number {
+  const chosen = Number(values.seed ?? Math.floor(Date.now() / 1000) % 1_000_000_000);
+  return values.only === 'migration' && chosen < migrationsFrom ? chosen + migrationsFrom : chosen;
+}
+
+/** Every effect of one cutover is the last of its controllers once. */
+function killEverywhere(): Promise<number> {
+  const seeds = Array.from({ length: effectsMax }, (_, at) => killsFrom + 1 + at);
+  return judge(killsFrom + 1, (failures) => {
+    const seed = failures >= failuresMax ? undefined : seeds.shift();
+    return seed === undefined ? undefined : { seed, mutant: undefined };
+  });
+}
+
+/** Runs what it is told to, and says what came of it. */
+async function judge(
+  first: number,
+  next: (failures: number) => Order | undefined,
+): Promise<number> {
+  const started = Date.now();
   const failed: Verdict[] = [];
   const hashes = new Map<number, string>();
   let done = 0;
   let events = 0;
-  const next = (): Order | undefined => {
-    const late = Date.now() - started > minutes * 60_000;
-    if (late || done >= schedules || failed.length >= failuresMax) return undefined;
-    return { seed: queue.shift() ?? seeds.next().value, mutant: undefined };
-  };
-  await runOrders(processes, next, (verdict) => {
+  const order = () => next(failed.length);
+  await runOrders(processes, order, (verdict) => {
     done += 1;
     events += Math.max(0, verdict.events);
     const known = hashes.get(verdict.seed) ?? verdict.traceHash;

@@ -1,10 +1,13 @@
 /**
  * All kinds of schedules behind one seed: most are of one engine, some of agents that teleport,
- * some of whole clusters with their control planes.
+ * some of whole clusters with their control planes. Migrations have seeds of their own.
  */
 import { controlMutants } from './control-mutants.ts';
 import { runControl } from './control-run.ts';
 import { type RunResult, runSchedule } from './engine-run.ts';
+import { moveMutants } from './move-mutants.ts';
+import { runMove } from './move-run.ts';
+import { killedAt } from './move-story.ts';
 import { mutants } from './mutants.ts';
 import { teleportMutants } from './teleport-mutants.ts';
 import { runTeleports } from './teleport-run.ts';
@@ -13,6 +16,10 @@ import { runTeleports } from './teleport-run.ts';
 const teleportEvery = 8;
 const controlEvery = 8;
 const controlOffset = 4;
+/** Seeds from here on are of migrations: one disturbance each. */
+export const migrationsFrom = 10_000_000_000;
+/** From here on one cutover whose controllers are killed after as many effects as are left. */
+export const killsFrom = 20_000_000_000;
 
 export interface AnyOptions {
   readonly seed: number;
@@ -25,12 +32,14 @@ export const allMutants: Readonly<Record<string, { readonly promise: string }>> 
   ...mutants,
   ...teleportMutants,
   ...controlMutants,
+  ...moveMutants,
 };
 
-export type Kind = 'engine' | 'teleport' | 'control';
+export type Kind = 'engine' | 'teleport' | 'control' | 'migration';
 
 /** What a seed is a schedule of. */
 export function kindOf(seed: number): Kind {
+  if (seed >= migrationsFrom) return 'migration';
   if (seed % controlEvery === controlOffset) return 'control';
   return seed % teleportEvery === 0 ? 'teleport' : 'engine';
 }
@@ -40,9 +49,17 @@ export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult
   if (broken !== undefined) return runTeleports({ seed, onEvent, mutation: broken.mutation });
   const misruled = mutant === undefined ? undefined : controlMutants[mutant];
   if (misruled !== undefined) return runControl({ seed, onEvent, mutation: misruled.mutation });
+  const unproven = mutant === undefined ? undefined : moveMutants[mutant];
+  if (unproven !== undefined) return runMove({ seed, onEvent, ...unproven });
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
   const kind = mutant === undefined ? kindOf(seed) : 'engine';
+  if (kind === 'migration') return migrate(seed, onEvent);
   if (kind === 'control') return runControl({ seed, onEvent });
   if (kind === 'teleport') return runTeleports({ seed, onEvent });
   return runSchedule({ seed, mutate, open, profile, onEvent });
+}
+
+function migrate(seed: number, onEvent: AnyOptions['onEvent']): Promise<RunResult> {
+  if (seed < killsFrom) return runMove({ seed: seed - migrationsFrom, onEvent });
+  return runMove({ seed: 0, story: killedAt(seed - killsFrom), onEvent });
 }

@@ -3,6 +3,7 @@ import type { Observation, Step, Undoing } from '../../../flow/flow.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
 import { startAgain } from '../../../workload/quiesce-run.ts';
+import type { UndoRecord } from '../../../workload/undo.ts';
 import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { cutoverOf } from '../cutover.ts';
@@ -74,8 +75,10 @@ async function removeAll(run: Run): Promise<Undoing> {
   await warnOfKept(run);
   const store = stoppedStore(run, 'destination');
   const records = await store.load();
-  const others = records.filter(isOfPart('Workloads'));
-  // What was made is gone: that nothing of it starts is as it should be.
+  // What was made runs at the source again: a pod of it would be a second one.
+  const isMade = ({ object }: UndoRecord): boolean =>
+    object?.metadata.annotations?.[preparedFor] === moveId(run);
+  const others = records.filter(isOfPart('Workloads')).filter((one) => !isMade(one));
   await startAgain(run.destination.client, { ...store, load: async () => others });
   const paused = records.filter(isOfPart('Managers'));
   if (paused.length > 0) {

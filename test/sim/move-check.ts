@@ -1,0 +1,107 @@
+/** What must be true of a migration that waits, and of both clusters when one is over. */
+import type { Migration } from '../../src/api/kinds/migration.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { ourLabels } from '../../src/workload/ours.ts';
+import { Mismatch } from './model.ts';
+import { differences, isOpen, pictureOf } from './move-shop.ts';
+import type { Trouble } from './move-trouble.ts';
+import { type MoveWorld, type SideName, sides } from './move-world.ts';
+
+/** Reason of its end; undefined while it is open. */
+export function endOf(migration: Migration | undefined): string | undefined {
+  const { status } = migration ?? {};
+  if (status?.completionTime === undefined) return undefined;
+  const found = status.conditions?.find(({ type }) => type === 'Succeeded');
+  return found?.status === 'Unknown' ? undefined : found?.reason;
+}
+
+/** Whoever waits says for what, in a sentence. */
+export function checkWords(migration: Migration | undefined): void {
+  const found = migration?.status?.conditions?.find(({ type }) => type === 'Succeeded');
+  if ((found?.message ?? '').length > 10) return;
+  // It may not even have been able to write that down.
+  if (migration?.status?.itinerary === undefined) return;
+  throw new Mismatch(`it waits without a word: ${JSON.stringify(migration.status, undefined, 1)}`);
+}
+
+export interface Ended {
+  readonly migration: Migration | undefined;
+  readonly before: ReadonlyMap<SideName, ReadonlyMap<string, string>>;
+  readonly wasOpen: ReadonlyMap<SideName, boolean>;
+  readonly trouble: Trouble;
+}
+
+export function checkEnd(world: MoveWorld, ended: Ended): void {
+  const { migration } = ended;
+  const succeeded = migration?.status?.conditions?.find(({ type }) => type === 'Succeeded');
+  const problems = [...helpersLeft(world)];
+  const isDone = succeeded?.status === 'True';
+  const needsRollback = succeeded?.reason === 'NeedsRollback';
+  if (isDone || needsRollback) {
+    const isScaled = ended.trouble.kind === 'scale';
+    problems.push(...whereItRuns(world, migration, { isOneEnough: needsRollback, isScaled }));
+  } else problems.push(...asBefore(world, ended));
+  if (problems.length === 0) return;
+  const how = `${migration?.spec.type} ended ${succeeded?.status} ${succeeded?.reason}`;
+  throw new Mismatch(`${how} (${succeeded?.message}): ${problems.join('; ')}`);
+}
+
+function isHelper({ kind, metadata }: KubeObject): boolean {
+  const { labels = {} } = metadata;
+  const isMade = kind === 'Pod' || kind === 'Secret' || kind === 'Service' || kind === 'Job';
+  return isMade && (labels[ourLabels.transfer] ?? labels[ourLabels.hook]) !== undefined;
+}
+
+function helpersLeft(world: MoveWorld): readonly string[] {
+  return sides.flatMap((side) =>
+    [...world.side(side).api.objects.values()]
+      .filter(isHelper)
+      .map(({ kind, metadata }) => `${kind} ${metadata.name} is left at ${side}`),
+  );
+}
+
+function whereItRuns(
+  world: MoveWorld,
+  migration: Migration | undefined,
+  { isOneEnough, isScaled }: { readonly isOneEnough: boolean; readonly isScaled: boolean },
+): readonly string[] {
+  const type = migration?.spec.type;
+  const isConversion = world.east.api
+    .list<KubeObject & { spec: { type?: string } }>('Plan')
+    .some(({ spec }) => spec.type === 'StorageConversion');
+  const home = type === 'Cutover' && !isConversion ? 'west' : 'east';
+  if (isOpen(world, home) || (isScaled && world.data.running('db', home) === 1)) return [];
+  if (isOneEnough && sides.some((side) => isOpen(world, side))) return [];
+  const counts = sides.map((side) => {
+    return `${side} ${world.data.running('db', side)} ${world.data.running('web', side)}`;
+  });
+  return [`it does not run at ${home}: db and web are ${counts.join(', ')}`];
+}
+
+/** Claims and volumes with copies may stay for a next try; a person's own doing stays too. */
+function asBefore(world: MoveWorld, { before, wasOpen, trouble, migration }: Ended) {
+  const isScaled = trouble.kind === 'scale';
+  const left: string[] = [];
+  for (const side of sides) {
+    const found = differences(before.get(side)!, pictureOf(world.side(side)));
+    left.push(
+      ...found
+        .filter((line) => !(isScaled && line.startsWith('Deployment')))
+        .filter((line) => !isKept(line, migration))
+        .map((line) => `${side} ${line}`),
+    );
+    if (wasOpen.get(side) === true && !isScaled && !isOpen(world, side)) {
+      left.push(`it does not run at ${side}`);
+    }
+  }
+  return left;
+}
+
+function isKept(line: string, migration: Migration | undefined): boolean {
+  // What an earlier stage had retained is put back as well.
+  if (line.startsWith('Secret shop/transship-undo-retained') && line.includes(': gone'))
+    return true;
+  if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
+  if (migration?.spec.canceled === true && migration.spec.type !== 'Rollback') return false;
+  return line.startsWith('PersistentVolume') && line.endsWith('instead of nothing');
+}

@@ -1,0 +1,160 @@
+/** One schedule of migrations, from its seed to its verdict. */
+import { type Migration, migrations, type MigrationSpec } from '../../src/api/kinds/migration.ts';
+import { plans } from '../../src/api/kinds/plan.ts';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { deployments } from '../../src/kube/workloads.ts';
+import type { RunResult } from './engine-run.ts';
+import { Mismatch } from './model.ts';
+import { checkEnd, checkWords, endOf } from './move-check.ts';
+import { hub, isOpen, openShop, pictureOf, setUp, shop } from './move-shop.ts';
+import { MoveWorld, type MoveMutation, sides } from './move-world.ts';
+import { type Trouble } from './move-trouble.ts';
+import { type Chapter, type Story, storyOf } from './move-story.ts';
+
+const lookMs = 1_000;
+/** So long things may go wrong before all is calm again. */
+const troubledMs = 240_000;
+/** Of calm: back-offs, time-outs and retries fit in many times. */
+const patienceMs = 45 * 60_000;
+
+export interface MoveRunOptions {
+  readonly seed: number;
+  readonly story?: Story;
+  readonly mutation?: MoveMutation | undefined;
+  readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
+}
+
+export interface MoveResult extends RunResult {
+  readonly happened: boolean;
+  readonly effects: number;
+}
+
+export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
+  const { seed, mutation = {}, onEvent } = options;
+  const story = options.story ?? storyOf(seed);
+  const { trouble } = story;
+  const library = createSchemaLibrary();
+  const world = new MoveWorld({ seed, library, trouble, mutation, onEvent });
+  let violation: Error | undefined;
+  try {
+    await tell(world, story);
+  } catch (error) {
+    violation = error instanceof Error ? error : new Error(String(error));
+  }
+  violation = world.violation ?? violation;
+  if (violation !== undefined) world.say(`story: ${JSON.stringify(story)}`);
+  const { traceHash, events } = world.scheduler;
+  const { effects, happened } = world.trouble;
+  const { lives, messages } = world;
+  return { seed, traceHash, events, lives, violation, messages, happened, effects };
+}
+
+async function begin(world: MoveWorld): Promise<void> {
+  const { scheduler, east, west } = world;
+  for (const side of [east, west]) {
+    side.api.start();
+    await scheduler.drive(setUp(world, side));
+    await scheduler.drive(world.startMachinery(side));
+  }
+  await scheduler.drive(openShop(east));
+  await until(world, 'the shop is open', () => isOpen(world, 'east'), 60_000);
+  await scheduler.idle(3_000);
+}
+
+async function tell(world: MoveWorld, story: Story): Promise<void> {
+  await begin(world);
+  const { scheduler, east } = world;
+  const spec = { source: 'east', destination: 'west', namespaces: [{ name: shop }] };
+  const more = { images: 'Skip', ...story.plan };
+  await scheduler.drive(
+    east.admin.create(plans, {
+      metadata: { namespace: hub, name: 'move' },
+      spec: { ...spec, ...more },
+    } as never),
+  );
+  world.startControllers();
+  await scheduler.idle(2_000);
+  world.onScale = (replicas) => {
+    const key = { namespace: shop, name: 'web' };
+    void east.admin.patch(deployments, key, { spec: { replicas } } as never).catch(() => undefined);
+  };
+  for (const chapter of story.chapters) {
+    await run(world, chapter, story.trouble);
+  }
+}
+
+function find({ east }: MoveWorld, name: string): Migration | undefined {
+  return east.api.find<Migration>('Migration', name, hub);
+}
+
+/** One migration until it is over, and what must be true then. */
+async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promise<void> {
+  const { scheduler, east, data } = world;
+  const { name, spec, cancelAtMs } = chapter;
+  const before = new Map(sides.map((side) => [side, pictureOf(world.side(side))]));
+  const wasOpen = new Map(sides.map((side) => [side, isOpen(world, side)]));
+  data.isSourceEnough = spec.type === 'Rollback' && spec.keepData === false;
+  data.isSandbox = (namespace) => namespace.endsWith('-rehearsal');
+  await scheduler.drive(
+    east.admin.create(migrations, {
+      metadata: { namespace: hub, name },
+      spec: { plan: 'move', ...spec },
+    } as never),
+  );
+  const order = (change: Partial<MigrationSpec>) =>
+    scheduler.drive(
+      east.admin.patch(migrations, { namespace: hub, name }, { spec: change } as never),
+    );
+  const isOver = () => endOf(find(world, name)) !== undefined;
+  if (cancelAtMs !== undefined) {
+    await until(world, 'a while', () => false, cancelAtMs);
+    await order({ canceled: true });
+  }
+  await until(world, name, isOver, troubledMs);
+  if (!isOver()) checkWords(find(world, name));
+  world.trouble.end();
+  await resolve(world, chapter, { isOver, order });
+  await until(world, 'helpers to go', () => false, 15_000);
+  checkEnd(world, { migration: find(world, name), before, wasOpen, trouble });
+}
+
+interface Person {
+  readonly isOver: () => boolean;
+  readonly order: (change: Partial<MigrationSpec>) => Promise<unknown>;
+}
+
+/** Nothing goes wrong any more. Who pauses after a failure waits for a person, who decides. */
+async function resolve(world: MoveWorld, { name, inCase }: Chapter, person: Person): Promise<void> {
+  const isStill = () => find(world, name)?.status?.itinerary?.some((one) => one.state === 'Failed');
+  const endMs = world.scheduler.nowMs + patienceMs;
+  let retry = 0;
+  while (!person.isOver() && world.scheduler.nowMs < endMs) {
+    await until(world, name, () => person.isOver() || isStill() === true, patienceMs);
+    if (person.isOver()) return;
+    checkWords(find(world, name));
+    if (isStill() !== true) break;
+    retry += 1;
+    await person.order(inCase === 'cancel' || retry > 3 ? { canceled: true } : { retry });
+    await until(world, name, person.isOver, 10_000);
+  }
+  if (!person.isOver()) {
+    const { status } = find(world, name) ?? {};
+    throw new Mismatch(`${name} does not end: ${JSON.stringify(status, undefined, 1)}`);
+  }
+}
+
+/** Looks often; not in time is no failure. */
+async function until(
+  world: MoveWorld,
+  what: string,
+  holds: () => boolean,
+  withinMs: number,
+): Promise<void> {
+  const { scheduler } = world;
+  const endMs = scheduler.nowMs + withinMs;
+  scheduler.note(`wait for ${what}`);
+  while (!holds() && scheduler.nowMs < endMs) {
+    await scheduler.idle(Math.min(lookMs, endMs - scheduler.nowMs));
+    if (world.violation !== undefined) throw world.violation;
+  }
+}

@@ -1,0 +1,81 @@
+/** What people ask for in one schedule, and what goes wrong meanwhile. */
+import type { MigrationSpec } from '../../src/api/kinds/migration.ts';
+import type { PlanSpec } from '../../src/api/kinds/plan.ts';
+import { pickTrouble, type Trouble } from './move-trouble.ts';
+import { createRng, type Rng } from './rng.ts';
+
+export interface Chapter {
+  readonly name: string;
+  readonly spec: Partial<MigrationSpec> & Pick<MigrationSpec, 'type'>;
+  readonly cancelAtMs?: number;
+  /** What a person does when it waits after a failure. */
+  readonly inCase: 'retry' | 'cancel';
+}
+
+export interface Story {
+  readonly plan: Partial<PlanSpec>;
+  readonly chapters: readonly Chapter[];
+  readonly trouble: Trouble;
+}
+
+/** About as many effects as the longest has. */
+const effectsMax = 160;
+
+const cutover: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
+
+/** A cutover without anything else, whose controllers are killed after that effect. */
+export function killedAt(after: number): Story {
+  const trouble: Trouble = { kind: 'kill', after, times: 1, ms: 1_000 };
+  return { plan: {}, chapters: [cutover], trouble };
+}
+
+export function storyOf(seed: number): Story {
+  const rng = createRng(seed).fork('story');
+  const trouble = pickTrouble(rng, effectsMax);
+  const what = rng.weighted({ cutover: 6, stage: 1, back: 5, rehearsal: 1, conversion: 3 });
+  const onFailure = rng.pick(['RollBack', 'RollBack', 'Pause'] as const);
+  const plan = planOf(rng, what === 'conversion');
+  const inCase = rng.pick(['retry', 'cancel'] as const);
+  const own = (chapter: Pick<Chapter, 'name' | 'spec'>): Chapter => ({
+    ...chapter,
+    inCase,
+    ...(rng.chance(0.25) ? { cancelAtMs: rng.between(0, 40_000) } : {}),
+  });
+  return { plan: { onFailure, ...plan }, trouble, chapters: chaptersOf(rng, what, own) };
+}
+
+function planOf(rng: Rng, isConversion: boolean): Partial<PlanSpec> {
+  if (!isConversion) return {};
+  const change = { namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' };
+  return {
+    destination: 'east',
+    type: 'StorageConversion',
+    volumes: [change],
+    ...(rng.chance(0.5) ? { concurrency: 1 } : {}),
+  };
+}
+
+function chaptersOf(
+  rng: Rng,
+  what: 'cutover' | 'stage' | 'back' | 'rehearsal' | 'conversion',
+  own: (chapter: Pick<Chapter, 'name' | 'spec'>) => Chapter,
+): readonly Chapter[] {
+  const stage = own({ name: 'stage', spec: { type: 'Stage' } });
+  const ahead = rng.chance(0.3) ? [stage] : [];
+  const back: Pick<Chapter, 'name' | 'spec'> = {
+    name: 'back',
+    spec: { type: 'Rollback', ...(rng.chance(0.4) ? { keepData: false } : {}) },
+  };
+  switch (what) {
+    case 'stage':
+      return [stage];
+    case 'rehearsal':
+      return [own({ name: 'try', spec: { type: 'Rehearsal' } })];
+    case 'cutover':
+      return [...ahead, own(cutover)];
+    case 'conversion':
+      return [...ahead, cutover, ...(rng.chance(0.5) ? [own(back)] : [])];
+    case 'back':
+      return [cutover, own(back)];
+  }
+}

@@ -1,0 +1,205 @@
+/** The one thing that goes wrong in a schedule of a migration, at the door of its controllers. */
+import { TransshipError } from '../../src/base/errors.ts';
+import type { KubeRequest, KubeResponse, KubeTransport } from '../../src/kube/transport.ts';
+import type { Rng } from './rng.ts';
+
+export type Trouble =
+  | { readonly kind: 'none' }
+  /** SIGKILL as the answer to that effect arrives, and after as many again. */
+  | { readonly kind: 'kill'; readonly after: number; readonly times: number; readonly ms: number }
+  | { readonly kind: 'lostAnswer'; readonly after: number }
+  /** Requests of a kind are refused, from the given one on. */
+  | {
+      readonly kind: 'refused';
+      readonly what: string;
+      readonly from: number;
+      readonly times: number;
+      readonly how: Refusal;
+    }
+  /** No API server can be reached. */
+  | { readonly kind: 'cut'; readonly after: number; readonly ms: number }
+  /** A person sets the number of replicas at the source. */
+  | { readonly kind: 'scale'; readonly after: number; readonly replicas: number };
+
+const refusals = ['unreachable', 'forbidden', 'failed', 'busy', 'conflict'] as const;
+export type Refusal = (typeof refusals)[number];
+
+/** Everything that controllers ask for in a migration, as verb and resource. */
+const asked = [
+  'GET migrations',
+  'PATCH migrations',
+  'PATCH plans',
+  'GET secrets',
+  'POST secrets',
+  'PATCH secrets',
+  'DELETE secrets',
+  'POST namespaces',
+  'GET namespaces',
+  'PATCH persistentvolumes',
+  'GET persistentvolumes',
+  'POST persistentvolumeclaims',
+  'PATCH persistentvolumeclaims',
+  'GET persistentvolumeclaims',
+  'DELETE persistentvolumeclaims',
+  'POST volumetransfers',
+  'PATCH volumetransfers',
+  'DELETE volumetransfers',
+  'GET volumetransfers',
+  'POST pods',
+  'GET pods',
+  'DELETE pods',
+  'PATCH deployments',
+  'GET deployments',
+  'POST deployments',
+  'PATCH statefulsets',
+  'POST statefulsets',
+  'DELETE statefulsets',
+  'PATCH cronjobs',
+  'PATCH daemonsets',
+  'POST resourcequotas',
+  'GET resourcequotas',
+  'PATCH resourcequotas',
+  'DELETE resourcequotas',
+  'POST configmaps',
+  'POST cronjobs',
+  'GET log',
+] as const;
+
+export function pickTrouble(rng: Rng, effects: number): Trouble {
+  const after = rng.between(1, effects);
+  const kind = rng.weighted({ none: 1, kill: 8, lostAnswer: 4, refused: 10, cut: 3, scale: 2 });
+  switch (kind) {
+    case 'none':
+      return { kind };
+    case 'kill': {
+      const times = rng.pick([1, 1, 1, 3, 10]);
+      const every = times === 1 ? after : rng.between(1, 30);
+      return { kind, after: every, times, ms: rng.pick([10, 2_000, 30_000]) };
+    }
+    case 'lostAnswer':
+      return { kind, after };
+    case 'refused': {
+      const times = rng.pick([1, 1, 5, Number.POSITIVE_INFINITY]);
+      const from = rng.between(1, 12);
+      return { kind, what: rng.pick(asked), from, times, how: rng.pick(refusals) };
+    }
+    case 'cut':
+      return { kind, after, ms: rng.pick([3_000, 40_000, 200_000]) };
+    case 'scale':
+      return { kind, after, replicas: rng.pick([0, 1, 3]) };
+  }
+}
+
+export interface TroubleHands {
+  readonly nowMs: () => number;
+  /** Ends the process that just had its answer. */
+  kill(afterMs: number): void;
+  cut(): void;
+  scale(replicas: number): void;
+}
+
+/** Counts effects over all lives of the controllers, and makes the trouble. */
+export class Troublemaker {
+  readonly trouble: Trouble;
+  readonly #hands: TroubleHands;
+  effects = 0;
+  /** It took place. */
+  happened = false;
+  #isCalm = false;
+  #asked = 0;
+  #kills = 0;
+  #cutUntilMs = 0;
+
+  constructor(trouble: Trouble, hands: TroubleHands) {
+    this.trouble = trouble;
+    this.#hands = hands;
+  }
+
+  /** Nothing goes wrong from now on. */
+  end(): void {
+    this.#isCalm = true;
+    this.#cutUntilMs = 0;
+  }
+
+  wrap(send: KubeTransport, cluster: string): KubeTransport {
+    return async (request) => {
+      if (this.#hands.nowMs() < this.#cutUntilMs) throw unreachable(cluster);
+      const refusal = this.#refusal(request, cluster);
+      if (refusal !== undefined) return refusal;
+      const response = await send(request);
+      if (request.method !== 'GET' && this.effect()) throw unreachable(cluster);
+      return response;
+    };
+  }
+
+  /** Something durable was done. True: nobody is to hear of it. */
+  effect(): boolean {
+    this.effects += 1;
+    const { trouble } = this;
+    if (this.#isCalm || !('after' in trouble)) return false;
+    if (trouble.kind === 'kill') return this.#kill(trouble);
+    if (this.effects !== trouble.after) return false;
+    this.happened = true;
+    if (trouble.kind === 'cut') {
+      this.#cutUntilMs = this.#hands.nowMs() + trouble.ms;
+      this.#hands.cut();
+    }
+    if (trouble.kind === 'scale') this.#hands.scale(trouble.replicas);
+    return trouble.kind === 'lostAnswer';
+  }
+
+  #kill({ after, times, ms }: Extract<Trouble, { kind: 'kill' }>): boolean {
+    if (this.#kills >= times || this.effects < after * (this.#kills + 1)) return false;
+    this.#kills += 1;
+    this.happened = true;
+    this.#hands.kill(ms);
+    return true;
+  }
+
+  #refusal(request: KubeRequest, cluster: string): KubeResponse | undefined {
+    const { trouble } = this;
+    if (this.#isCalm || trouble.kind !== 'refused' || nameOf(request) !== trouble.what) {
+      return undefined;
+    }
+    this.#asked += 1;
+    const { from, times, how } = trouble;
+    if (this.#asked < from || this.#asked >= from + times) return undefined;
+    this.happened = true;
+    return refuse(how, cluster);
+  }
+}
+
+/** `PATCH deployments`, `GET log`; watches are another matter. */
+export function nameOf({ method, path }: KubeRequest): string | undefined {
+  if (path.includes('watch=true')) return undefined;
+  const parts = path.replace(/\?.*$/, '').split('/').filter(Boolean);
+  const rest = parts[0] === 'api' ? parts.slice(2) : parts.slice(3);
+  const own = rest[0] === 'namespaces' && rest.length > 2 ? rest.slice(2) : rest;
+  const [plural = '', , sub] = own;
+  return `${method} ${sub === 'log' ? 'log' : plural}`;
+}
+
+function unreachable(cluster: string): Error {
+  return new TransshipError('ApiUnreachable', `the connection to ${cluster} broke`);
+}
+
+function refuse(how: Refusal, cluster: string): KubeResponse {
+  if (how === 'unreachable') throw unreachable(cluster);
+  const [code, reason] = {
+    forbidden: [403, 'Forbidden'],
+    failed: [500, 'InternalError'],
+    busy: [429, 'TooManyRequests'],
+    conflict: [409, 'Conflict'],
+  }[how] as [number, string];
+  const message = `this is ${how} for a test`;
+  const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message };
+  return {
+    status: code,
+    headers: { 'content-type': 'application/json' },
+    body: once(Buffer.from(JSON.stringify(status))),
+  };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
