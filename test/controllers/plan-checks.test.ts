@@ -176,6 +176,7 @@ const tooSmall = [{ namespace: 'shop', claim: 'db', size: '10Mi', method: 'Files
 const converted = { destination: 'east' };
 const rows: readonly (readonly [what: string, parts: Parts, ids: readonly string[]])[] = [
   ['all is well', { at: { claims: [claim('db')] } }, []],
+  ['machines are to run on', { plan: plan({ liveMigrate: true }) }, ['LiveMigrateNotYet']],
   ['an image has no home', withImage(), ['DestinationClusterNoRegistry']],
   ['it may stay', withImage({ imageFailure: 'Warn' }), ['ImagesNotCopied']],
   ['images are skipped', withImage({ images: 'Skip' }), []],

@@ -35,4 +35,13 @@ export const ruleChecks: readonly Check[] = [
     find: ({ seen: { plan } }) =>
       complaints(() => createImageRewriter(plan.spec.mappings?.images ?? [])),
   },
+  {
+    id: 'LiveMigrateNotYet',
+    category: 'Warning',
+    remedy: 'Stop the machines; the disks of stopped machines are claims as others are.',
+    find: ({ seen: { plan } }) =>
+      plan.spec.liveMigrate === true
+        ? ['disks of running virtual machines cannot be moved without stopping them yet']
+        : [],
+  },
 ];
