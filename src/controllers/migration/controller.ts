@@ -18,7 +18,7 @@ import type { Source } from '../../kube/reconciler.ts';
 import { recordPrefix } from '../../workload/ours.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
-import { changedNamespaces, pairsOf, putBack } from '../plan/frozen.ts';
+import { changedNamespaces, hasOnlyLooked, pairsOf, putBack } from '../plan/frozen.ts';
 import { isOpen, migrationsOf, needsPlan, planKeyOf } from '../plan/migrations.ts';
 import { inferType } from '../plan/type.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
@@ -98,6 +98,7 @@ export class MigrationController implements Controller {
     const changed = this.#changed(saved.object, sides.plan);
     if (changed !== undefined) return this.#blocked(saved, changed);
     if (!hasBegun(saved.object)) await this.#begin(saved, sides.plan);
+    else if (hasOnlyLooked(saved.object)) await this.#follow(saved, sides.plan);
     return this.#advance(saved, sides);
   }
 
@@ -138,6 +139,13 @@ export class MigrationController implements Controller {
       namespaces: pairsOf(plan),
       undo: `${recordPrefix}stopped-${plan.metadata.uid}`,
     });
+  }
+
+  /** What the plan names now is what this slice looks at. */
+  async #follow(saved: Saved, plan: Plan): Promise<void> {
+    const now = pairsOf(plan);
+    const { namespaces } = saved.object.status ?? {};
+    if (JSON.stringify(namespaces) !== JSON.stringify(now)) await saved.write({ namespaces: now });
   }
 
   /** The step that failed runs again; what was proven stays. */

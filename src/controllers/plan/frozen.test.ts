@@ -35,6 +35,14 @@ function run(type: Migration['spec']['type'], parts: Parts = {}): Migration {
 }
 
 const cutover = run('Cutover', { start: 'Succeeded' });
+const looking = {
+  ...run('Cutover', { isOpen: true }),
+  status: {
+    startTime: 'x',
+    namespaces: pairsOf(planOf(before)),
+    itinerary: [{ name: 'checkPlan', state: 'Running' }],
+  },
+} as unknown as Migration;
 const stage = run('Stage', { conditions: ['Succeeded'] });
 const back = run('Rollback', { conditions: ['Succeeded', 'RolledBack'] });
 const other = { ...cutover, status: undefined } as unknown as Migration;
@@ -52,6 +60,7 @@ const rows: readonly [string, readonly Migration[], Plan['spec']['namespaces'], 
     [{ name: 'shop', to: 'shop' }, before[1]!],
     false,
   ],
+  ['a cutover that has only looked', [looking], more, false],
   ['a cutover, one more', [cutover], more, true],
   ['a cutover, one less', [cutover], before.slice(0, 1), true],
   ['a cutover, another order', [cutover], turned, true],

@@ -15,6 +15,13 @@ export function pairsOf({ spec }: Pick<Plan, 'spec'>): Pairs {
   return spec.namespaces.map(({ name, to }) => ({ name, to: to ?? name }));
 }
 
+/** Its first step only looks: until that is over the plan may still be corrected. */
+export function hasOnlyLooked({ status }: Pick<Migration, 'status'>): boolean {
+  const [first] = status?.itinerary ?? [];
+  const isLook = first?.name === 'checkPlan' || first?.name === 'checkWayBack';
+  return isLook && first.state !== 'Succeeded' && first.state !== 'Undone';
+}
+
 interface Hold {
   readonly migration: Migration;
   readonly pairs: Pairs;
@@ -24,7 +31,9 @@ interface Hold {
 
 /** `found`: of the plan, the newest first. Nothing holds it that was taken back, all of it. */
 function holdOn(found: readonly Migration[]): Hold | undefined {
-  const begun = found.filter(({ status }) => status?.startTime !== undefined);
+  const begun = found.filter((one) => {
+    return one.status?.startTime !== undefined && !hasOnlyLooked(one);
+  });
   const back = begun.findIndex((one) => {
     return one.spec.type === 'Rollback' && !needsPlan(one) && isTrue(one, 'RolledBack');
   });
