@@ -163,6 +163,38 @@ suite('filler', () => {
     await assert.rejects(one.run(), { reason: 'SourceGone' });
   });
 
+  test('what came in another way is not waited for', async () => {
+    const one = await scene();
+    const { pull } = one.source;
+    let look: () => void = () => assert.fail('it told of no way to look again');
+    let begun = 0;
+    let taken = 0;
+    const waits = Promise.withResolvers<void>();
+    // Pages come; blocks wait for a rate that is never granted.
+    one.source.pull = async (names, lane, signal) => {
+      if (begun === 0 && names.length < 32) return pull(names, lane);
+      if (++begun === Math.ceil(blocks / 32)) waits.resolve();
+      return new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          taken++;
+          reject(signal.reason as Error);
+        });
+      });
+    };
+    const filled = one.run({ listen: (lookAgain) => (look = lookAgain) });
+    await waits.promise;
+    look();
+    assert.equal(taken, 0, 'all of it is missing still');
+    const volume = one.west.pool.volume('db');
+    one.source.pull = async () => assert.fail('everything is here');
+    await volume.read(new Uint8Array(blocks * blockBytes), 0);
+    look();
+    assert.equal(await filled, true);
+    assert.equal(taken, begun);
+    assert.equal(one.progress?.fetchedBlocks, 0);
+    await isWhole(one);
+  });
+
   test('wrong chunks are not stored, and asked for again', async () => {
     const one = await scene();
     const pull = one.source.pull;

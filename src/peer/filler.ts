@@ -4,13 +4,13 @@
  * once and keeps walking while they travel. Calling it again after any stop asks only for what is
  * still missing.
  */
-import { asTransshipError, type TransshipError } from '../base/errors.ts';
+import { asTransshipError, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { PoolApi, VolumeOrigin } from '../volume/api.ts';
 import { IntervalSet } from '../volume/intervals.ts';
 import { isZeroName, nameAt, nameKey, nameOfHex } from '../volume/name.ts';
 import { blockCount, entrySpan, treeDepth } from '../volume/tree.ts';
-import type { BlockRange, ChunkSource, Name } from '../volume/types.ts';
+import type { BlockRange, ChunkSource, Name, StoredChunk } from '../volume/types.ts';
 
 const fan = limits.pageNames;
 /**
@@ -39,11 +39,22 @@ export interface FillOptions {
   readonly stopped: () => boolean;
   /** Before asking again for what a source did not give. */
   readonly pause: () => Promise<void>;
+  /**
+   * Told what to call when chunks have come that it did not ask for: requests of which nothing is
+   * missing any more are taken back, however long they would still have waited for their rate.
+   */
+  readonly listen?: (lookAgain: () => void) => void;
+}
+
+interface Request {
+  readonly names: readonly Name[];
+  readonly ending: AbortController;
 }
 
 /** Resolves with true when a whole walk found nothing missing. Rejects with `SourceGone`. */
 export async function fill(options: FillOptions): Promise<boolean> {
   const walk = new Walk(options);
+  options.listen?.(() => walk.dropNeedless());
   for (const { first, count } of options.recentUse) await walk.range(first, count);
   const blocks = blockCount(options.origin.sizeBytes, options.origin.blockBytes);
   for (;;) {
@@ -65,6 +76,7 @@ class Walk {
   readonly #walked = new IntervalSet();
   readonly #asked = new Set<string>();
   readonly #running = new Set<Promise<void>>();
+  readonly #requests = new Set<Request>();
   #batch: Name[] = [];
   #failure: TransshipError | undefined;
   #asks = 0;
@@ -85,6 +97,13 @@ class Walk {
 
   get wasRefused(): boolean {
     return this.#refusals > 0;
+  }
+
+  dropNeedless(): void {
+    for (const { names, ending } of this.#requests) {
+      if (this.#o.pool.missing(names).length > 0) continue;
+      ending.abort(new TransshipError('Canceled', 'its chunks have come in another way'));
+    }
   }
 
   beginPass(): void {
@@ -183,12 +202,24 @@ class Walk {
 
   /** Resolves with how many came and were right. */
   async #fetch(names: readonly Name[]): Promise<number> {
-    const chunks = await this.#o.source.pull(names, 'background');
-    if (this.#o.stopped()) return 0;
+    const request: Request = { names, ending: new AbortController() };
+    this.#requests.add(request);
+    const chunks = await this.#pull(request).finally(() => this.#requests.delete(request));
+    if (this.#o.stopped() || chunks === undefined) return 0;
     const accepted = await this.#o.pool.push(chunks);
     this.#refusals += names.length - accepted;
     for (const chunk of chunks) this.#bytes += chunk.bytes.length;
     return accepted;
+  }
+
+  /** Undefined: it was taken back. */
+  async #pull({ names, ending }: Request): Promise<readonly StoredChunk[] | undefined> {
+    try {
+      return await this.#o.source.pull(names, 'background', ending.signal);
+    } catch (error) {
+      if (ending.signal.aborted) return undefined;
+      throw error;
+    }
   }
 
   #report(): void {

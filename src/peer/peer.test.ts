@@ -110,6 +110,23 @@ test('demand gives up in time, background waits and comes back, state says so', 
   assert.deepEqual([states[0], states.at(-1)], [false, true]);
 });
 
+test('a pull that is taken back waits for no rate, and nobody waits behind it', async () => {
+  const { names, store } = storeOf(64, 65_536);
+  const { net, peer } = await joined({ store });
+  peer.limitIncoming(65_536);
+  const source = peer.sourceFor();
+  const ending = new AbortController();
+  const all = source.pull(names, 'background', ending.signal);
+  const isCanceled = assert.rejects(all, reasonIs('Canceled'));
+  await net.clock.advance(1000);
+  ending.abort(new TransshipError('Canceled', 'not needed'));
+  await within(net.clock, 1000, isCanceled);
+  const now = await within(net.clock, 1000, source.pull(names.slice(0, 2), 'demand'));
+  assert.equal(now.length, 2);
+  // Behind what has come already (16 s), not behind all that was asked for (64 s).
+  await within(net.clock, 20_000, source.pull(names.slice(0, 1), 'background'));
+});
+
 test('closing a source or a peer ends what waits', async () => {
   const { names, store } = storeOf(8);
   const { net, peer } = await joined({ store });

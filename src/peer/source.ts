@@ -90,7 +90,13 @@ class ChannelSource implements PeerSource {
     return chunks;
   }
 
-  async pull(names: readonly Name[], lane: Lane): Promise<readonly StoredChunk[]> {
+  async pull(
+    names: readonly Name[],
+    lane: Lane,
+    signal?: AbortSignal,
+  ): Promise<readonly StoredChunk[]> {
+    const { signal: closed } = this.#closer;
+    const ending = signal === undefined ? closed : AbortSignal.any([closed, signal]);
     if (this.#gone !== undefined) throw this.#gone;
     const { chunkBytes } = this.#channel;
     const expected = Math.floor(pieceBytes / chunkBytes);
@@ -98,7 +104,7 @@ class ChannelSource implements PeerSource {
       lane === 'demand' ? demandNamesMax : Math.max(4, Math.min(expected, pieceNamesMax));
     const pieces: Promise<StoredChunk[]>[] = [];
     for (let first = 0; first < names.length; first += size) {
-      pieces.push(this.#pullPiece(names.slice(first, first + size), lane));
+      pieces.push(this.#pullPiece(names.slice(first, first + size), lane, ending));
     }
     const chunks = (await Promise.all(pieces)).flat();
     if (chunks.length < names.length) await this.#checkLease();
@@ -106,13 +112,17 @@ class ChannelSource implements PeerSource {
   }
 
   /** Until every name was dealt with; what a dying link had delivered is not asked for again. */
-  async #pullPiece(names: readonly Name[], lane: Lane): Promise<StoredChunk[]> {
+  async #pullPiece(
+    names: readonly Name[],
+    lane: Lane,
+    ending: AbortSignal,
+  ): Promise<StoredChunk[]> {
     const chunks: StoredChunk[] = [];
     let done = 0;
     let span = names.length;
     while (done < names.length) {
       const rest = names.slice(done, done + span);
-      const part = await (lane === 'demand' ? this.#pullNow(rest) : this.#pullBehind(rest));
+      const part = await (lane === 'demand' ? this.#pullNow(rest) : this.#pullBehind(rest, ending));
       const { found, passed } = inOrder(rest, part.chunks);
       this.#received(found, lane);
       chunks.push(...found);
@@ -130,9 +140,8 @@ class ChannelSource implements PeerSource {
     return partOf(await this.#demand({ type: operations.pull, payload, credit }), names.length);
   }
 
-  async #pullBehind(names: readonly Name[]): Promise<Part> {
+  async #pullBehind(names: readonly Name[], signal: AbortSignal): Promise<Part> {
     const { pool, window, incoming, chunkBytes } = this.#channel;
-    const { signal } = this.#closer;
     const expected = Math.ceil(names.length * chunkBytes);
     const credit = Math.ceil(expected * 1.25) + chunkWireBytesMax;
     await window.acquire(credit, signal);

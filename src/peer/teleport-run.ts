@@ -11,6 +11,8 @@ import type { TeleportProgress } from '../api/objects.ts';
 
 /** How long the filler waits before it asks again for what the source did not give. */
 const askAgainMs = 2000;
+/** Readers ask for much at once; the filler looks once after some of it. */
+const lookAfterDemandMs = 1000;
 /** The rate shown is over about this long; it is looked at ten times in it. */
 const rateWindowMs = 5000;
 
@@ -34,6 +36,8 @@ export class TeleportRun {
   readonly #o: RunOptions;
   readonly #stopListening: () => void;
   #renewal: Timer | undefined;
+  #look: Timer | undefined;
+  #lookAgain: () => void = () => undefined;
   #filling = false;
   #stopped = false;
   #demandBlocks = 0;
@@ -64,6 +68,7 @@ export class TeleportRun {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#renewal?.cancel();
+    this.#look?.cancel();
     this.#stopListening();
     this.source.close();
   }
@@ -72,6 +77,11 @@ export class TeleportRun {
   noteDemand(fetch: { readonly blocks: number; readonly bytes: number }): void {
     this.#demandBlocks += fetch.blocks;
     this.#demandBytes += fetch.bytes;
+    if (this.#stopped || !this.#filling) return;
+    this.#look ??= this.#o.clock.after(lookAfterDemandMs, () => {
+      this.#look = undefined;
+      this.#lookAgain();
+    });
   }
 
   /** Begins, or goes on with, the background fetch. */
@@ -87,6 +97,9 @@ export class TeleportRun {
       onProgress: (progress) => this.#noteProgress(progress),
       stopped: () => this.#stopped,
       pause: () => this.#pause(),
+      listen: (lookAgain) => {
+        this.#lookAgain = lookAgain;
+      },
     })
       .then(async (complete) => {
         this.#filling = false;

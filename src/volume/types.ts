@@ -59,7 +59,12 @@ export interface PathRequest {
  */
 export interface ChunkSource {
   readPath(request: PathRequest): Promise<readonly StoredChunk[]>;
-  pull(names: readonly Name[], lane: 'demand' | 'background'): Promise<readonly StoredChunk[]>;
+  /** `signal`: for the background; they are not needed any more. Rejects with its reason. */
+  pull(
+    names: readonly Name[],
+    lane: 'demand' | 'background',
+    signal?: AbortSignal,
+  ): Promise<readonly StoredChunk[]>;
 }
 
 /** Hashing and compression, on other threads outside the simulator. */
