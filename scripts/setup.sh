@@ -25,6 +25,7 @@ nbdkit nbdkit
 qemu-img qemu-utils
 fio fio
 rsync rsync
+restic restic
 zstd zstd
 socat socat
 mkfs.ext4 e2fsprogs
@@ -41,8 +42,7 @@ ps procps
 stunnel4 stunnel4
 setfacl acl
 getfattr attr'
-bench_table='restic restic
-borg borgbackup
+bench_table='borg borgbackup
 casync casync'
 
 # File system tools live where an ordinary user's PATH often does not look.

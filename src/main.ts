@@ -75,7 +75,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
     runController: async (place) =>
       (await import('./host/controller-process.ts')).runController(home, place),
-    runMover: async (side, path) => (await import('./host/mover/mover.ts')).runMover(side, path),
+    runMover: async (work, path) => (await import('./host/mover/mover.ts')).runMover(work, path),
     runBlockMover: async (order) =>
       (await import('./host/mover-block.ts')).runBlockMover(order, host.clock),
     runDemo: async (options) => (await demo()).runDemo(options, process.env, mainPath),

@@ -120,7 +120,7 @@ export interface CliPorts {
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
   runController(place: ApiPlace): Promise<number>;
   /** A mover's process; ends it when the mover ends. */
-  runMover(side: 'server' | 'client', configPath: string): Promise<number>;
+  runMover(work: 'server' | 'client' | 'backup' | 'restore', configPath: string): Promise<number>;
   /** Copies one raw device, and says so on stdout; resolves with the exit code. */
   runBlockMover(order: BlockOrder): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;

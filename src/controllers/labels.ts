@@ -51,6 +51,8 @@ export const annotations = {
   /** On Secrets of movers: what the pods forget, and the authority of their certificates. */
   moverMemory: 'transship.dev/mover-memory',
   moverAuthority: 'transship.dev/mover-authority',
+  /** On a Repository, `true`: clusters that use it have no direct way, so none is tried. */
+  noDirectWay: 'transship.dev/no-direct-way',
   /** On a claim whose content is being overwritten: uid of the VolumeTransfer that does it. */
   torn: 'transship.dev/torn',
   /** On a claim that must not be written to, because it moves: uid of the plan. */

@@ -13,6 +13,8 @@ export interface ManifestEntry {
   readonly size: number;
   /** Whole seconds: file systems differ in what they keep of the rest. */
   readonly mtimeSeconds: number;
+  /** The whole of it, for lists that tell what has changed since. */
+  readonly mtimeNs?: string;
   readonly target?: string;
   /** The first path of a file that has several. */
   readonly linkedTo?: string;
@@ -27,11 +29,14 @@ export interface ManifestScope {
   readonly ignoreOwners: boolean;
   /** A mover is not root: it cannot set times of directories, nor anything of the root. */
   readonly ignoreDirectoryTimes: boolean;
+  /** Times in nanoseconds: of lists of one side, which are compared with what is made of them. */
+  readonly exactTimes?: boolean;
 }
 
 /** One line, with nothing that a scope leaves out. Sizes of directories mean nothing. */
 export function manifestLine(entry: ManifestEntry, scope: ManifestScope): string {
-  const { path, type, mode, uid, gid, size, mtimeSeconds, target, linkedTo, sha256 } = entry;
+  const { path, type, mode, uid, gid, size, target, linkedTo, sha256 } = entry;
+  const time = scope.exactTimes === true ? entry.mtimeNs : entry.mtimeSeconds;
   const isDirectory = type === 'directory';
   const isFree = path === '' && scope.ignoreDirectoryTimes;
   return `${JSON.stringify([
@@ -41,11 +46,40 @@ export function manifestLine(entry: ManifestEntry, scope: ManifestScope): string
     scope.ignoreOwners || isFree ? null : uid,
     scope.ignoreOwners || isFree ? null : gid,
     type === 'file' ? size : null,
-    isDirectory && scope.ignoreDirectoryTimes ? null : mtimeSeconds,
+    isDirectory && scope.ignoreDirectoryTimes ? null : time,
     target ?? null,
     linkedTo ?? null,
     sha256 ?? null,
   ])}\n`;
+}
+
+/** Of a line with exact times; nothing may have been left out. */
+export function entryOf(line: string): ManifestEntry {
+  const [path, type, mode, uid, gid, size, time, target, linkedTo, sha256] = JSON.parse(line) as [
+    string,
+    string,
+    string,
+    number,
+    number,
+    number | null,
+    string,
+    string | null,
+    string | null,
+    string | null,
+  ];
+  return {
+    path,
+    type,
+    mode: Number.parseInt(mode, 8),
+    uid,
+    gid,
+    size: size ?? 0,
+    mtimeSeconds: Number(BigInt(time) / 1_000_000_000n),
+    mtimeNs: time,
+    ...(target === null ? {} : { target }),
+    ...(linkedTo === null ? {} : { linkedTo }),
+    ...(sha256 === null ? {} : { sha256 }),
+  };
 }
 
 const columns = ['mode', 'uid', 'gid', 'size', 'mtime', 'target', 'hard link', 'content'];

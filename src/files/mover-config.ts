@@ -60,7 +60,7 @@ export interface MoverClientConfig {
 export const attemptsMaxDefault = 20;
 export const timeoutSecondsDefault = 900;
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** `BadArgument` names the first field that cannot be used. */
 export function parseServerConfig(text: string): MoverServerConfig {
@@ -103,7 +103,7 @@ export function parseClientConfig(text: string): MoverClientConfig {
   };
 }
 
-function parseFields(text: string): Fields {
+export function parseFields(text: string): Fields {
   try {
     return asFields(JSON.parse(text));
   } catch (error) {
@@ -116,7 +116,7 @@ function asFields(value: unknown): Fields {
   return value as Fields;
 }
 
-function bad(field: string, expected: string): never {
+export function bad(field: string, expected: string): never {
   return fail('BadArgument', `${field} of a mover's configuration must be ${expected}`);
 }
 
@@ -133,7 +133,7 @@ function moduleName(fields: Fields, key: string): string {
   return bad(key, 'lower-case letters, digits, dots and hyphens');
 }
 
-function path(fields: Fields, key: string): string {
+export function path(fields: Fields, key: string): string {
   const value = fields[key];
   if (typeof value === 'string' && /^\/[\w./@:+-]*$/.test(value)) return value;
   return bad(key, 'an absolute path without spaces');
@@ -150,12 +150,12 @@ function port(fields: Fields, min: number): number {
   return Number.isInteger(value) && value >= min && value < 65_536 ? value : bad('port', 'a port');
 }
 
-function flags(fields: Fields, ...keys: readonly string[]): Record<string, boolean> {
+export function flags(fields: Fields, ...keys: readonly string[]): Record<string, boolean> {
   const given = keys.filter((key) => fields[key] !== undefined);
   return Object.fromEntries(given.map((key) => [key, fields[key] === true]));
 }
 
-function counts(fields: Fields, ...keys: readonly string[]): Record<string, number> {
+export function counts(fields: Fields, ...keys: readonly string[]): Record<string, number> {
   const given = keys.filter((key) => fields[key] !== undefined);
   return Object.fromEntries(
     given.map((key) => {

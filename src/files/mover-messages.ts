@@ -12,6 +12,15 @@ export interface AuditSummary {
   readonly attributesDigest?: string;
 }
 
+/** Where a volume is in a repository, for whoever restores it. */
+export interface SavedVolume {
+  /** None: the volume has nothing in it, and restic makes no snapshots of that. */
+  readonly snapshot?: string;
+  /** Of the snapshot with the list of everything that the volume has (`manifest.ts`). */
+  readonly list: string;
+  readonly attributesDigest?: string;
+}
+
 export type MoverMessage =
   | { readonly type: 'Listening'; readonly port: number }
   | { readonly type: 'Attempt'; readonly attempt: number; readonly attemptsMax: number }
@@ -43,6 +52,16 @@ export type MoverMessage =
       readonly audit?: AuditSummary & { readonly contentCompared: boolean };
     }
   | {
+      /** The volume is in a repository: the first half of a copy by way of one. */
+      readonly type: 'Saved';
+      readonly attempts: number;
+      readonly saved: SavedVolume;
+      readonly totalBytes: number;
+      /** What the repository did not have yet, before compression. */
+      readonly addedBytes: number;
+      readonly notes: readonly string[];
+    }
+  | {
       readonly type: 'Failed';
       readonly reason: Reason;
       readonly message: string;
@@ -56,6 +75,7 @@ const types: ReadonlySet<string> = new Set<MoverMessage['type']>([
   'AttemptFailed',
   'Progress',
   'Done',
+  'Saved',
   'Failed',
 ]);
 

@@ -14,6 +14,9 @@ export const ourLabels = {
 /** Secrets with undo records have names that begin so. */
 export const recordPrefix = 'transship-undo-';
 
+/** Secrets with passwords of what volumes have in repositories, too. */
+export const repositoryPrefix = 'transship-repository-';
+
 /** The ResourceQuota that keeps new pods out of a namespace that is at rest. */
 export const fenceName = 'transship-fence';
 
@@ -21,7 +24,9 @@ export const fenceName = 'transship-fence';
 export function isOurs({ kind, metadata }: KubeObject): boolean {
   const { name = '', labels = {} } = metadata;
   if (kind === 'PersistentVolumeClaim' || kind === 'PersistentVolume') return false;
-  if (kind === 'Secret' && name.startsWith(recordPrefix)) return true;
+  const isSecret = kind === 'Secret';
+  if (isSecret && name.startsWith(recordPrefix)) return true;
+  if (isSecret && name.startsWith(repositoryPrefix)) return true;
   if (kind === 'ResourceQuota' && name === fenceName) return true;
   return Object.values(ourLabels).some((label) => Object.hasOwn(labels, label));
 }

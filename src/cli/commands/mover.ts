@@ -33,4 +33,32 @@ export function moverCommands(registry: Registry, program: Command): void {
     examples: [['transship mover client --config /etc/mover/config.json', 'as pods do']],
     run: async (cli, _args, { config: path }) => cli.ports.runMover('client', path),
   });
+  resticCommands(registry, mover, config);
+}
+
+function resticCommands(
+  registry: Registry,
+  mover: Command,
+  config: () => ReturnType<typeof option>,
+): void {
+  add<MoverOptions>(registry, mover, {
+    name: 'backup',
+    about: 'save one volume in a repository, with a list of everything that it has',
+    options: [config()],
+    details:
+      'Needs restic. Makes the repository when it is not there. Prints lines of JSON as a\n' +
+      'client does; the last is Saved, with the snapshots, or Failed with the reason.',
+    examples: [['transship mover backup --config /etc/mover/config.json', 'as pods do']],
+    run: async (cli, _args, { config: path }) => cli.ports.runMover('backup', path),
+  });
+  add<MoverOptions>(registry, mover, {
+    name: 'restore',
+    about: 'make one volume what was saved, and compare it with the list in the final pass',
+    options: [config()],
+    details:
+      'Needs restic. Fetches what differs, removes what is gone, and prints lines of JSON:\n' +
+      'Done, or Failed with the reason.',
+    examples: [['transship mover restore --config /etc/mover/config.json', 'as pods do']],
+    run: async (cli, _args, { config: path }) => cli.ports.runMover('restore', path),
+  });
 }

@@ -6,9 +6,8 @@ import type { Outcome } from '../../kube/api.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
 import type { Context, Controller } from '../context.ts';
 import { within } from '../pace.ts';
-import type { RepositoryPlace } from '../ports.ts';
-import { readSecret } from '../secret-entry.ts';
 import { condition, type Report } from '../status.ts';
+import { placeOfRepository } from './place.ts';
 
 const probeEveryMs = 300_000;
 const probeAgainMs = 30_000;
@@ -59,7 +58,7 @@ export class RepositoryController implements Controller {
     const late = () => fail('TimedOut', `no answer within ${probeDeadlineMs / 1000} s`);
     let result: Probed['result'];
     try {
-      const place = await this.#placeOf(object);
+      const place = await placeOfRepository(this.#c.client, object);
       result = await within(clock, probeDeadlineMs, probe.probe(place), late);
     } catch (error) {
       result = asTransshipError(error);
@@ -68,28 +67,6 @@ export class RepositoryController implements Controller {
     const probed = { generation, atMs: clock.monotonicMs(), time, result };
     this.#probed.set(name, probed);
     return probed;
-  }
-
-  async #placeOf({ spec }: Repository): Promise<RepositoryPlace> {
-    if (spec.directory !== undefined) return { directory: spec.directory.path };
-    const { s3 } = spec;
-    if (s3 === undefined) fail('BadArgument', 'neither s3 nor directory is given');
-    const keys = ['accessKeyId', 'secretAccessKey'];
-    const [accessKeyId = '', secretAccessKey = ''] = await readSecret(
-      this.#c.client,
-      s3.credentialsSecretRef,
-      keys,
-    );
-    return {
-      endpoint: s3.endpoint,
-      bucket: s3.bucket,
-      region: s3.region ?? 'us-east-1',
-      prefix: s3.prefix ?? '',
-      accessKeyId: accessKeyId.trim(),
-      secretAccessKey: secretAccessKey.trim(),
-      forcePathStyle: s3.forcePathStyle ?? false,
-      ...(s3.caBundle === undefined ? {} : { caBundle: s3.caBundle }),
-    };
   }
 }
 

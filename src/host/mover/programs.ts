@@ -3,7 +3,13 @@ import fs from 'node:fs';
 import { fail } from '../../base/errors.ts';
 
 const directories = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
-const packages = { rsync: 'rsync', stunnel4: 'stunnel4', stunnel: 'stunnel', getfattr: 'attr' };
+const packages = {
+  rsync: 'rsync',
+  stunnel4: 'stunnel4',
+  stunnel: 'stunnel',
+  getfattr: 'attr',
+  restic: 'restic',
+};
 
 type Program = keyof typeof packages;
 

@@ -104,6 +104,7 @@ async function entryOf(walk: Walk, { relative, absolute, found }: Found): Promis
     gid: Number(found.gid),
     size: Number(found.size),
     mtimeSeconds: Number(found.mtimeNs / 1_000_000_000n),
+    mtimeNs: String(found.mtimeNs),
     ...(type === 'link' ? { target: targetOf(absolute) } : {}),
     ...(linkedTo === undefined ? {} : { linkedTo }),
     ...(sha256 === undefined ? {} : { sha256 }),

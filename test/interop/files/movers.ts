@@ -5,7 +5,12 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import readline from 'node:readline';
 import type { MoverClientConfig, MoverServerConfig } from '../../../src/files/mover-config.ts';
-import { type MoverMessage, parseMoverMessage } from '../../../src/files/mover-messages.ts';
+import {
+  type MoverMessage,
+  parseMoverMessage,
+  type SavedVolume,
+} from '../../../src/files/mover-messages.ts';
+import type { BackupConfig, RestoreConfig } from '../../../src/files/restic-config.ts';
 import { makeMoverCertificates } from '../../../src/host/mover/certificates.ts';
 
 const mainPath = join(import.meta.dirname, '../../../src/main.ts');
@@ -83,6 +88,31 @@ export class Transfer {
       pass: 'Final',
       ...changes,
     };
+  }
+
+  /** Into a repository beside the volumes. */
+  backup(changes: Partial<BackupConfig> = {}): Mover {
+    return this.#start('backup', {
+      ...this.#restic('backup-state', this.source),
+      transfer: 'test',
+      claim: 'default/data',
+      ...changes,
+    } satisfies BackupConfig);
+  }
+
+  restore(saved: SavedVolume, changes: Partial<RestoreConfig> = {}): Mover {
+    return this.#start('restore', {
+      ...this.#restic('restore-state', this.destination),
+      saved,
+      ...changes,
+    } satisfies RestoreConfig);
+  }
+
+  #restic(state: string, volume: string) {
+    const repository = { directory: join(this.directory, 'repository') };
+    const password = 'of-this-test-alone';
+    const pass = 'Final' as const;
+    return { repository, password, state: join(this.directory, state), volume, pass };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { TransferMethod } from '../method.ts';
 import { claimAt, keyAt, type MoverWork, podOptionsOf, serverNameOf } from './mover-job.ts';
 import { filesNews, portFrom } from './mover-news.ts';
 import { moverMethod, rateOf } from './mover-run.ts';
+import { relayed } from './mover-relay.ts';
 
 /** Of the one volume of a server. */
 const module = 'volume';
@@ -47,4 +48,7 @@ const filesystemWork: MoverWork = {
   newsFrom: filesNews,
 };
 
-export const filesystemMethod: TransferMethod = moverMethod(filesystemWork);
+export const filesystemMethod: TransferMethod = relayed(
+  moverMethod(filesystemWork),
+  filesystemWork,
+);

@@ -120,6 +120,8 @@ function sentenceFor(message: MoverMessage): string | undefined {
       return undefined;
     case 'Done':
       return `done after ${message.attempts} attempts`;
+    case 'Saved':
+      return 'saved in the repository';
     case 'Failed':
       return `failed: ${message.message}`;
   }

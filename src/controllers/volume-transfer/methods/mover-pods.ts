@@ -34,9 +34,9 @@ export async function deletePod(transfer: Transfer, side: SideName, pod: Pod): P
   await clientAt(transfer, side).delete(pods, keyAt(transfer, side), options);
 }
 
-/** The last that a client said; empty when it has printed nothing yet. */
-export async function clientLogAt(transfer: Transfer): Promise<string> {
-  return logOf(transfer, 'client', { tailLines });
+/** The last that a pod said; empty when it has printed nothing yet. */
+export async function lastLogAt(transfer: Transfer, side: SideName): Promise<string> {
+  return logOf(transfer, side, { tailLines });
 }
 
 async function logOf(transfer: Transfer, side: SideName, part: PodLogOptions): Promise<string> {

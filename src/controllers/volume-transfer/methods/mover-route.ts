@@ -25,12 +25,19 @@ export async function waysTo({ destination }: Transfer): Promise<readonly Route[
   return (await runsHostProcesses(destination.client)) ? ['Pod'] : routes;
 }
 
+/** Where a repository is given, no time is lost with ways that led nowhere. */
+export function roundsOf({ object }: Transfer): number {
+  const { repository } = object.spec;
+  return repository !== undefined && object.status?.method === 'Filesystem' ? 1 : roundsMax;
+}
+
 /** The way whose turn it is; undefined: all were tried often enough. */
 export function routeNow(
   { tried }: Pick<MoverMemory, 'tried'>,
   ways: readonly Route[],
+  rounds: number,
 ): Route | undefined {
-  if (tried.length >= roundsMax * ways.length) return undefined;
+  if (tried.length >= rounds * ways.length) return undefined;
   return ways[tried.length % ways.length];
 }
 

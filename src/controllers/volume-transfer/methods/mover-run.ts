@@ -14,10 +14,10 @@ import type { Advance, Transfer, TransferMethod, TransferNumbers } from '../meth
 import { discardClaim, ensureClaim, settleClaim } from './mover-claim.ts';
 import { type ClientNews, type Endpoint, type MoverWork } from './mover-job.ts';
 import {
-  clientLogAt,
   deletePod,
   endText,
   isOver,
+  lastLogAt,
   makePod,
   placeFor,
   podAt,
@@ -28,6 +28,7 @@ import {
 import {
   endpointBy,
   removeService,
+  roundsOf,
   routeNow,
   routeWords,
   triedText,
@@ -43,10 +44,10 @@ import {
   secretAt,
   textIn,
 } from './mover-secrets.ts';
-import { admitsRoot, runsHostProcesses } from './mover-users.ts';
+import { ownershipFor, ownersWarning } from './mover-users.ts';
 
 /** So often are pods made again that ended without saying why, or lost the server. */
-const runsMax = 20;
+export const runsMax = 20;
 
 export function moverMethod(work: MoverWork): TransferMethod {
   return {
@@ -84,7 +85,7 @@ class MoverRun {
     }
     const secret = await secretAt(transfer, 'client');
     const before = memoryOf(secret);
-    const news = this.#work.newsFrom(await clientLogAt(transfer), pod);
+    const news = this.#work.newsFrom(await lastLogAt(transfer, 'client'), pod);
     const memory = { ...before, reached: before.reached || news.reached };
     const numbers = this.#numbersOf(news, memory);
     if (news.end?.kind === 'done') return this.#finish(news, numbers, memory);
@@ -132,10 +133,7 @@ class MoverRun {
   ): Promise<Advance> {
     if (news.end?.kind !== 'done') return running(news.message, numbers);
     const volume = await settleClaim(this.#transfer);
-    const owners =
-      ownership === 'Mover'
-        ? ['all files belong to one user, because a namespace admits no root']
-        : [];
+    const owners = ownership === 'Mover' ? [ownersWarning] : [];
     const warnings = [...news.end.warnings, ...owners];
     const isLast = this.#transfer.object.spec.pass === 'Last';
     const verified = isLast ? { verified: news.end.verified } : {};
@@ -184,9 +182,9 @@ class MoverRun {
   async #nextRoute(pod: Pod | undefined, memory: MoverMemory, why: string): Promise<Advance> {
     const transfer = this.#transfer;
     const ways = await waysTo(transfer);
-    const route = routeNow(memory, ways);
+    const route = routeNow(memory, ways, roundsOf(transfer));
     const tried = [...memory.tried, { route: route ?? 'Pod', message: why }];
-    const next = routeNow({ tried }, ways);
+    const next = routeNow({ tried }, ways, roundsOf(transfer));
     await remember(transfer, { ...memory, tried });
     if (next === undefined) {
       const message = triedText({ tried });
@@ -209,7 +207,7 @@ class MoverRun {
     if (server.kind === 'coming') return running(server.message);
     const memory = memoryOf(secret);
     const ways = await waysTo(transfer);
-    const route = routeNow(memory, ways);
+    const route = routeNow(memory, ways, roundsOf(transfer));
     if (route === undefined) {
       const message = triedText(memory);
       return { kind: 'failed', reason: 'SourceUnreachable', message, numbers: noNumbers };
@@ -235,7 +233,7 @@ class MoverRun {
     const transfer = this.#transfer;
     const place = await placeFor(transfer, 'client', this.#work);
     if (place.image === undefined) return { ...place, kind: 'waiting', numbers: noNumbers };
-    const ownership = await this.#ownership();
+    const ownership = await ownershipFor(transfer);
     const told = { ...memory, ownership, runs: memory.runs + 1 };
     await remember(transfer, told, this.#work.clientFiles(transfer, endpoint, ownership));
     const pod = this.#work.clientPod(transfer, place, endpoint);
@@ -245,20 +243,6 @@ class MoverRun {
       return { ...trouble, kind: 'waiting', numbers: noNumbers };
     }
     return running('the pod at the source is made');
-  }
-
-  /** Only root makes files of every owner. */
-  async #ownership(): Promise<'Preserve' | 'Mover'> {
-    const { destination, source, object } = this.#transfer;
-    const sides = [
-      [destination.client, object.spec.destination.namespace],
-      [source.client, object.spec.source.namespace],
-    ] as const;
-    for (const [client, namespace] of sides) {
-      if (await runsHostProcesses(client)) continue;
-      if (!(await admitsRoot(client, namespace))) return 'Mover';
-    }
-    return 'Preserve';
   }
 
   async #server(): Promise<ServerState> {

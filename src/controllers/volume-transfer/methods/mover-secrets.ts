@@ -3,6 +3,7 @@
  * of the client also remembers, in an annotation, what pods forget when they go.
  */
 import { asTransshipError } from '../../../base/errors.ts';
+import type { SavedVolume } from '../../../files/mover-messages.ts';
 import { type ObjectKey } from '../../../kube/objects.ts';
 import { type Secret, secrets } from '../../../kube/resources.ts';
 import { annotations } from '../../labels.ts';
@@ -30,16 +31,30 @@ export interface MoverMemory {
   readonly endpoint?: Endpoint;
   readonly route?: Route;
   readonly ownership: 'Preserve' | 'Mover';
+  /** It goes through a repository, as there is no direct way. */
+  readonly relay?: RelayMemory;
 }
 
-const nothing: MoverMemory = { runs: 0, reached: false, tried: [], ownership: 'Preserve' };
+export interface RelayMemory {
+  /** Why it does not go directly. */
+  readonly why: string;
+  /** Pods that were made at the source, and at the destination. */
+  readonly backups: number;
+  readonly restores: number;
+  /** Of the first half, once it is done. */
+  readonly saved?: SavedVolume;
+  readonly addedBytes?: number;
+  readonly notes?: readonly string[];
+}
+
+export const noMemory: MoverMemory = { runs: 0, reached: false, tried: [], ownership: 'Preserve' };
 
 export function memoryOf(secret: Secret | undefined): MoverMemory {
   const text = secret?.metadata.annotations?.[annotations.moverMemory];
   try {
-    return { ...nothing, ...(JSON.parse(text ?? '{}') as Partial<MoverMemory>) };
+    return { ...noMemory, ...(JSON.parse(text ?? '{}') as Partial<MoverMemory>) };
   } catch {
-    return nothing;
+    return noMemory;
   }
 }
 
@@ -85,16 +100,16 @@ export async function makeSecrets(transfer: Transfer, work: MoverWork): Promise<
   const { movers } = transfer.context.ports;
   const certificates = movers.certificates(serverNameOf(transfer));
   const notes = { [annotations.moverAuthority]: authorityOf(certificates) };
-  const memory = { [annotations.moverMemory]: JSON.stringify(nothing) };
+  const memory = { [annotations.moverMemory]: JSON.stringify(noMemory) };
   const server = { ...certificates.server, ...work.serverFiles(transfer) };
-  await put(transfer, 'server', { files: server, notes });
-  await put(transfer, 'client', {
+  await putSecret(transfer, 'server', { files: server, notes });
+  await putSecret(transfer, 'client', {
     files: { ...certificates.client },
     notes: { ...notes, ...memory },
   });
 }
 
-async function put(
+export async function putSecret(
   transfer: Transfer,
   side: SideName,
   content: {

@@ -6,6 +6,7 @@ import type { ObjectKey } from '../../../kube/objects.ts';
 import { namespaces, type NodeSelector, nodes } from '../../../kube/resources.ts';
 import { type Pod, pods } from '../../../kube/workloads.ts';
 import { labels } from '../../labels.ts';
+import type { Transfer } from '../method.ts';
 
 /** Pods that are not over and mount it; helpers of transfers are none. */
 export async function usersOf(
@@ -73,6 +74,26 @@ export async function admitsRoot(client: KubeClient, namespace: string): Promise
   const found = await client.get(namespaces, { namespace: '', name: namespace });
   return found?.metadata.labels?.[enforced] !== 'restricted';
 }
+
+/** Only root makes files of every owner. */
+export async function ownershipFor({
+  source,
+  destination,
+  object,
+}: Transfer): Promise<'Preserve' | 'Mover'> {
+  const sides = [
+    [destination.client, object.spec.destination.namespace],
+    [source.client, object.spec.source.namespace],
+  ] as const;
+  for (const [client, namespace] of sides) {
+    if (await runsHostProcesses(client)) continue;
+    if (!(await admitsRoot(client, namespace))) return 'Mover';
+  }
+  return 'Preserve';
+}
+
+/** For the result, where files lose their owners. */
+export const ownersWarning = 'all files belong to one user, because a namespace admits no root';
 
 function userOf(users: readonly Pod[]): MoverIdentity {
   for (const { spec } of users) {
