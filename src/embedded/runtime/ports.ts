@@ -21,6 +21,8 @@ export interface Mount {
   /** Where the container sees it. */
   readonly target: string;
   readonly readOnly: boolean;
+  /** Of the environment: tells the process where it finds this. */
+  readonly variable?: string;
 }
 
 export interface ProcessSpec {
@@ -132,7 +134,8 @@ export interface VolumeMounts {
     volume: string,
     options: { readonly readOnly: boolean; readonly fsType: string; readonly block: boolean },
   ): Promise<MountedVolume>;
-  unmount(volume: string): Promise<void>;
+  /** `isInUse` is asked when no mount of this volume is under way: if so, nothing is done. */
+  unmount(volume: string, isInUse: () => boolean): Promise<void>;
 }
 
 export interface MountedVolume {

@@ -1,7 +1,7 @@
 /** What runs beside the API server of an embedded cluster: its ports are made here. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import type { StartPlane } from '../../cli/ports.ts';
 import { type Runtime, type RuntimeOptions, startRuntime } from '../../embedded/runtime/runtime.ts';
 import type { NodeFacts } from '../../embedded/runtime/upkeep/nodes.ts';
@@ -39,9 +39,10 @@ export function startMachinery(options: MachineryOptions): Runtime {
   const { log } = client.connection;
   const { name } = start;
   const mounts = join(paths.directory, 'volumes');
-  const { attachments, controlSocket } = agentPaths(home, name);
-  // What the agent attaches must not be kept busy by containers that saw it when they began.
-  const foreignMounts = [mounts, attachments];
+  const { controlSocket } = agentPaths(home, name);
+  // What agents attach must not be kept busy by containers that saw it when they began: those of
+  // the other clusters here see it too.
+  const foreignMounts = [dirname(agentPaths(home, name).directory)];
   const processes = createProcesses({
     root: paths.pods,
     foreignMounts,

@@ -250,15 +250,25 @@ suite('mounts', () => {
     }
   });
 
+  test('are told where they are, not where the host has them', { skip: !isRoot }, async () => {
+    const source = place.processes.files.makeDirectory(attempt.pod, 'data');
+    const target = path.join(place.root, 'data');
+    const mounts = [{ source, target, readOnly: false, variable: 'PLACE' }];
+    await place.processes.start(attempt, specOf('echo "$PLACE"', { mounts }));
+    assert.equal(await ended(), 0);
+    assert.equal(await logText(), `${target}\n`);
+  });
+
   test("are links in the container's directory where the system gives no others", async () => {
     place.processes.close();
     place.open('link');
     const source = place.processes.files.makeDirectory(attempt.pod, 'data');
     fs.writeFileSync(path.join(source, 'file'), 'content');
-    const mounts = [{ source, target: '/var/data', readOnly: false }];
-    await place.processes.start(attempt, specOf('cat var/data/file', { mounts }));
+    const mounts = [{ source, target: '/var/data', readOnly: false, variable: 'PLACE' }];
+    const script = 'cat var/data/file "$PLACE/file"';
+    await place.processes.start(attempt, specOf(script, { mounts }));
     assert.equal(await ended(), 0);
-    assert.equal(await logText(), 'content');
+    assert.equal(await logText(), 'contentcontent');
   });
 });
 

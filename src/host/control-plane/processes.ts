@@ -102,7 +102,7 @@ class ProcessHost implements HostProcesses {
     this.#starting.add(markOf(attempt));
     try {
       fs.writeFileSync(script, text, { mode: 0o600 });
-      await this.#spawn(attempt, isBound, spec.env);
+      await this.#spawn(attempt, isBound, { ...spec.env, ...placesOf(spec.mounts, isBound) });
     } finally {
       this.#starting.delete(markOf(attempt));
     }
@@ -358,6 +358,15 @@ class ProcessHost implements HostProcesses {
       this.#ended(attempt);
     }
   }
+}
+
+/** In a mount namespace of its own a process must not write where the host has it: it is hidden. */
+function placesOf(mounts: readonly Mount[], isBound: boolean): Record<string, string> {
+  const places: Record<string, string> = {};
+  for (const { variable, source, target } of mounts) {
+    if (variable !== undefined) places[variable] = isBound ? target : source;
+  }
+  return places;
 }
 
 function markOf({ pod, container, number }: Attempt): string {

@@ -39,8 +39,8 @@ class EngineVolumes implements VolumeMounts {
     return Promise.resolve({ path: directory, nbdUri: `nbd+unix:///${volume}` });
   }
 
-  unmount(volume: string): Promise<void> {
-    this.mounted.delete(volume);
+  unmount(volume: string, isInUse: () => boolean): Promise<void> {
+    if (!isInUse()) this.mounted.delete(volume);
     return Promise.resolve();
   }
 }

@@ -1,6 +1,6 @@
 /** Volumes of the engine for pods of this machine, through the agent that has them. */
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ControlClient } from '../../api/control-client.ts';
 import type { AttachmentObject } from '../../api/objects.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
@@ -18,28 +18,43 @@ export interface VolumeMountsOptions {
 }
 
 export function createVolumeMounts({ agent, directory, log }: VolumeMountsOptions): VolumeMounts {
+  const turns = new Map<string, Promise<unknown>>();
+  /** One thing at a time with each volume: who comes while it is let go gets it made anew. */
+  const inTurn = async <R>(volume: string, work: () => Promise<R>): Promise<R> => {
+    const before = turns.get(volume) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    turns.set(volume, mine);
+    try {
+      return await mine;
+    } finally {
+      if (turns.get(volume) === mine) turns.delete(volume);
+    }
+  };
+  const mountNow: VolumeMounts['mount'] = async (volume, options) => {
+    const { uri } = await agent.call('volume.uri', { volume });
+    const mount = join(directory, volume);
+    try {
+      const path = await attach(agent, { volume, mount, ...options });
+      return { path, nbdUri: uri };
+    } catch (error) {
+      const { reason, message } = asTransshipError(error);
+      if (!cannotAttach.has(reason)) throw error;
+      log.log('warn', 'a volume is not attached: pods have its NBD address', { volume, message });
+      return { path: undefined, nbdUri: uri } satisfies MountedVolume;
+    }
+  };
+  const unmountNow: VolumeMounts['unmount'] = async (volume, isInUse) => {
+    if (isInUse()) return;
+    try {
+      await agent.call('volume.detach', { volume });
+    } catch (error) {
+      if (!(error instanceof TransshipError) || error.reason !== 'NotFound') throw error;
+    }
+    removeEmpty(join(directory, volume));
+  };
   return {
-    mount: async (volume, options) => {
-      const { uri } = await agent.call('volume.uri', { volume });
-      const mount = join(directory, volume);
-      try {
-        const path = await attach(agent, { volume, mount, ...options });
-        return { path, nbdUri: uri };
-      } catch (error) {
-        const { reason, message } = asTransshipError(error);
-        if (!cannotAttach.has(reason)) throw error;
-        log.log('warn', 'a volume is not attached: pods have its NBD address', { volume, message });
-        return { path: undefined, nbdUri: uri } satisfies MountedVolume;
-      }
-    },
-    unmount: async (volume) => {
-      try {
-        await agent.call('volume.detach', { volume });
-      } catch (error) {
-        if (!(error instanceof TransshipError) || error.reason !== 'NotFound') throw error;
-      }
-      removeEmpty(join(directory, volume));
-    },
+    mount: (volume, options) => inTurn(volume, () => mountNow(volume, options)),
+    unmount: (volume, isInUse) => inTurn(volume, () => unmountNow(volume, isInUse)),
   };
 }
 
@@ -64,7 +79,9 @@ interface Wanted {
 async function attach(agent: ControlClient, wanted: Wanted): Promise<string> {
   const { volume, mount, readOnly, block } = wanted;
   if (block) return deviceOf(await agent.call('volume.attach', { volume, readOnly }));
-  fs.mkdirSync(mount, { recursive: true, mode: 0o700 });
+  // The agent makes the directory itself, and so removes it when it detaches: that ends the copies
+  // of the mount in the containers of others, which would keep the device.
+  fs.mkdirSync(dirname(mount), { recursive: true, mode: 0o700 });
   await attachFiles(agent, wanted);
   return mount;
 }

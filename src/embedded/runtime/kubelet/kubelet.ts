@@ -123,7 +123,7 @@ async function endAll({ processes, files, volumes, client, log }: RuntimePorts):
     if (left.length > 0) await wait(clock, stopLookMs);
   }
   for (const uid of processes.pods()) {
-    await releaseVolumes({ files, volumes }, uid, processes.pods());
+    await releaseVolumes({ files, volumes }, uid, () => processes.pods());
     processes.settle(uid);
   }
 }

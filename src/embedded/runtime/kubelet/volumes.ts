@@ -251,16 +251,27 @@ function notedVolumes(files: PodFiles, uid: string): readonly string[] {
   return JSON.parse(files.readNote(uid, claimNote) ?? '[]') as readonly string[];
 }
 
+function forgetVolume(files: PodFiles, uid: string, volume: string): void {
+  const left = notedVolumes(files, uid).filter((one) => one !== volume);
+  files.note(uid, claimNote, JSON.stringify(left));
+}
+
 /** Lets the engine's volumes go that no other pod of this machine uses. */
 export async function releaseVolumes(
   ports: Pick<VolumePorts, 'files' | 'volumes'>,
   uid: string,
-  others: readonly string[],
+  others: () => readonly string[],
 ): Promise<void> {
   const { files, volumes } = ports;
-  const inUse = new Set(others.flatMap((one) => (one === uid ? [] : notedVolumes(files, one))));
+  const isNoted = (volume: string) => (one: string) =>
+    one !== uid && notedVolumes(files, one).includes(volume);
   for (const volume of notedVolumes(files, uid)) {
-    if (!inUse.has(volume)) await volumes.unmount(volume);
+    await volumes.unmount(volume, () => {
+      const isInUse = others().some(isNoted(volume));
+      // At once: of two that end together the second must not take the first for a user.
+      if (isInUse) forgetVolume(files, uid, volume);
+      return isInUse;
+    });
   }
   files.note(uid, claimNote, undefined);
 }
@@ -275,18 +286,17 @@ export function mountsOf(
   const env: Record<string, string> = {};
   for (const { name, mountPath, subPath, readOnly = false } of container.volumeMounts ?? []) {
     const volume = found(prepared, name);
-    const word = envWord(name);
     if (volume.path === undefined) continue;
     const source =
       subPath === undefined || subPath === '' ? volume.path : files.subPath(volume.path, subPath);
-    mounts.push({ source, target: mountPath, readOnly: readOnly || volume.readOnly });
-    env[`TRANSSHIP_MOUNT_${word}`] = source;
+    const variable = variableOf(name);
+    mounts.push({ source, target: mountPath, readOnly: readOnly || volume.readOnly, variable });
   }
   for (const { name, devicePath } of container.volumeDevices ?? []) {
     const volume = found(prepared, name);
     if (volume.path === undefined) continue;
-    mounts.push({ source: volume.path, target: devicePath, readOnly: false });
-    env[`TRANSSHIP_MOUNT_${envWord(name)}`] = volume.path;
+    const variable = variableOf(name);
+    mounts.push({ source: volume.path, target: devicePath, readOnly: false, variable });
   }
   for (const { nbd } of prepared.values()) {
     if (nbd !== undefined) env[`TRANSSHIP_NBD_${envWord(nbd.claim)}`] = nbd.uri;
@@ -296,6 +306,10 @@ export function mountsOf(
 
 function found(prepared: PreparedVolumes, name: string): Prepared {
   return prepared.get(name) ?? fail('Invalid', `there is no volume ${name}`);
+}
+
+function variableOf(volume: string): string {
+  return `TRANSSHIP_MOUNT_${envWord(volume)}`;
 }
 
 function envWord(name: string): string {

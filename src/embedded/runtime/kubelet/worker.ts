@@ -318,7 +318,7 @@ export class PodWorker {
   async #release(): Promise<void> {
     if (this.state.isReleased) return;
     const { processes, files, volumes } = this.#host.ports;
-    await releaseVolumes({ files, volumes }, this.state.uid, processes.pods());
+    await releaseVolumes({ files, volumes }, this.state.uid, () => processes.pods());
     this.state.isReleased = true;
   }
 
