@@ -157,5 +157,7 @@ function factsOf(status: object | undefined): string {
   const short = ((known['conditions'] ?? []) as readonly Condition[]).map((one) => {
     return [one.type, one.status, one.reason];
   });
-  return JSON.stringify([short, ...factNames.map((name) => known[name])]);
+  // The end of a teleport comes with what it counted last.
+  const { phase } = (known['teleport'] ?? {}) as { readonly phase?: unknown };
+  return JSON.stringify([short, phase, ...factNames.map((name) => known[name])]);
 }

@@ -238,8 +238,7 @@ export class AgentMirror {
 
   async #readDue(): Promise<void> {
     if (this.#isDue('volumes', volumesEveryMs)) await this.#readVolumes();
-    const moving = this.#isMoving() ? movingEveryMs : restingEveryMs;
-    if (this.#isDue('teleports', moving)) await this.#readTeleports();
+    if (this.#isDue('teleports', this.#teleportsEveryMs())) await this.#readTeleports();
     if (this.#isDue('pools', poolsEveryMs)) await this.#readPools();
     if (this.#isDue('policies', policiesEveryMs)) await this.#readPolicies();
     if (this.#isDue('clusters', clustersEveryMs)) await this.#readClusters();
@@ -253,12 +252,18 @@ export class AgentMirror {
     return true;
   }
 
-  #isMoving(): boolean {
-    for (const { status } of this.#volumes.items.values()) if (status.missingBytes > 0) return true;
-    for (const { status } of this.#teleports.items.values()) {
-      if (!teleportEnds.has(status.phase)) return true;
+  #teleportsEveryMs(): number {
+    let everyMs = restingEveryMs;
+    for (const { status } of this.#volumes.items.values()) {
+      if (status.missingBytes > 0) everyMs = movingEveryMs;
     }
-    return false;
+    for (const [name, { status }] of this.#teleports.items) {
+      if (teleportEnds.has(status.phase)) continue;
+      // The stream told already that all is there: what it took is asked for at once.
+      if (this.#volumes.items.get(name)?.status.missingBytes === 0) return tickMs;
+      everyMs = movingEveryMs;
+    }
+    return everyMs;
   }
 
   async #readVolumes(): Promise<void> {

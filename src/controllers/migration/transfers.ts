@@ -68,6 +68,11 @@ export function isFilling(one: VolumeTransfer): boolean {
   return hasSucceeded(one) && conditionOf(one, 'Complete')?.status !== 'True';
 }
 
+/** All bytes of it are there; how many travelled is told in a moment. */
+export function isCounting(one: VolumeTransfer): boolean {
+  return isFilling(one) && one.status?.percent === 100;
+}
+
 /** The `spec.retry` of the migration that made it. */
 export function retryOf({ metadata }: VolumeTransfer): number {
   return Number(metadata.annotations?.[annotations.retry] ?? 0);

@@ -51,6 +51,8 @@ const unsettledMs = 15_000;
 const unsettledAgainMs = 1_000;
 /** Nobody waits for the rest of what can be used already. */
 const settleAgainMs = 5_000;
+/** All is there; what it took comes in a moment. */
+const countAgainMs = 500;
 const overAgainMs = 60_000;
 
 interface Left {
@@ -293,7 +295,8 @@ export class VolumeTransferController implements Controller {
     const { message = 'bytes still come' } = settled;
     const isOver = settled.kind === 'waiting';
     const text = isOver ? `${message}; ${settled.remedy}` : message;
-    const againMs = isOver ? overAgainMs : settleAgainMs;
+    const stillMs = numbers.percent === 100 ? countAgainMs : settleAgainMs;
+    const againMs = isOver ? overAgainMs : stillMs;
     return this.#write(object, settlingReport(object, { message: text, numbers }), againMs);
   }
 

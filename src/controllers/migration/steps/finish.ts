@@ -21,13 +21,15 @@ import {
   type SideName,
   uidOf,
 } from '../run.ts';
-import { isFilling, isUnfinished, passOf, transfersOf } from '../transfers.ts';
+import { isCounting, isFilling, isUnfinished, passOf, transfersOf } from '../transfers.ts';
 import { cancelTransfers } from './copy.ts';
 import { hasHooks, removeHooks } from './hooks.ts';
 
 const deadlineMs = 30 * 60_000;
 /** Workloads that were stopped come back by then, or a person has to look at them. */
 const backMs = 5 * 60_000;
+/** A cluster that cannot be asked how much it took is not waited for. */
+const countMs = 60_000;
 const sides: readonly SideName[] = ['source', 'destination'];
 
 /** Pods that copy for this migration, at both sides. */
@@ -69,6 +71,8 @@ const cleanUp: Step<Run> = {
     const seen = await lookAtHelpers(run);
     if (seen.kind !== 'done') return seen;
     if ((await loadChoices(run)) !== undefined) return { kind: 'notStarted' };
+    // Else the report of this migration would be of less than what travelled.
+    if (await isBeingCounted(run)) return { kind: 'running', message: 'it is counted' };
     await warnOfFilling(run);
     if (run.migration.spec.type !== 'Rollback') return seen;
     return (await hasRecords(run)) ? { kind: 'notStarted' } : seen;
@@ -80,6 +84,14 @@ const cleanUp: Step<Run> = {
     if (run.migration.spec.type === 'Rollback') await forget(run);
   },
 };
+
+async function isBeingCounted(run: Run): Promise<boolean> {
+  const nowMs = run.context.ports.clock.wallMs();
+  return (await transfersOf(run)).some((one) => {
+    const sinceMs = nowMs - Date.parse(one.status?.completionTime ?? '');
+    return isCounting(one) && sinceMs < countMs;
+  });
+}
 
 /** The workloads run; but who switches off where they were too early loses data. */
 async function warnOfFilling(run: Run): Promise<void> {

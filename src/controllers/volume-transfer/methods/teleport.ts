@@ -287,7 +287,10 @@ async function settle(transfer: Transfer): Promise<Settling> {
   const volume = await volumeAt(transfer);
   if (ending === 'Available') {
     const nowMs = transfer.context.ports.clock.wallMs();
-    if (!isCounted(teleport, volume, nowMs)) return { kind: 'running', message: 'it is counted' };
+    if (!isCounted(teleport, volume, nowMs)) {
+      const numbers = whole(numbersOf(teleport, volume));
+      return { kind: 'running', message: 'it is counted', numbers };
+    }
     await replaceOlder(transfer, volume);
     return { kind: 'done', numbers: whole(numbersOf(teleport, volume)) };
   }
