@@ -25,6 +25,7 @@ import {
   type Member,
   openMember,
 } from './member.ts';
+import { endPods, release } from './leftovers.ts';
 import { startNode } from './node.ts';
 
 export type Side = 'embedded' | 'real';
@@ -49,10 +50,20 @@ export class Fleet implements AsyncDisposable {
     return [this.east, this.west];
   }
 
+  /** All that can be ended is, also when something else cannot; rejects with what was wrong. */
   async close(): Promise<void> {
-    for (const { controller } of this.members) await controller.end('SIGTERM');
-    for (const { api } of this.members) await api.stop();
-    await this.cloud.close();
+    const troubles: unknown[] = [];
+    const attempt = async (step: () => Promise<unknown>): Promise<void> => {
+      await step().catch((error: unknown) => troubles.push(error));
+    };
+    for (const { controller } of this.members) await attempt(() => controller.end('SIGTERM'));
+    for (const member of this.members) await attempt(() => endPods(member));
+    for (const { api } of this.members) await attempt(() => api.stop());
+    for (const { agent } of this.members) await attempt(() => agent.kill());
+    const left = await release(this.cloud.home);
+    await attempt(() => this.cloud.close());
+    if (left.length > 0) troubles.push(new Error(`left on the machine: ${left.join('; ')}`));
+    if (troubles.length > 0) throw new AggregateError(troubles, 'the fleet did not end well');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,7 +169,7 @@ async function makeMember(cloud: Cloud, name: string, api: Api): Promise<Member>
       .catch(() => undefined);
     return served !== undefined;
   });
-  await applyObjects(open.client, installationObjects({ defaultClass: true }));
+  await applyObjects(open.client, installationObjects({ defaultClass: true, migrations: true }));
   const agent = cloud.agent(name);
   await applyLocal(open.client, name, agent.paths.controlSocket);
   const controller = new ControllerProcess({ name, home: cloud.home, directory, open });
@@ -177,6 +188,7 @@ async function introduceAll({ east, west }: Fleet): Promise<void> {
       cluster: cluster.open,
       clusterName: cluster.name,
       clock,
+      migrations: true,
     });
   }
 }

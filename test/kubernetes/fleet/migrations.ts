@@ -199,8 +199,11 @@ export const migrationCases: readonly FleetCase[] = cases.map((one) => ({
   run: async (t) => {
     try {
       await one.run(t);
-    } finally {
-      await stopShop(t);
+    } catch (error) {
+      // What went wrong first is what counts.
+      await stopShop(t).catch(() => undefined);
+      throw error;
     }
+    await stopShop(t);
   },
 }));

@@ -68,12 +68,15 @@ export async function readShop(t: FleetContext, at: Member, namespace: string): 
   const pod = readerPod(namespace);
   const key = keyOf(pod);
   await t.until('the reader to be taken', () => at.client.create(pods, pod as never));
+  const path = `/api/v1/namespaces/${namespace}/pods/reader/log`;
   await t.until('the reader to end', async () => {
     const { status } = (await at.client.get(pods, key))!;
-    assert.notEqual(status?.phase, 'Failed', `the reader: ${JSON.stringify(status)}`);
+    if (status?.phase === 'Failed') {
+      const said = String(await at.client.request('GET', path));
+      assert.fail(`the reader: ${JSON.stringify(status)}\n${said}`);
+    }
     return status?.phase === 'Succeeded' ? true : undefined;
   });
-  const path = `/api/v1/namespaces/${namespace}/pods/reader/log`;
   const rows = JSON.parse(String(await at.client.request('GET', path))) as Rows;
   await at.client.delete(pods, key);
   await t.until('the reader to be gone', async () => {
