@@ -58,8 +58,9 @@ export const peerRules: readonly Rule[] = [
 export const migrateRole = 'transship-migrate';
 
 /**
- * What moving namespaces takes: their objects are of any kind, so no list of kinds would do. Bound
- * for all namespaces; bind it in single ones instead, and plans say what is missing elsewhere.
+ * What moving namespaces takes: their objects are of any kind, so no list of kinds would do. It is
+ * bound only where that was asked for: everywhere, or by whoever administers a cluster in single
+ * namespaces. Plans say what is missing elsewhere.
  */
 export const migrateRules: readonly Rule[] = [rule('*', ['*'], change)];
 
@@ -73,7 +74,12 @@ const hubKinds = [
   'replications',
 ] as const;
 
-export interface InstallationOptions {
+export interface Granting {
+  /** Binds `transship-migrate` for all namespaces. */
+  readonly migrations: boolean;
+}
+
+export interface InstallationOptions extends Granting {
   /** Makes `transship` the class of claims that name none. */
   readonly defaultClass: boolean;
 }
@@ -94,7 +100,7 @@ export function installationObjects(options: InstallationOptions): readonly Kube
     ...systemRole('transship-controller', controllerSystemRules),
     ...clusterRole(peerRole, peerRules),
     ...clusterRole(migrateRole, migrateRules),
-    bindCluster(migrateRole, migrateRole, controllerAccount),
+    ...(options.migrations ? [bindCluster(migrateRole, migrateRole, controllerAccount)] : []),
     ...clusterRole('transship-view', [rule(group, ['*'], look)], {
       'rbac.authorization.k8s.io/aggregate-to-view': 'true',
     }),
@@ -106,12 +112,12 @@ export function installationObjects(options: InstallationOptions): readonly Kube
 }
 
 /** The account with which the hub of cluster `peer` comes here, its binding, and its token. */
-export function peerObjects(peer: string): readonly KubeObject[] {
+export function peerObjects(peer: string, { migrations }: Granting): readonly KubeObject[] {
   const name = peerAccount(peer);
   return [
     serviceAccount(name),
     bindCluster(`transship-peer-${peer}`, peerRole, name),
-    bindCluster(`${migrateRole}-${peer}`, migrateRole, name),
+    ...(migrations ? [bindCluster(`${migrateRole}-${peer}`, migrateRole, name)] : []),
     {
       apiVersion: 'v1',
       kind: 'Secret',

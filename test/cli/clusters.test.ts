@@ -5,6 +5,7 @@ import { apiVersion, listOf, type ClusterObject } from '../../src/api/objects.ts
 import type { FakeAnswers } from '../../src/cli/fake-ports.ts';
 import { TransshipError } from '../../src/base/errors.ts';
 import { secrets } from '../../src/kube/resources.ts';
+import { clusterRoleBindings } from '../../src/kube/rights.ts';
 import { condition, startWorld } from './world.ts';
 
 const { clusters, historyPolicies, teleports, volumes } = resources;
@@ -88,6 +89,22 @@ suite('clusters are objects', () => {
     const other = await world.run(`${words} --token transship1-abc`);
     assert.equal(other.code, 6);
     assert.match(other.err, /the token is of cluster east, not of prod/);
+  });
+
+  test('one elsewhere gives the right to move namespaces only when that is asked for', async () => {
+    await using world = await startWorld(['east', 'west'], agents);
+    await world.client('west').delete(clusters, key('east'));
+    const name = key('transship-migrate-west');
+    const binding = () => world.client('east').get(clusterRoleBindings, name);
+    const words = 'cluster add prod --context east --cluster west';
+    assert.equal((await world.run(words)).code, 0);
+    assert.equal(await binding(), undefined);
+    const { code, err } = await world.run(`${words} --migrations`);
+    assert.equal(code, 0, err);
+    assert.equal((await binding())?.roleRef.name, 'transship-migrate');
+    const token = await world.run('cluster add --token transship1-abc --migrations -c west');
+    assert.equal(token.code, 2);
+    assert.match(token.err, /give its name and --context/);
   });
 
   test('check asks the agent, and the controller too', async () => {

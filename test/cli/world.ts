@@ -89,7 +89,7 @@ export class World implements AsyncDisposable {
     const endpoint = { server: `https://${name}.example.net:6443`, authorityPem: 'authority' };
     this.#apis.set(name, { client, endpoint });
     await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
-    await applyObjects(client, installationObjects({ defaultClass: true }));
+    await applyObjects(client, installationObjects({ defaultClass: true, migrations: true }));
     for (const other of this.#names) {
       const spec = other === name ? { local: true } : {};
       await client.create(resources.clusters, { metadata: { name: other }, spec });

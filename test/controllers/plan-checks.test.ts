@@ -285,6 +285,7 @@ const rows: readonly (readonly [what: string, parts: Parts, ids: readonly string
     },
     ['MissingRights'],
   ],
+  ['workloads nobody may list', { at: { hidden: 'needs the right' } }, ['MissingRights']],
   [
     'claims beyond a quota',
     { at: { claims: [claim('db')] }, there: { quotas: [quota({ 'requests.storage': '50Mi' })] } },

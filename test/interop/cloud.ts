@@ -80,7 +80,7 @@ export class Cloud implements AsyncDisposable {
       const hub = await this.planes.open({ cluster: hubName });
       for (const clusterName of names.filter((name) => name !== hubName)) {
         const cluster = await this.planes.open({ cluster: clusterName });
-        await introduce({ hub, hubName, cluster, clusterName, clock });
+        await introduce({ hub, hubName, cluster, clusterName, clock, migrations: true });
       }
     }
   }

@@ -24,7 +24,10 @@ import type { ControlWorld, SimCluster } from './control-world.ts';
 export async function setUp(world: ControlWorld, cluster: SimCluster): Promise<void> {
   const { admin } = cluster;
   const definitions = kinds.map((kind) => crdOf(kind) as unknown as KubeObject);
-  await applyObjects(admin, [...definitions, ...installationObjects({ defaultClass: true })]);
+  await applyObjects(admin, [
+    ...definitions,
+    ...installationObjects({ defaultClass: true, migrations: true }),
+  ]);
   for (const name of namespaces) await admin.create(namespaceType, { metadata: { name } });
   await admin.create<StorageClass>(storageClasses, {
     metadata: { name: 'other' },
@@ -45,7 +48,7 @@ async function describe(world: ControlWorld, { name, agent, admin }: SimCluster)
   await admin.create<Cluster>(clusters, { metadata: { name }, spec: { local: true, agents } });
   for (const other of world.clusters) {
     if (other.name === name) continue;
-    await applyObjects(admin, peerObjects(other.name));
+    await applyObjects(admin, peerObjects(other.name, { migrations: true }));
     const secret = `kubeconfig-${other.name}`;
     const text = kubeconfigOf(other.name, secretMark);
     await admin.create(secrets, {

@@ -25,12 +25,14 @@ export interface Introduction {
   readonly cluster: OpenApi;
   readonly clusterName: string;
   readonly clock: Clock;
+  /** Its hub may move namespaces there: objects of any kind. What was granted before stays. */
+  readonly migrations: boolean;
 }
 
 /** Idempotent: an existing account and object are brought up to date. */
 export async function introduce(introduction: Introduction): Promise<void> {
-  const { hub, hubName, cluster, clusterName, clock } = introduction;
-  await applyObjects(cluster.client, peerObjects(hubName));
+  const { hub, hubName, cluster, clusterName, clock, migrations } = introduction;
+  await applyObjects(cluster.client, peerObjects(hubName, { migrations }));
   const token = await tokenOf(cluster.client, peerAccount(hubName), clock);
   const { server, authorityPem: authority } = cluster.endpoint;
   const context = { name: clusterName, server, authority, user: { token } };

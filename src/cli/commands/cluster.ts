@@ -38,6 +38,7 @@ export function clusterCommands(registry: Registry, cluster: Command): void {
 
 interface AddOptions {
   readonly token?: string;
+  readonly migrations?: boolean;
 }
 
 function join(registry: Registry, cluster: Command): void {
@@ -45,10 +46,16 @@ function join(registry: Registry, cluster: Command): void {
     name: 'add',
     about: 'make another cluster known to this one, so that volumes can teleport between them',
     args: [['[name]', 'one on this machine, or the name for one elsewhere', 'cluster']],
-    options: [option('--token <token>', 'from `transship cluster token` over there')],
+    options: [
+      option('--token <token>', 'from `transship cluster token` over there'),
+      option('--migrations', 'let this cluster move whole namespaces there: objects of any kind'),
+    ],
     details:
       'With --context or --kubeconfig, the cluster is any Kubernetes cluster with Transship:\n' +
       'its API gets an account for this cluster, whose credentials are kept in a Secret here.\n' +
+      'The account may do there what teleports take (docs/reference/rights.md). Plans that move\n' +
+      'namespaces need more: --migrations grants it for all of them, or bind the cluster role\n' +
+      'transship-migrate in single ones; the checks of a plan say what is missing.\n' +
       'With --token, the agents of both join; between clusters of one machine that is done too.',
     examples: [
       ['transship cluster add east --cluster west', 'two clusters of this machine'],
@@ -61,7 +68,7 @@ function join(registry: Registry, cluster: Command): void {
         'the cluster of a kubeconfig, and its agents',
       ],
     ],
-    run: async (cli, [name], { token }) => {
+    run: async (cli, [name], { token, migrations = false }) => {
       const isElsewhere = cli.namesContext;
       if (name === undefined && (isElsewhere || token === undefined)) {
         fail('BadArgument', 'give the name of a cluster on this machine, or --token');
@@ -69,9 +76,12 @@ function join(registry: Registry, cluster: Command): void {
       if (name !== undefined && token !== undefined && !isElsewhere) {
         fail('BadArgument', '--token tells which cluster it is: leave out its name');
       }
+      if (migrations && name === undefined) {
+        fail('BadArgument', '--migrations is about its API: give its name and --context');
+      }
       const hubName = await cli.clusterName();
       if (name === hubName) fail('BadArgument', `${name} cannot join itself`);
-      if (isElsewhere) return addElsewhere(cli, hubName, { name: name!, token });
+      if (isElsewhere) return addElsewhere(cli, hubName, { name: name!, token, migrations });
       if (token === undefined) return addLocal(cli, hubName, name!);
       return addByToken(cli, hubName, token);
     },
@@ -106,8 +116,9 @@ async function addLocal(cli: Cli, hubName: string, name: string): Promise<void> 
     await cli.clientOf(hubName).call('cluster.join', { token });
   }
   const { clock } = cli.ports;
-  await introduce({ hub, hubName, cluster, clusterName: name, clock });
-  await introduce({ hub: cluster, hubName: name, cluster: hub, clusterName: hubName, clock });
+  const both = { clock, migrations: true };
+  await introduce({ hub, hubName, cluster, clusterName: name, ...both });
+  await introduce({ hub: cluster, hubName: name, cluster: hub, clusterName: hubName, ...both });
   await printTrusted(cli, hub, name);
 }
 
@@ -115,7 +126,11 @@ async function addLocal(cli: Cli, hubName: string, name: string): Promise<void> 
 async function addElsewhere(
   cli: Cli,
   hubName: string,
-  other: { readonly name: string; readonly token: string | undefined },
+  other: {
+    readonly name: string;
+    readonly token: string | undefined;
+    readonly migrations: boolean;
+  },
 ): Promise<void> {
   const clusterName = checkName(other.name, 'cluster');
   const hub = await cli.apiOf(hubName);
@@ -128,7 +143,9 @@ async function addElsewhere(
       fail('Conflict', `the token is of cluster ${printable(name)}, not of ${clusterName}`);
     }
   }
-  await introduce({ hub, hubName, cluster, clusterName, clock: cli.ports.clock });
+  const { clock } = cli.ports;
+  const { migrations } = other;
+  await introduce({ hub, hubName, cluster, clusterName, clock, migrations });
   await printTrusted(cli, hub, clusterName);
 }
 

@@ -125,7 +125,7 @@ async function introduceAll(cli: Cli, names: readonly string[]): Promise<void> {
   for (const [hubName, hub] of opened) {
     for (const [clusterName, cluster] of opened) {
       if (clusterName === hubName) continue;
-      await introduce({ hub, hubName, cluster, clusterName, clock });
+      await introduce({ hub, hubName, cluster, clusterName, clock, migrations: true });
     }
   }
 }

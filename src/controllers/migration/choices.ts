@@ -44,6 +44,7 @@ export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
   if (seen.seenSource === undefined || seen.seenDestination === undefined) {
     return fail('ApiUnreachable', 'a cluster of the plan cannot be asked now');
   }
+  if (seen.seenSource.hidden !== undefined) fail('Forbidden', seen.seenSource.hidden);
   const found = plannedVolumes(seen).map((one) => choiceOf(run, one));
   const choices = Buffer.from(JSON.stringify(found)).toString('base64');
   const owner = { ...ownerReference(run.migration), controller: true };

@@ -2,6 +2,7 @@
 import type { Hook } from '../../api/kinds/hook.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import { volumes as ourVolumes } from '../../api/kinds/volume.ts';
+import { asTransshipError } from '../../base/errors.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import type { KubeObject, ResourceType } from '../../kube/objects.ts';
 import {
@@ -90,8 +91,7 @@ export async function lookAtSource(
     source: client,
     destination: destination?.client,
   });
-  const view = await readQuiesceView(client, names);
-  const workloads = view.workloads.map(({ object }) => object);
+  const { workloads, hidden } = await seenWorkloads(client, names);
   return {
     namespaces: found,
     classes,
@@ -99,7 +99,23 @@ export async function lookAtSource(
     claims: await foundClaims(client, names, plan.metadata.uid ?? ''),
     workloads,
     unhealthy: unhealthyOf(workloads),
+    ...(hidden === undefined ? {} : { hidden }),
   };
+}
+
+/** What may not be listed is one right more that is missing: it is said beside the others. */
+async function seenWorkloads(
+  client: KubeClient,
+  names: readonly string[],
+): Promise<Pick<SeenSource, 'workloads' | 'hidden'>> {
+  try {
+    const { workloads } = await readQuiesceView(client, names);
+    return { workloads: workloads.map(({ object }) => object) };
+  } catch (error) {
+    const { reason, message } = asTransshipError(error);
+    if (reason !== 'Forbidden') throw error;
+    return { workloads: [], hidden: message };
+  }
 }
 
 function unhealthyOf(workloads: readonly KubeObject[]): SeenSource['unhealthy'] {

@@ -49,6 +49,8 @@ export interface SeenSource {
   readonly claims: readonly FoundClaim[];
   /** Pods and what makes pods, whole. */
   readonly workloads: readonly KubeObject[];
+  /** Why they could not be listed, so that there are none here. */
+  readonly hidden?: string;
   readonly unhealthy: readonly { readonly name: ObjectName; readonly because: string }[];
 }
 

@@ -82,11 +82,14 @@ function wantedAtDestination(plan: Plan, survey: Survey): readonly Wanted[] {
 }
 
 function wantedAtSource({ spec }: Plan): readonly Wanted[] {
-  const read = { group: '', resource: 'persistentvolumeclaims', verbs: ['get', 'list'] };
-  if (spec.quiesce === false) return [read];
-  const stops = stopped.map(([group, resource]) => ({ group, resource, verbs: ['patch'] }));
-  const pods = { group: '', resource: 'pods', verbs: ['delete'] };
-  return [read, ...stops, pods, records, fences];
+  const looks = ['get', 'list'];
+  const read = { group: '', resource: 'persistentvolumeclaims', verbs: looks };
+  const pods = { group: '', resource: 'pods', verbs: looks };
+  if (spec.quiesce === false) return [read, pods];
+  const stops = stopped.map(([group, resource]) => {
+    return { group, resource, verbs: [...looks, 'patch'] };
+  });
+  return [read, ...stops, { ...pods, verbs: [...looks, 'delete'] }, records, fences];
 }
 
 export async function findMissingRights(

@@ -137,7 +137,10 @@ function clientWord(user: UserInfo | undefined): string {
 /** What every cluster with Transship has, and the object that stands for this cluster. */
 async function install(client: KubeClient, home: string, name: string): Promise<void> {
   await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
-  await applyObjects(client, [...installationObjects({ defaultClass: true }), directoryClass()]);
+  await applyObjects(client, [
+    ...installationObjects({ defaultClass: true, migrations: true }),
+    directoryClass(),
+  ]);
   const address = `unix://${agentPaths(home, name).controlSocket}`;
   await client.apply(resources.clusters, {
     metadata: { name },

@@ -112,6 +112,7 @@ export const rightCases = fleetCases({
         cluster: west.open,
         clusterName: west.name,
         clock: createClock(),
+        migrations: true,
       });
       await t.succeeded('data');
       await clusterReady(east, west.name);

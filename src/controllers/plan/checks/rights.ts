@@ -13,8 +13,17 @@ export const rightChecks: readonly Check[] = [
   {
     id: 'MissingRights',
     category: 'Error',
-    remedy: 'Grant the rules to the account with which Transship comes to that cluster.',
-    find: ({ seen: { missingRights } }) => missingRights?.map(ruleText),
+    remedy:
+      'For all namespaces run `transship cluster add` for that cluster again with --migrations. ' +
+      'For single ones run there, in each: kubectl create rolebinding transship-migrate ' +
+      '--namespace NAMESPACE --clusterrole transship-migrate --serviceaccount ' +
+      'transship-system:peer-HUB (transship-controller where the hub is itself), make the ' +
+      'namespaces at the destination first and set spec.createNamespaces to false.',
+    find: ({ seen: { missingRights, seenSource } }) => {
+      const hidden = seenSource?.hidden;
+      if (missingRights === undefined) return undefined;
+      return [...missingRights.map(ruleText), ...(hidden === undefined ? [] : [hidden])];
+    },
   },
   {
     id: 'UnreadableKinds',
