@@ -20,6 +20,8 @@ export class TestNodes {
   #ports = 20_000;
   /** Addresses at which clients find somebody. */
   reaches: (host: string) => boolean = () => true;
+  /** Places of repositories that have a volume, with their passwords. */
+  readonly saved = new Set<string>();
   /** Given to Services of type LoadBalancer; undefined: nobody gives any. */
   balancer: string | undefined;
   /** Clients copy no further than so many looks. */
@@ -53,16 +55,47 @@ export class TestNodes {
     }
     ran.looks += 1;
     if (isServer || ran.looks > this.looksMax) return;
-    if (await this.#copy(client, pod, ran)) {
+    const words = pod.spec?.containers[0]?.command ?? [];
+    const half = words.find((word) => word === 'backup' || word === 'restore');
+    const isDone =
+      half === undefined
+        ? await this.#copy(client, pod, ran)
+        : await this.#pass(client, pod, { ran, half });
+    if (isDone) {
       await client.patchStatus(pods, keyOf(pod), { status: { phase: 'Succeeded' } });
     }
   }
 
+  /** As `transship mover backup` and `restore`; true when it is done. */
+  async #pass(
+    client: KubeClient,
+    pod: Pod,
+    { ran, half }: { readonly ran: Ran; readonly half: string },
+  ): Promise<boolean> {
+    const config = await configOf(client, pod);
+    const isFinal = config.pass === 'Final';
+    const percent = Math.floor((100 * Math.min(steps, ran.looks)) / steps);
+    const more = { bytesPerSecond: 1, elapsedSeconds: 1, files: 1, listing: false };
+    say(ran, { type: 'Progress', attempt: 1, percent, bytes: fileBytes, ...more });
+    if (ran.looks < steps) return false;
+    const place = JSON.stringify([config.repository, config.password]);
+    if (half === 'backup') {
+      this.saved.add(place);
+      const sizes = { totalBytes: fileBytes, addedBytes: fileBytes };
+      const saved = { snapshot: '0123abcd', list: '89abcdef' };
+      say(ran, { type: 'Saved', attempts: 1, saved, ...sizes, notes: ['no sockets'] });
+      return true;
+    }
+    if (!this.saved.has(place)) throw new Error(`nothing was saved in ${place}`);
+    const stats = { files: 1, totalBytes: fileBytes, sentBytes: fileBytes };
+    const audit = { entries: 1, bytes: fileBytes, digest: 'd', contentCompared: false };
+    say(ran, { type: 'Done', attempts: 1, stats, notes: [], ...(isFinal ? { audit } : {}) });
+    return true;
+  }
+
   /** As `transship mover client`; true when it is done. */
   async #copy(client: KubeClient, pod: Pod, ran: Ran): Promise<boolean> {
-    const name = pod.spec?.volumes?.find(({ secret }) => secret !== undefined)?.secret?.secretName;
-    const key = { namespace: pod.metadata.namespace ?? '', name: name ?? '' };
-    const config = configIn(await client.get(secrets, key));
+    const config = await configOf(client, pod);
     const attempt = 1;
     if (!this.reaches(config.host)) {
       const message = 'no connection: Connection refused (rsync code 10)';
@@ -106,7 +139,18 @@ function say({ lines }: Ran, message: object): void {
   lines.push(JSON.stringify(message));
 }
 
+async function configOf(client: KubeClient, pod: Pod) {
+  const name = pod.spec?.volumes?.find(({ secret }) => secret !== undefined)?.secret?.secretName;
+  const key = { namespace: pod.metadata.namespace ?? '', name: name ?? '' };
+  return configIn(await client.get(secrets, key));
+}
+
 function configIn(secret: Secret | undefined) {
   const text = Buffer.from(secret?.data?.['config.json'] ?? '', 'base64').toString('utf8');
-  return JSON.parse(text) as { readonly host: string; readonly pass: string };
+  return JSON.parse(text) as {
+    readonly host: string;
+    readonly pass: string;
+    readonly repository?: object;
+    readonly password?: string;
+  };
 }

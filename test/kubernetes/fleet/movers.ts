@@ -28,7 +28,7 @@ function needPrograms(): void {
 }
 
 /** A bound claim; returns where its content is on this machine. */
-async function filledClaim(
+export async function filledClaim(
   t: FleetContext,
   at: Member,
   fill: (path: string) => Promise<void>,
@@ -55,7 +55,7 @@ async function rawClaim(t: FleetContext, at: Member): Promise<string> {
   return pathOf(t, at, await t.bound(at, 'data'));
 }
 
-async function make(
+export async function make(
   t: FleetContext,
   name: string,
   spec: Partial<VolumeTransfer['spec']> = {},
@@ -73,17 +73,17 @@ async function make(
   });
 }
 
-async function change(t: FleetContext, name: string, spec: object): Promise<void> {
+export async function change(t: FleetContext, name: string, spec: object): Promise<void> {
   await t.east.client.patch(volumeTransfers, t.key(name), { spec });
 }
 
-function succeeded(t: FleetContext, name: string): Promise<VolumeTransfer> {
+export function succeeded(t: FleetContext, name: string): Promise<VolumeTransfer> {
   const wanted = { type: 'Succeeded', status: 'True' };
   return t.condition(t.east, volumeTransfers, name, wanted);
 }
 
 /** Some of the data has arrived, and most has not. */
-async function halfway(t: FleetContext, name: string): Promise<VolumeTransfer> {
+export async function halfway(t: FleetContext, name: string): Promise<VolumeTransfer> {
   return t.until(`${name} to be halfway`, async () => {
     const object = await t.object(t.east, volumeTransfers, name);
     assert.ok(object.status?.phase !== 'Failed', JSON.stringify(object.status));
@@ -91,12 +91,12 @@ async function halfway(t: FleetContext, name: string): Promise<VolumeTransfer> {
   });
 }
 
-async function there(t: FleetContext): Promise<string> {
+export async function there(t: FleetContext): Promise<string> {
   return pathOf(t, t.west, await t.bound(t.west, 'data'));
 }
 
 /** No helper of the transfers of this case is left at either side. */
-async function noHelpers(t: FleetContext): Promise<void> {
+export async function noHelpers(t: FleetContext): Promise<void> {
   for (const { client, name } of t.fleet.members) {
     const selectors = { namespace: t.namespace, labels: labels.transfer };
     await t.until(`helpers to be gone from ${name}`, async () => {
@@ -108,9 +108,9 @@ async function noHelpers(t: FleetContext): Promise<void> {
   }
 }
 
-const clientPod = ({ metadata }: VolumeTransfer) => `vt-${metadata.uid}-client`;
+export const clientPod = ({ metadata }: VolumeTransfer) => `vt-${metadata.uid}-client`;
 
-async function everything(path: string): Promise<void> {
+export async function everything(path: string): Promise<void> {
   const at = (name: string): string => join(path, name);
   fs.mkdirSync(at('database'), { mode: 0o700 });
   fs.writeFileSync(at('database/table'), 'rows', { mode: 0o600 });
@@ -123,7 +123,7 @@ async function everything(path: string): Promise<void> {
   if (process.geteuid?.() === 0) fs.chownSync(at('database/table'), 999, 998);
 }
 
-async function sameAs(source: string, destination: string): Promise<void> {
+export async function sameAs(source: string, destination: string): Promise<void> {
   const list = (path: string) =>
     spawnSync('getfacl', ['-R', '-n', '.'], { cwd: path, encoding: 'utf8' }).stdout;
   assert.equal(list(destination), list(source));
@@ -134,7 +134,7 @@ async function sameAs(source: string, destination: string): Promise<void> {
   assert.match(await must('getfattr', '-n', 'user.colour', join(destination, 'sparse')), /green/);
 }
 
-const noise = (mebibytes: number) => async (path: string) => {
+export const noise = (mebibytes: number) => async (path: string) => {
   for (let at = 0; at < mebibytes; at++) {
     fs.writeFileSync(join(path, `noise-${at}`), randomBytes(MiB));
   }

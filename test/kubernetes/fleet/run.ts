@@ -9,6 +9,7 @@ import { extraCases } from './extras.ts';
 import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
 import { migrationCases } from './migrations.ts';
+import { repositoryCases } from './repositories.ts';
 import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
 import { transferCases } from './transfers.ts';
@@ -17,6 +18,7 @@ export const fleetSuites: readonly (readonly [group: string, cases: readonly Fle
   ['controllers: claims', claimCases],
   ['node: directories', directoryCases],
   ['controllers: movers', moverCases],
+  ['controllers: repositories', repositoryCases],
   ['controllers: teleports', teleportCases],
   ['controllers: transfers', transferCases],
   ['migrations: namespaces', migrationCases],
