@@ -208,6 +208,28 @@ suite('hooks of a migration', { timeout: 240_000 }, () => {
     await eventually(async () => !existsSync(`/proc/${pid}`));
   });
 
+  test('what the plan does not name any more is ended and taken away all the same', async () => {
+    await makeHook('broken', 'exit 3');
+    await makeHook('hangs', `${note('hangs', '$$')}; exec sleep 100000`);
+    const run = await makeRun([named('broken'), named('hangs', 'PostBackup')]);
+    const without = (): Run => {
+      const { plan, ...rest } = run(1);
+      return { ...rest, plan: { ...plan, spec: { ...plan.spec, hooks: [] } } };
+    };
+    assert.equal((await drive(run, stepOf('PreBackup'))).kind, 'failed');
+    await stepOf('PostBackup').ensure(run());
+    await eventually(async () => lines('hangs').length > 0);
+    assert.equal((await stepOf('PreBackup').undo?.(without()))?.kind, 'done');
+    assert.equal((await jobsOf(run())).length, 2, 'that of another phase runs on');
+    await eventually(async () => (await stepOf('PostBackup').undo?.(without()))?.kind === 'done');
+    assert.equal((await jobsOf(run())).length, 1);
+    assert.equal(await hasHooks(without()), true);
+    await removeHooks(without());
+    await eventually(async () => !(await hasHooks(without())));
+    assert.deepEqual(await jobsOf(run()), []);
+    assert.deepEqual([...(await records(run())).keys()].toSorted(), ['broken', 'hangs']);
+  });
+
   test('a hook is ended at its deadline, and what it printed until then is kept', async () => {
     await makeHook('endless', 'echo begun; exec sleep 100000', { deadline: '1s' });
     const run = await makeRun([named('endless', 'PostRestore')]);

@@ -6,7 +6,8 @@ import { fail } from '../../base/errors.ts';
 import { ownerReference } from '../../kube/api.ts';
 import type { ObjectKey } from '../../kube/objects.ts';
 import { type ConfigMap, configMaps } from '../../kube/resources.ts';
-import { hookJobName, hookLabels, type HookRun } from './hook-job.ts';
+import { ourLabels } from '../../workload/ours.ts';
+import { hookJobName, hookLabels, type HookPhase, type HookRun } from './hook-job.ts';
 import { type Run, type SideName, uidOf } from './run.ts';
 
 /** What is kept of a log: its end. */
@@ -43,7 +44,32 @@ export async function readHookRecord(run: Run, one: HookRun): Promise<HookRecord
   if (isOwn !== true) {
     fail('Conflict', `ConfigMap ${key.namespace}/${key.name} is not of this migration: delete it`);
   }
-  const text = (name: string): string => found.data?.[name] ?? '';
+  return recordIn(found);
+}
+
+/** With the hook that it is of. */
+export interface KeptRecord extends HookRecord, HookRun {}
+
+/** Of all hooks that ran for the migration, also of such as its plan does not name any more. */
+export async function listHookRecords({
+  context,
+  migration,
+}: Pick<Run, 'context' | 'migration'>): Promise<readonly KeptRecord[]> {
+  const kept: KeptRecord[] = [];
+  const { namespace = '' } = migration.metadata;
+  const selectors = { namespace, labels: `${ourLabels.migration}=${uidOf(migration)}` };
+  for await (const found of context.client.list(configMaps, selectors)) {
+    // Playbooks have the label too, and are of no one.
+    if (found.metadata.ownerReferences?.some(({ uid }) => uid === uidOf(migration)) !== true)
+      continue;
+    const { hook = '', phase = '' } = found.data ?? {};
+    kept.push({ ...recordIn(found), hook, phase: phase as HookPhase });
+  }
+  return kept;
+}
+
+function recordIn({ data }: ConfigMap): HookRecord {
+  const text = (name: string): string => data?.[name] ?? '';
   return {
     state: text('state') as HookRecord['state'],
     side: text('side') as SideName,

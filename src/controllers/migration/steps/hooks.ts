@@ -27,6 +27,7 @@ import {
 import {
   type HookRecord,
   hookRecordKey,
+  listHookRecords,
   readHookRecord,
   tailOf,
   writeHookRecord,
@@ -263,11 +264,10 @@ async function logOf(client: KubeClient, { metadata }: Pod): Promise<string> {
 
 /** Ends what runs: a run that is taken back must not have a hook beside it. */
 async function undo(run: Run, phase: HookPhase): Promise<Undoing> {
-  for (const one of hooksOf(run.plan, phase)) {
-    const record = await readHookRecord(run, one);
-    if (record === undefined || isOver(record)) continue;
+  for (const record of await listHookRecords(run)) {
+    if (record.phase !== phase || isOver(record)) continue;
     if (await isRemoved(run, record)) continue;
-    return { kind: 'running', message: `Hook ${one.hook} is being ended` };
+    return { kind: 'running', message: `Hook ${record.hook} is being ended` };
   }
   return { kind: 'done' };
 }
@@ -288,19 +288,9 @@ function hookStep(phase: HookPhase): Step<Run> {
 
 export const hookSteps: readonly Step<Run>[] = phases.map(hookStep);
 
-async function recordsOf(run: Run): Promise<readonly HookRecord[]> {
-  const all = phases.flatMap((phase) => hooksOf(run.plan, phase));
-  const found: HookRecord[] = [];
-  for (const one of all) {
-    const record = await readHookRecord(run, one);
-    if (record !== undefined) found.push(record);
-  }
-  return found;
-}
-
 /** Whether Jobs of this migration are left, also such as have ended. */
 export async function hasHooks(run: Run): Promise<boolean> {
-  for (const record of await recordsOf(run)) {
+  for (const record of await listHookRecords(run)) {
     if ((await findJob(run, record)) !== undefined) return true;
   }
   return false;
@@ -308,7 +298,7 @@ export async function hasHooks(run: Run): Promise<boolean> {
 
 /** Takes away Jobs and playbooks of a migration; what they printed stays with the migration. */
 export async function removeHooks(run: Run): Promise<void> {
-  for (const record of await recordsOf(run)) {
+  for (const record of await listHookRecords(run)) {
     const client = clientOf(run, record);
     await client.delete(configMaps, playbookKey(jobKeyOf(record)));
     await client.delete(jobs, jobKeyOf(record), { propagation: 'Background' });
