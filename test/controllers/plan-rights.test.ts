@@ -114,7 +114,7 @@ test('making namespaces is a right of the whole cluster', async () => {
   });
 });
 
-test('a hub that may not move namespaces looks at them all the same, and says what it lacks', async () => {
+test('a hub that may not move namespaces says all that it lacks', async () => {
   const { boss, peer: client } = await open();
   const objects = installationObjects({ defaultClass: true, migrations: false });
   await applyObjects(boss, objects);
