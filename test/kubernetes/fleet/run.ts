@@ -8,6 +8,7 @@ import { directoryCases } from './directories.ts';
 import { extraCases } from './extras.ts';
 import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
+import { journeyCases } from './journeys.ts';
 import { migrationCases } from './migrations.ts';
 import { repositoryCases } from './repositories.ts';
 import { rightCases } from './rights.ts';
@@ -22,6 +23,7 @@ export const fleetSuites: readonly (readonly [group: string, cases: readonly Fle
   ['controllers: teleports', teleportCases],
   ['controllers: transfers', transferCases],
   ['migrations: namespaces', migrationCases],
+  ['migrations: worse days', journeyCases],
   ['migrations: images and hooks', extraCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
