@@ -89,6 +89,8 @@ export class FakeAgent {
   #isDown = false;
   /** The link to every peer is cut. */
   isCut = false;
+  /** It has joined no other cluster. */
+  isAlone = false;
   /** Called before and after an operation is done; what it throws is the answer. */
   onCall: (operation: OperationName, stage: 'asked' | 'done') => void = () => undefined;
 
@@ -237,7 +239,8 @@ export class FakeAgent {
       spec: { local, address: '', fingerprint: '' },
       status: { connected: local || !this.isCut, health: 'None', reasons: [], version: '1' },
     });
-    const peers = () => this.#cloud.names.filter((name) => name !== this.name);
+    const peers = () =>
+      this.isAlone ? [] : this.#cloud.names.filter((name) => name !== this.name);
     return {
       'agent.status': () => self(this.name, true),
       'cluster.list': () =>

@@ -1,13 +1,21 @@
 // Copies through a repository: when it is taken, who can, and what is left.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { clusters } from '../../src/api/kinds/cluster.ts';
 import { repositories } from '../../src/api/kinds/repository.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { persistentVolumes, secrets } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
 import { begin, helpersOf } from './mover-transfers.ts';
 import { withData } from './scenarios.ts';
-import { change, messageOf, transfer, untilCleanedUp, untilEnded } from './transfers.ts';
+import {
+  change,
+  makeTransfer,
+  messageOf,
+  transfer,
+  untilCleanedUp,
+  untilEnded,
+} from './transfers.ts';
 import { openWorld, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
@@ -105,6 +113,24 @@ suite('copies through a repository', () => {
     assert.match(await messageOf(world), /^Unsupported: pods of cluster \w+ cannot see directory/);
     await untilCleanedUp(world);
     assert.deepEqual(await helpersOf(world), []);
+    await world.stop();
+  });
+
+  test('a volume of ours goes there as files when the clusters have not joined', async () => {
+    const world = await open();
+    world.cloud.find('west').isAlone = true;
+    const west = { namespace: '', name: 'west' };
+    await world.until('nobody is known', async () => {
+      const found = await world.find('west', clusters, west);
+      return found?.status?.peers?.length === 0;
+    });
+    await repository(world, bucket, { 'transship.dev/no-direct-way': 'true' });
+    await makeTransfer(world, { spec: { repository: 'between' } });
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    const { status } = (await transfer(world))!;
+    assert.deepEqual([status?.method, status?.route], ['Filesystem', route]);
+    const declined = status?.declined?.find(({ method }) => method === 'Teleport');
+    assert.equal(declined?.reason, 'NoLink');
     await world.stop();
   });
 

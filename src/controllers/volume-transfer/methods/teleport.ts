@@ -44,10 +44,21 @@ function isClone({ source, destination }: Transfer): boolean {
   return source.name === destination.name;
 }
 
-async function declines({ object }: Transfer) {
-  if (object.spec.overwrite !== true) return undefined;
-  const message = 'a teleported volume gets a new claim, not an existing one';
-  return { reason: 'Overwrites', message };
+async function declines(transfer: Transfer) {
+  if (transfer.object.spec.overwrite === true) {
+    const message = 'a teleported volume gets a new claim, not an existing one';
+    return { reason: 'Overwrites', message };
+  }
+  if (!goesElsewhere(transfer)) return undefined;
+  const message = 'the clusters have not joined, and blocks do not go through a repository';
+  return { reason: 'NoLink', message };
+}
+
+/** A repository is given, for files alone, and the agents there do not know the source. */
+function goesElsewhere({ context, object, source, destination }: Transfer): boolean {
+  if (object.spec.repository === undefined || source.name === destination.name) return false;
+  const cluster = context.informers.clusters.get({ namespace: '', name: destination.name });
+  return cluster?.status?.peers?.every(({ name }) => name !== source.name) === true;
 }
 
 async function advance(transfer: Transfer): Promise<Advance> {
