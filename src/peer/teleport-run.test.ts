@@ -23,7 +23,7 @@ test('a slow teleport ends when readers have fetched all of it', async () => {
   const shape = { root: nameHex(version.root), sizeBytes, blockBytes, allocatedBlocks };
   const from = { cluster: 'east', volume: 'db', leaseId, thin: false, teleport: 'db-1' };
   const origin: VolumeOrigin = { ...from, ...shape };
-  const west = await createTestPool({ onDemand: (_volume, fetch) => run.noteDemand(fetch) });
+  const west = await createTestPool({ onDemand: (_volume, arrived) => run.noteDemand(arrived) });
   const isComplete = Promise.withResolvers<void>();
   const run = new TeleportRun({
     clock: net.clock,
@@ -39,7 +39,7 @@ test('a slow teleport ends when readers have fetched all of it', async () => {
   run.fill([]);
   await net.clock.advance(1000);
   const found = new Uint8Array(data.length);
-  await call(west.pool.volume('db').read(found, 0));
+  await call(Promise.resolve(west.pool.volume('db').read(found, 0)));
   assert.ok(Buffer.from(found).equals(data));
   // Two minutes at its rate.
   await within(net.clock, 10_000, isComplete.promise);
