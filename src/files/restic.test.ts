@@ -147,11 +147,11 @@ test('what differs by a nanosecond is fetched, and what is gone is removed', asy
   const source = [line('', directory), line('a'), line('b'), line('d', directory), line('d/x')];
   const later = line('b', { mtimeNs: '1000000002' });
   const found = [line('', directory), line('a'), later, line('d'), line('e'), line('f')];
-  const { remove, fetch, isMost } = await changes(source, found);
+  const { remove, bring, isMost } = await changes(source, found);
   assert.deepEqual(remove, ['b', 'd', 'e', 'f']);
-  assert.deepEqual(fetch, ['b', 'd']);
+  assert.deepEqual(bring, ['b', 'd']);
   assert.equal(isMost, false);
-  assert.deepEqual((await changes(source, source)).fetch, []);
+  assert.deepEqual((await changes(source, source)).bring, []);
 });
 
 test('all names of a file that changed are made anew together', async () => {
@@ -162,18 +162,18 @@ test('all names of a file that changed are made anew together', async () => {
     line('c', { size, linkedTo: 'a' }),
   ];
   const before = [line('', directory), line('a', { size: 2 }), line('b'), line('c', { size: 3 })];
-  const { remove, fetch } = await changes(names(2), before);
+  const { remove, bring } = await changes(names(2), before);
   assert.deepEqual([...new Set(remove)].toSorted(), ['a', 'c']);
-  assert.deepEqual([...fetch].toSorted(), ['a', 'c']);
+  assert.deepEqual([...bring].toSorted(), ['a', 'c']);
 });
 
 test('where most differs everything is fetched', async () => {
   const all = Array.from({ length: 2000 }, (_, at) => line(`${at + 1000}`));
-  const { isMost, fetchBytes } = await changes(
+  const { isMost, bringBytes } = await changes(
     [line('', directory), ...all],
     [line('', directory)],
   );
-  assert.deepEqual([isMost, fetchBytes], [true, 2000]);
+  assert.deepEqual([isMost, bringBytes], [true, 2000]);
 });
 
 test('the pod that saves mounts the volume read-only, the other one does not', () => {

@@ -10,9 +10,9 @@ export interface TreeChanges {
   /** Paths at the destination, parents first; also of what is made anew. */
   readonly remove: readonly string[];
   /** Of what is no directory, or a directory that is missing with all that is in it. */
-  readonly fetch: readonly string[];
-  readonly fetchBytes: number;
-  /** So many differ that everything is fetched; `fetch` is not whole. */
+  readonly bring: readonly string[];
+  readonly bringBytes: number;
+  /** So many differ that everything is fetched; `bring` is not whole. */
   readonly isMost: boolean;
 }
 
@@ -44,10 +44,10 @@ export async function changesBetween(
   destination: () => Lines,
 ): Promise<TreeChanges> {
   const remove: string[] = [];
-  const fetch = new Set<string>();
+  const bring = new Set<string>();
   const linked = new Set<string>();
   let missing: string | undefined;
-  let fetchBytes = 0;
+  let bringBytes = 0;
   for await (const [here, there] of paired(source(), destination())) {
     if (here === there) continue;
     const wanted = here === undefined ? undefined : entryOf(here);
@@ -55,24 +55,24 @@ export async function changesBetween(
     const areDirectories = wanted?.type === 'directory' && found?.type === 'directory';
     if (found !== undefined && !areDirectories) remove.push(found.path);
     if (wanted === undefined || areDirectories) continue;
-    if (wanted.linkedTo === undefined && wanted.type === 'file') fetchBytes += wanted.size;
-    if (fetch.size > pathsMax) continue;
+    if (wanted.linkedTo === undefined && wanted.type === 'file') bringBytes += wanted.size;
+    if (bring.size > pathsMax) continue;
     const isCovered = missing !== undefined && wanted.path.startsWith(missing);
     if (!isCovered) {
-      fetch.add(wanted.path);
+      bring.add(wanted.path);
       missing = wanted.type === 'directory' ? `${wanted.path}/` : undefined;
     }
     if (wanted.type === 'file') linked.add(wanted.linkedTo ?? wanted.path);
   }
-  if (fetch.size <= pathsMax) await addNames(source(), linked, { remove, fetch });
-  return { remove, fetch: [...fetch], fetchBytes, isMost: fetch.size > pathsMax };
+  if (bring.size <= pathsMax) await addNames(source(), linked, { remove, bring });
+  return { remove, bring: [...bring], bringBytes, isMost: bring.size > pathsMax };
 }
 
 /** All names of a file that has several are made together, else they would be several files. */
 async function addNames(
   source: Lines,
   linked: ReadonlySet<string>,
-  to: { readonly remove: string[]; readonly fetch: Set<string> },
+  to: { readonly remove: string[]; readonly bring: Set<string> },
 ): Promise<void> {
   const groups = new Map<string, ManifestEntry[]>();
   if (linked.size === 0) return;
@@ -84,7 +84,7 @@ async function addNames(
   for (const [first, others] of groups) {
     for (const path of [first, ...others.map((one) => one.path)]) {
       to.remove.push(path);
-      to.fetch.add(path);
+      to.bring.add(path);
     }
   }
 }

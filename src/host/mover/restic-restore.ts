@@ -105,7 +105,7 @@ class Restore {
       () => linesOf(this.#own),
     );
     removeAll(volume, changes.remove);
-    const paths = whole || changes.isMost ? undefined : patternsFor(changes.fetch);
+    const paths = whole || changes.isMost ? undefined : patternsFor(changes.bring);
     this.wasWhole = paths === undefined;
     if (this.wasWhole) removeSpecial(volume);
     if (paths?.length !== 0 && saved.snapshot !== undefined) {
@@ -123,7 +123,7 @@ class Restore {
     }
     const keepsOwners = this.#config.ownership !== 'Mover' && isRoot();
     applyDirectories(volume, wanted.map(entryOf), keepsOwners);
-    const fetchedBytes = this.wasWhole ? totalBytes : changes.fetchBytes;
+    const fetchedBytes = this.wasWhole ? totalBytes : changes.bringBytes;
     const deletedFiles = changes.remove.length;
     return { kind: 'Complete', result: { deletedFiles, files, totalBytes, fetchedBytes } };
   }
@@ -132,12 +132,12 @@ class Restore {
   async #fetch(
     attempt: number,
     words: readonly string[],
-    { fetchBytes }: TreeChanges,
+    { bringBytes }: TreeChanges,
   ): Promise<Exclude<Tried<never>, { kind: 'Complete' }> | undefined> {
     const startMs = performance.now();
     const onLook = (pid: number) => {
-      const bytes = Math.min(fetchBytes, writtenBy(pid));
-      const percent = Math.min(99, Math.floor((bytes * 100) / Math.max(1, fetchBytes)));
+      const bytes = Math.min(bringBytes, writtenBy(pid));
+      const percent = Math.min(99, Math.floor((bytes * 100) / Math.max(1, bringBytes)));
       const seconds = (performance.now() - startMs) / 1000;
       const bytesPerSecond = Math.round(bytes / seconds);
       const elapsedSeconds = Math.round(seconds);
