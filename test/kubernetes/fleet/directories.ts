@@ -44,7 +44,12 @@ export async function makePod(t: FleetContext, at: Member, wish: PodWish): Promi
   await t.until(`pod ${name} to be taken`, () => at.client.create(pods, pod as never));
 }
 
-export async function phase(t: FleetContext, at: Member, name: string, wanted: string): Promise<void> {
+export async function phase(
+  t: FleetContext,
+  at: Member,
+  name: string,
+  wanted: string,
+): Promise<void> {
   await t.until(`pod ${name} to be ${wanted}`, async () => {
     const pod = await at.client.get(pods, t.key(name));
     const seen = pod?.status?.phase;
