@@ -77,7 +77,13 @@ export class Restic {
     const child = spawn(needProgram('restic'), [...this.#common, ...options.words], {
       cwd: options.directory ?? this.#config.state,
       stdio: [input, output, 'pipe'],
-      env: { ...process.env, LC_ALL: 'C', ...environmentOf(this.#config.repository) },
+      // The rest of a pod is read-only.
+      env: {
+        ...process.env,
+        LC_ALL: 'C',
+        TMPDIR: this.#config.state,
+        ...environmentOf(this.#config.repository),
+      },
     });
     for (const file of [input, output]) if (typeof file === 'number') fs.closeSync(file);
     const end = () => child.kill('SIGINT');

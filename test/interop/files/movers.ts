@@ -124,7 +124,10 @@ export class Transfer {
     const path = join(this.directory, `${side}.json`);
     writeFileSync(path, JSON.stringify(config));
     const words = [mainPath, 'mover', side, '--config', path];
-    const env = { ...process.env, TRANSSHIP_HOME: join(this.directory, 'home') };
+    // As in pods, where only the state directory can be written to.
+    const temporary = side === 'backup' || side === 'restore' ? { TMPDIR: '/nonexistent' } : {};
+    const home = { TRANSSHIP_HOME: join(this.directory, 'home') };
+    const env = { ...process.env, ...home, ...temporary };
     const ids = this.#user === undefined ? {} : { uid: this.#user, gid: this.#user };
     const child = spawn(process.execPath, words, {
       stdio: ['ignore', 'pipe', 'inherit'],

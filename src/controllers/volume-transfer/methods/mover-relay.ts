@@ -68,13 +68,18 @@ export function relayed(direct: TransferMethod, work: MoverWork): TransferMethod
 
 const routeOf = ({ object }: Transfer): string => `repository ${object.spec.repository} (restic)`;
 
+/** What another copy found out long ago may be otherwise by now. */
+const foundMs = 24 * 3600_000;
+
 /** Somebody says so, or another volume of the same clusters has found out. */
 function hasNoDirectWay(transfer: Transfer): boolean {
   const mark = repositoryOf(transfer)?.metadata.annotations?.[annotations.noDirectWay];
   if (mark === 'true') return true;
   const { source, destination } = transfer.object.spec;
+  const sinceMs = transfer.context.ports.clock.wallMs() - foundMs;
   return [...transfer.context.informers.volumeTransfers.list()].some(
-    ({ spec, status }) =>
+    ({ metadata, spec, status }) =>
+      Date.parse(metadata.creationTimestamp ?? '') > sinceMs &&
       spec.source.cluster === source.cluster &&
       spec.destination.cluster === destination.cluster &&
       status?.route === routeOf(transfer),
