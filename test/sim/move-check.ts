@@ -7,6 +7,9 @@ import { differences, isOpen, pictureOf } from './move-shop.ts';
 import type { Trouble } from './move-trouble.ts';
 import { type MoveWorld, type SideName, sides } from './move-world.ts';
 
+/** Of a cutover that failed or was canceled past its point of no return. */
+export const needsRollback = 'NeedsRollback';
+
 /** Reason of its end; undefined while it is open. */
 export function endOf(migration: Migration | undefined): string | undefined {
   const { status } = migration ?? {};
@@ -36,11 +39,12 @@ export function checkEnd(world: MoveWorld, ended: Ended): void {
   const succeeded = migration?.status?.conditions?.find(({ type }) => type === 'Succeeded');
   const problems = [...helpersLeft(world)];
   const isDone = succeeded?.status === 'True';
-  const needsRollback = succeeded?.reason === 'NeedsRollback';
-  if (isDone || needsRollback) {
-    const isScaled = ended.trouble.kind === 'scale';
-    problems.push(...whereItRuns(world, migration, { isOneEnough: needsRollback, isScaled }));
-  } else problems.push(...asBefore(world, ended));
+  if (succeeded?.reason === needsRollback) {
+    // Then a person decides, who must be told what there is to choose from.
+    const isTold = /rollback.*retry/.test(succeeded.message ?? '');
+    if (!isTold) problems.push('it does not say how to go on');
+  } else if (isDone) problems.push(...whereItRuns(world, migration, ended.trouble));
+  else problems.push(...asBefore(world, ended));
   if (problems.length === 0) return;
   const how = `${migration?.spec.type} ended ${succeeded?.status} ${succeeded?.reason}`;
   throw new Mismatch(`${how} (${succeeded?.message}): ${problems.join('; ')}`);
@@ -63,15 +67,15 @@ function helpersLeft(world: MoveWorld): readonly string[] {
 function whereItRuns(
   world: MoveWorld,
   migration: Migration | undefined,
-  { isOneEnough, isScaled }: { readonly isOneEnough: boolean; readonly isScaled: boolean },
+  { kind }: Trouble,
 ): readonly string[] {
+  const isScaled = kind === 'scale';
   const type = migration?.spec.type;
   const isConversion = world.east.api
     .list<KubeObject & { spec: { type?: string } }>('Plan')
     .some(({ spec }) => spec.type === 'StorageConversion');
   const home = type === 'Cutover' && !isConversion ? 'west' : 'east';
   if (isOpen(world, home) || (isScaled && world.data.running('db', home) === 1)) return [];
-  if (isOneEnough && sides.some((side) => isOpen(world, side))) return [];
   const counts = sides.map((side) => {
     return `${side} ${world.data.running('db', side)} ${world.data.running('web', side)}`;
   });

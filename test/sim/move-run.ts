@@ -5,7 +5,7 @@ import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { deployments } from '../../src/kube/workloads.ts';
 import type { RunResult } from './engine-run.ts';
 import { Mismatch } from './model.ts';
-import { checkEnd, checkWords, endOf } from './move-check.ts';
+import { checkEnd, checkWords, endOf, needsRollback } from './move-check.ts';
 import { hub, isOpen, openShop, pictureOf, setUp, shop } from './move-shop.ts';
 import { MoveWorld, type MoveMutation, sides } from './move-world.ts';
 import { type Trouble } from './move-trouble.ts';
@@ -78,10 +78,16 @@ async function tell(world: MoveWorld, story: Story): Promise<void> {
     const key = { namespace: shop, name: 'web' };
     void east.admin.patch(deployments, key, { spec: { replicas } } as never).catch(() => undefined);
   };
-  for (const chapter of story.chapters) {
+  for (const [at, chapter] of story.chapters.entries()) {
     await run(world, chapter, story.trouble);
+    const isStuck = endOf(find(world, chapter.name)) === needsRollback;
+    const next = story.chapters[at + 1]?.spec.type;
+    if (isStuck && next !== 'Rollback') await run(world, wayBack, story.trouble);
   }
 }
+
+/** What the message of a cutover that failed too late asks a person for. */
+const wayBack: Chapter = { name: 'way-back', spec: { type: 'Rollback' }, inCase: 'retry' };
 
 function find({ east }: MoveWorld, name: string): Migration | undefined {
   return east.api.find<Migration>('Migration', name, hub);
@@ -111,9 +117,16 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
     await order({ canceled: true });
   }
   await until(world, name, isOver, troubledMs);
-  if (!isOver()) checkWords(find(world, name));
+  // Where statuses cannot be written, nothing can be said.
+  const isMute = trouble.kind === 'refused' && trouble.what.endsWith(' migrations');
+  if (!isOver() && !isMute) checkWords(find(world, name));
   world.trouble.end();
   await resolve(world, chapter, { isOver, order });
+  if (endOf(find(world, name)) === needsRollback && chapter.inCase === 'retry') {
+    await order({ retry: (find(world, name)?.status?.retried ?? 0) + 1 });
+    await until(world, 'the retry to begin', () => !isOver(), 10_000);
+    await resolve(world, chapter, { isOver, order });
+  }
   await until(world, 'helpers to go', () => false, 15_000);
   checkEnd(world, { migration: find(world, name), before, wasOpen, trouble });
 }

@@ -6,12 +6,23 @@ import type { Chapter, Story } from './move-story.ts';
 
 const go: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
 const back: Chapter = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry' };
+const never = { kind: 'refused', times: Number.POSITIVE_INFINITY, how: 'forbidden' } as const;
 
 const stories: Readonly<Record<string, Story>> = {
   'a bare pod that a cutover made does not come again after the rollback': {
     plan: {},
     chapters: [go, back],
     trouble: { kind: 'none' },
+  },
+  'what may not be started at the destination can be taken back by a rollback': {
+    plan: {},
+    chapters: [{ ...go, inCase: 'cancel' }],
+    trouble: { ...never, what: 'POST statefulsets', from: 2 },
+  },
+  'a cutover that is canceled is taken back by controllers that die again and again': {
+    plan: {},
+    chapters: [{ ...go, cancelAtMs: 20_000 }],
+    trouble: { kind: 'kill', after: 7, times: 40, ms: 500 },
   },
 };
 
