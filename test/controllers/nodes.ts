@@ -86,6 +86,9 @@ export class TestNodes {
       say(ran, { type: 'Saved', attempts: 1, saved, ...sizes, notes: ['no sockets'] });
       return true;
     }
+    const other = pod.metadata.name?.replace('server', 'client') ?? '';
+    const isThere = [...this.#ran.keys()].some((key) => key.endsWith(`/${other}`));
+    if (isThere) throw new Error(`${other} is done and still holds its claim`);
     if (!this.saved.has(place)) throw new Error(`nothing was saved in ${place}`);
     const stats = { files: 1, totalBytes: fileBytes, sentBytes: fileBytes };
     const audit = { entries: 1, bytes: fileBytes, digest: 'd', contentCompared: false };
