@@ -178,7 +178,10 @@ export class Runner<C> {
     if (this.#backoff.attempts > 0 && task.mayFail) {
       const stuckMs = this.#backoff.stuckMs(clock.monotonicMs());
       if (stuckMs >= step.deadlineMs) {
-        fail('TimedOut', `it was tried ${this.#backoff.attempts} times and is not there`);
+        // What was in its way is more to a person than how often it was tried.
+        const { message } = state.find(({ name }) => name === step.name) ?? {};
+        const last = message === step.description ? undefined : message;
+        fail('TimedOut', last ?? `it was tried ${this.#backoff.attempts} times and is not there`);
       }
     }
     const isFirst = this.#backoff.attempts === 0;

@@ -107,5 +107,9 @@ function isKept(line: string, migration: Migration | undefined): boolean {
     return true;
   if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
   if (migration?.spec.canceled === true && migration.spec.type !== 'Rollback') return false;
-  return line.startsWith('PersistentVolume') && line.endsWith('instead of nothing');
+  // Claims with what was copied have to be somewhere.
+  return (
+    /^(PersistentVolume|Namespace \/shop|ConfigMap shop\/kube-root-ca)/.test(line) &&
+    line.endsWith('instead of nothing')
+  );
 }
