@@ -1,6 +1,7 @@
 // What people ask of a run, and what outlives the process that drives it.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { fail } from '../base/errors.ts';
 import { checkItinerary } from './invariants.ts';
 import { itineraries } from './itineraries.ts';
 import type { Condition, Journey } from './itinerary.ts';
@@ -45,6 +46,16 @@ async function drive(
 function at(state: ItineraryState, name: string): string | undefined {
   return state.find((entry) => entry.name === name)?.state;
 }
+
+test('a step whose time is over says what was in its way', async () => {
+  const ensure = () => fail('InUse', 'pod shop/web-1 still runs');
+  const observe = async () => ({ kind: 'notStarted' as const });
+  const outcome = await drive(modelOf('Cutover', { makeObjects: { ensure, observe } }), {
+    onFailure: 'Pause',
+  });
+  assert.equal(outcome.kind, 'failed');
+  assert.match(JSON.stringify(outcome), /TimedOut.*pod shop\/web-1 still runs/);
+});
 
 suite('orders', () => {
   test('a paused run begins no step, and goes on where it was', async () => {
