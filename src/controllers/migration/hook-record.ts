@@ -57,7 +57,9 @@ export async function listHookRecords({
 }: Pick<Run, 'context' | 'migration'>): Promise<readonly KeptRecord[]> {
   const kept: KeptRecord[] = [];
   const { namespace = '' } = migration.metadata;
-  const selectors = { namespace, labels: `${ourLabels.migration}=${uidOf(migration)}` };
+  const { hook: ofHooks, migration: ofMigration } = ourLabels;
+  // The list of its images is of it too.
+  const selectors = { namespace, labels: `${ofHooks},${ofMigration}=${uidOf(migration)}` };
   for await (const found of context.client.list(configMaps, selectors)) {
     // Playbooks have the label too, and are of no one.
     if (found.metadata.ownerReferences?.some(({ uid }) => uid === uidOf(migration)) !== true)
