@@ -19,9 +19,11 @@ test('a pool directory has one owner until it releases or dies', async (context)
   first.release();
 
   const module = new URL('./pool-lock.ts', import.meta.url).href;
-  const script = `import { lockPool } from '${module}'; lockPool('${directory}');
-    console.log('held'); setInterval(() => {}, 1000);`;
+  // What nobody refers to is collected one day, and a lock with it.
+  const script = `import { lockPool } from '${module}'; const lock = lockPool('${directory}');
+    console.log('held'); setInterval(() => lock, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+  context.after(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   assert.throws(() => lockPool(directory), { message: new RegExp(`process ${child.pid}$`) });
   child.kill('SIGKILL');
