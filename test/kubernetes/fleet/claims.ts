@@ -1,6 +1,7 @@
 /** Claims, volumes and policies: the controllers beside the agents. */
 import assert from 'node:assert/strict';
 import type { HistoryPolicy } from '../../../src/api/kinds/history-policy.ts';
+import { replications } from '../../../src/api/kinds/replication.ts';
 import { resources } from '../../../src/api/kinds/resources.ts';
 import type { Volume } from '../../../src/api/kinds/volume.ts';
 import {
@@ -116,12 +117,16 @@ export const claimCases = fleetCases({
   },
 
   'kinds without a controller yet say so': async (t) => {
-    const key = { namespace: t.namespace, name: 'hook' };
-    const hooks = { ...resources.teleports, plural: 'hooks', kind: 'Hook' } as never;
-    await t.east.client.create(hooks, {
-      metadata: key,
-      spec: { command: ['true'], target: 'Source', namespace: t.namespace },
-    } as never);
-    await t.condition(t.east, hooks, 'hook', { type: 'Ready', status: 'Unknown' });
+    const { east, west } = t;
+    await east.client.create(replications, {
+      metadata: t.key('later'),
+      spec: {
+        source: east.name,
+        destination: west.name,
+        namespaces: [t.namespace],
+      },
+    });
+    const wanted = { type: 'Ready', status: 'Unknown' };
+    await t.condition(east, replications, 'later', wanted);
   },
 });
