@@ -20,6 +20,9 @@ import { runRsync } from './rsync-run.ts';
 
 const progressMs = 1000;
 const rateLookMs = 2000;
+/** How long a server may need to end an attempt that we broke off, and how often it is asked. */
+const serverEndsMs = 60_000;
+const ownAgainMs = 250;
 
 /** Resolves with the exit code. `BadArgument`, `ToolMissing`. */
 export async function runMoverClient(configPath: string): Promise<number> {
@@ -66,10 +69,13 @@ async function copy(
   signal: AbortSignal,
 ): Promise<{ readonly attempts: number; readonly copied: Copied }> {
   let undisturbedMs = rateLookMs;
+  let endedMs = Number.NEGATIVE_INFINITY;
+  let isSaid = false;
   for (let attempt = 1; ; attempt += 1) {
     const config = read();
     const { attemptsMax = attemptsMaxDefault } = config;
-    say({ type: 'Attempt', attempt, attemptsMax });
+    if (!isSaid) say({ type: 'Attempt', attempt, attemptsMax });
+    isSaid = false;
     const rate = watchRate(read, config, undisturbedMs);
     const both = AbortSignal.any([signal, rate.signal]);
     const copied = await tryOnce(config, attempt, both).catch((error: unknown) => {
@@ -79,6 +85,15 @@ async function copy(
     if (copied === undefined) {
       undisturbedMs *= 2;
       attempt -= 1;
+      endedMs = performance.now();
+      continue;
+    }
+    const isOwn = performance.now() - endedMs < serverEndsMs;
+    if (isOwn && copied.kind === 'Retry' && copied.reason === 'InUse') {
+      // The server has not noticed yet that we ended the attempt before; that is no failure.
+      attempt -= 1;
+      isSaid = true;
+      await delay(ownAgainMs, undefined, { signal }).catch(() => signal.throwIfAborted());
       continue;
     }
     if (copied.kind !== 'Retry' || attempt >= attemptsMax) return { attempts: attempt, copied };
