@@ -1,4 +1,5 @@
 /** What controllers work with beside the API of their own cluster. */
+import type { RepositoryPlace } from '../api/repository-place.ts';
 import type { ControlClient } from '../api/control-client.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { RegistryTransport } from '../images/images.ts';
@@ -24,19 +25,6 @@ export interface AgentPlace {
 export interface RepositoryProbe {
   probe(place: RepositoryPlace): Promise<{ readonly bytes: number; readonly objects: number }>;
 }
-
-export type RepositoryPlace =
-  | { readonly directory: string }
-  | {
-      readonly endpoint: string;
-      readonly bucket: string;
-      readonly region: string;
-      readonly prefix: string;
-      readonly accessKeyId: string;
-      readonly secretAccessKey: string;
-      readonly caBundle?: string;
-      readonly forcePathStyle: boolean;
-    };
 
 export interface OpenRegistries {
   readonly transport: RegistryTransport;

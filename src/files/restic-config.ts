@@ -1,26 +1,10 @@
 /** What a mover is told that copies a volume by way of a repository, in two halves. */
+import type { RepositoryPlace } from '../api/repository-place.ts';
 import type { SavedVolume } from './mover-messages.ts';
 import { bad, counts, type Fields, flags, parseFields, path } from './mover-config.ts';
 
-/** A directory, or a bucket of an object store that speaks S3. */
-export type ResticPlace =
-  | { readonly directory: string }
-  | {
-      /** Such as `https://s3.example.org`. */
-      readonly endpoint: string;
-      readonly bucket: string;
-      readonly region: string;
-      /** What the names of all objects begin with. */
-      readonly prefix: string;
-      readonly accessKeyId: string;
-      readonly secretAccessKey: string;
-      /** PEM, trusted instead of what the image trusts. */
-      readonly caBundle?: string;
-      readonly forcePathStyle: boolean;
-    };
-
 interface Both {
-  readonly repository: ResticPlace;
+  readonly repository: RepositoryPlace;
   /** Of restic's repository; the content is encrypted with it. */
   readonly password: string;
   /** Writable, private and outside the volume. */
@@ -94,7 +78,7 @@ function both(fields: Fields): Both {
   };
 }
 
-function placeOf(fields: Fields): ResticPlace {
+function placeOf(fields: Fields): RepositoryPlace {
   if (fields['directory'] !== undefined) return { directory: line(fields, 'directory', /^\//) };
   const { prefix = '', caBundle } = fields;
   if (typeof prefix !== 'string') return bad('prefix', 'a text');

@@ -1,5 +1,6 @@
 /** The words of restic command lines, and what restic says (restic 0.14, `restic help`). */
-import type { BackupConfig, ResticPlace, RestoreConfig } from './restic-config.ts';
+import type { RepositoryPlace } from '../api/repository-place.ts';
+import type { BackupConfig, RestoreConfig } from './restic-config.ts';
 import type { Outcome } from './rsync-exits.ts';
 
 /** Files that restic is told of, in the state directory of a mover. */
@@ -16,7 +17,7 @@ export const resticLimits =
 
 /** Never a secret: that is in the environment, or in a file. */
 export function commonWords(
-  place: ResticPlace,
+  place: RepositoryPlace,
   files: ResticFiles,
   bytesPerSecond: number | undefined,
 ): readonly string[] {
@@ -38,7 +39,7 @@ export function commonWords(
   ];
 }
 
-export function environmentOf(place: ResticPlace): Readonly<Record<string, string>> {
+export function environmentOf(place: RepositoryPlace): Readonly<Record<string, string>> {
   if ('directory' in place) return {};
   const { accessKeyId, secretAccessKey } = place;
   return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };

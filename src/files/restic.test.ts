@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { TransshipError } from '../base/errors.ts';
 import { entryOf, manifestLine } from './manifest.ts';
 import { resticPod } from './restic-pods.ts';
-import { parseBackupConfig, parseRestoreConfig, type ResticPlace } from './restic-config.ts';
+import type { RepositoryPlace } from '../api/repository-place.ts';
+import { parseBackupConfig, parseRestoreConfig } from './restic-config.ts';
 import {
   commonWords,
   environmentOf,
@@ -13,7 +14,7 @@ import {
 } from './restic-words.ts';
 import { changesBetween, type Lines } from './tree-changes.ts';
 
-const bucket: ResticPlace = {
+const bucket: RepositoryPlace = {
   endpoint: 'https://s3.example.org/',
   bucket: 'moves',
   region: 'eu-1',

@@ -7,7 +7,8 @@ import { isAbsolute, join } from 'node:path';
 import { fail, TransshipError } from '../base/errors.ts';
 import type { Clock, Random } from '../base/ports.ts';
 import type { Reason } from '../base/reasons.ts';
-import type { RepositoryPlace, RepositoryProbe } from '../controllers/ports.ts';
+import type { RepositoryPlace } from '../api/repository-place.ts';
+import type { RepositoryProbe } from '../controllers/ports.ts';
 import { S3 } from './s3.ts';
 
 const entriesMax = 100_000;

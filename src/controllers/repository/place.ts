@@ -2,7 +2,7 @@
 import type { Repository } from '../../api/kinds/repository.ts';
 import { fail } from '../../base/errors.ts';
 import type { KubeClient } from '../../kube/api.ts';
-import type { RepositoryPlace } from '../ports.ts';
+import type { RepositoryPlace } from '../../api/repository-place.ts';
 import { readSecret } from '../secret-entry.ts';
 
 /** `CredentialsMissing`, `BadArgument`. */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Repository } from '../../../api/kinds/repository.ts';
 import { asTransshipError, fail } from '../../../base/errors.ts';
-import type { ResticPlace } from '../../../files/restic-config.ts';
+import type { RepositoryPlace } from '../../../api/repository-place.ts';
 import { type Secret, secrets } from '../../../kube/resources.ts';
 import { repositoryPrefix } from '../../../workload/ours.ts';
 import { annotations } from '../../labels.ts';
@@ -16,7 +16,7 @@ const passwordBytes = 32;
 const entry = 'password';
 
 export interface OpenRepository {
-  readonly place: ResticPlace;
+  readonly place: RepositoryPlace;
   readonly password: string;
 }
 
