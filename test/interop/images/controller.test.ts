@@ -30,7 +30,14 @@ import { customResourceDefinitions, namespaces, secrets } from '../../../src/kub
 import { deployments } from '../../../src/kube/workloads.ts';
 import { imagesOf } from '../../../src/workload/images.ts';
 import { missing, scratch } from '../tools.ts';
-import { type Authority, makeAuthority, ports, putImage, Registry } from './registries.ts';
+import {
+  type Authority,
+  makeAuthority,
+  ports,
+  putImage,
+  Registry,
+  twoRegistries,
+} from './registries.ts';
 
 const skip = missing('docker-registry', 'htpasswd', 'openssl');
 const log = { log: () => undefined };
@@ -221,10 +228,8 @@ async function saveLogin(client: KubeClient, registry: Registry, name: string, h
 test('images of the source are copied, and pods name them as they are called there', {
   skip,
 }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority, { isSecret: true });
-  await using b = await Registry.start(join(place.path, 'b'), authority, { isSecret: true });
+  await using place = await twoRegistries('a', 'b');
+  const { a, b, authority } = place;
   await using bench = new Bench();
   // The source is read with what its pods pull with, the destination written with its own Secret.
   // Both are asked under a name that the entry does not have.
@@ -287,10 +292,8 @@ test('images of the source are copied, and pods name them as they are called the
 test('streams get their newest images, and are there before anything is pushed', {
   skip,
 }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using place = await twoRegistries();
+  const { a, b, authority } = place;
   await using bench = new Bench();
   const from = described(a, authority);
   await bench.start({ east: from, west: described(b, authority) });
@@ -336,10 +339,8 @@ test('streams get their newest images, and are there before anything is pushed',
 test('an image that cannot be had fails the step or is a warning, and is tried again', {
   skip,
 }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority, { isSecret: true });
+  await using place = await twoRegistries('b');
+  const { a, b, authority } = place;
   await using bench = new Bench();
   const from = described(a, authority);
   await bench.start({ east: from, west: described(b, authority) });
@@ -417,10 +418,8 @@ function holding(held: PromiseWithResolvers<AbortSignal>): RegistryDoor {
 }
 
 test('a copy that its process left is gone on with by the next one', { skip }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using place = await twoRegistries();
+  const { a, b, authority } = place;
   await using bench = new Bench();
   const from = described(a, authority);
   const held = Promise.withResolvers<AbortSignal>();
@@ -443,10 +442,8 @@ test('a copy that its process left is gone on with by the next one', { skip }, a
 test('a registry that does not answer is asked again, and who deletes a transfer ends its copy', {
   skip,
 }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using place = await twoRegistries();
+  const { a, b, authority } = place;
   await using bench = new Bench();
   const from = described(a, authority);
   const held = Promise.withResolvers<AbortSignal>();

@@ -5,16 +5,22 @@ import test from 'node:test';
 import { copyImage } from '../../../src/images/images.ts';
 import { startRelay } from '../../relay/relay.ts';
 import { missing, must, scratch } from '../tools.ts';
-import { makeAuthority, ports, putBlob, putImage, putManifest, Registry } from './registries.ts';
+import {
+  makeAuthority,
+  ports,
+  putBlob,
+  putImage,
+  putManifest,
+  Registry,
+  twoRegistries,
+} from './registries.ts';
 
 const skip = missing('docker-registry', 'htpasswd', 'openssl');
 const large = 61 * 1024 * 1024;
 
 test('all of an image is copied once, and readable by others', { skip }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority, { isSecret: true });
+  await using place = await twoRegistries('b');
+  const { a, b } = place;
   const image = await putImage(a, 'shop/api', randomBytes(large));
   const ends = { from: a.end('shop/api:1.0'), to: b.end('moved/api:1.0') };
   const first = await copyImage(ports, { ...ends, tags: ['stable'], verify: true });
@@ -49,10 +55,8 @@ test('all of an image is copied once, and readable by others', { skip }, async (
 test('a cut in the middle of a layer costs neither the copy nor its content', {
   skip,
 }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using place = await twoRegistries();
+  const { a, b } = place;
   const image = await putImage(a, 'shop/api', randomBytes(large));
   for (const side of ['source', 'destination'] as const) {
     const port = side === 'source' ? a.port : b.port;
@@ -83,10 +87,8 @@ test('a cut in the middle of a layer costs neither the copy nor its content', {
 });
 
 test('a layer that may not be passed on stays where it is', { skip }, async () => {
-  using place = scratch();
-  const authority = await makeAuthority(place.path);
-  await using a = await Registry.start(join(place.path, 'a'), authority);
-  await using b = await Registry.start(join(place.path, 'b'), authority);
+  await using place = await twoRegistries();
+  const { a, b } = place;
   const config = await putBlob(a, 'win', Buffer.from('{}'));
   const docker = 'application/vnd.docker';
   const foreign = {

@@ -8,7 +8,7 @@ import { createClock } from '../../../src/host/clock.ts';
 import { createRandom } from '../../../src/host/random.ts';
 import { openRegistryTransport } from '../../../src/host/registry-transport.ts';
 import { readDockerConfig, type ImageEnd } from '../../../src/images/images.ts';
-import { must } from '../tools.ts';
+import { must, scratch } from '../tools.ts';
 
 export const ports = { clock: createClock(), random: createRandom() };
 
@@ -137,6 +137,36 @@ export class Registry implements AsyncDisposable {
     this.#child.kill('SIGKILL');
     await ended;
   }
+}
+
+/** Two empty ones that one authority vouches for, in a directory that goes with them. */
+export interface TwoRegistries extends AsyncDisposable {
+  readonly path: string;
+  readonly authority: Authority;
+  readonly a: Registry;
+  readonly b: Registry;
+}
+
+/** `secret`: those that ask who comes. */
+export async function twoRegistries(...secret: readonly ('a' | 'b')[]): Promise<TwoRegistries> {
+  const place = scratch();
+  const authority = await makeAuthority(place.path);
+  const start = (name: 'a' | 'b') => {
+    const isSecret = secret.includes(name);
+    return Registry.start(join(place.path, name), authority, { isSecret });
+  };
+  const [a, b] = [await start('a'), await start('b')];
+  return {
+    path: place.path,
+    authority,
+    a,
+    b,
+    [Symbol.asyncDispose]: async () => {
+      await b[Symbol.asyncDispose]();
+      await a[Symbol.asyncDispose]();
+      place[Symbol.dispose]();
+    },
+  };
 }
 
 function freePort(): Promise<number> {
