@@ -15,6 +15,7 @@ import {
   teleportHandlers,
 } from './operations.ts';
 import type { AgentParts, Handlers, Watcher } from './parts.ts';
+import { replicaHandlers } from './replicas.ts';
 import { volumeHandlers } from './volumes.ts';
 
 /** One request as the HTTP server gives it, and where its answer goes. */
@@ -41,6 +42,7 @@ export function allHandlers(parts: AgentParts): Handlers {
     ...policyHandlers(parts),
     ...clusterHandlers(parts),
     ...teleportHandlers(parts),
+    ...replicaHandlers(parts),
     ...jobHandlers(parts),
   };
 }

@@ -231,6 +231,31 @@ export const operations = {
     bytesPerSecond: 'number?',
   }).answers<Teleport>(),
 
+  'replica.lead': operation(
+    'Leads a replicated volume with exactly these members (`agent/pool,agent/pool`).',
+    {
+      volume: 'text',
+      members: 'text',
+      sizeBytes: 'number?',
+      blockBytes: 'number?',
+      historyPolicy: 'text?',
+      rebuildBytesPerSecond: 'number?',
+    },
+  ).answers<objects.ReplicaSetObject>(),
+  'replica.yield': operation('Stops leading, so that another agent may lead.', {
+    volume: 'text',
+  }).answers<objects.ReplicaSetObject>(),
+  'replica.list': operation('Replicated volumes that this agent leads or keeps.', {}).answers<
+    objects.ListOf<objects.ReplicaSetObject>
+  >(),
+  'replica.show': operation('One replicated volume.', {
+    volume: 'text',
+  }).answers<objects.ReplicaSetObject>(),
+  'replica.drop': operation('Removes the replica that this agent keeps and its set left behind.', {
+    volume: 'text',
+    force: 'flag?',
+  }).answers<objects.ReplicaSetObject>(),
+
   'job.list': operation('Jobs since the agent started.', {}).answers<objects.ListOf<Job>>(),
   'job.watch': operation('Progress of a job until it ends.', { name: 'text' }).streams<Job, Job>(),
   'job.cancel': operation('Stops a job.', { name: 'text' }).answers<Job>(),

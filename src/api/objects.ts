@@ -203,6 +203,59 @@ export interface TeleportObject extends ApiObject {
   };
 }
 
+export type ReplicaState =
+  | 'Healthy'
+  | 'Degraded'
+  | 'Rebuilding'
+  | 'ReconstructingNewReplica'
+  | 'Offline'
+  | 'Error';
+
+/** One pool's copy of a replicated volume, as its leader sees it. */
+export interface ReplicaView {
+  /** The peer name of the agent that keeps it, and its pool there. */
+  readonly agent: string;
+  readonly pool: string;
+  readonly state: ReplicaState;
+  /** Counts for the majority; a replica that is being made does not. */
+  readonly voter: boolean;
+  /** Content that it does not have yet, uncompressed; 0 when `Healthy`. */
+  readonly missingBytes: number;
+  readonly totalBytes: number;
+  readonly percent: number;
+  readonly bytesPerSecond: number;
+  /** Absent while nothing is being rebuilt or no rate is known. */
+  readonly etaSeconds?: number;
+  /** Content of the volume that is not holes, and what of it lies there. */
+  readonly usedBytes: number;
+  readonly allocatedBytes: number;
+  /** Why it is not `Healthy`; empty otherwise. */
+  readonly message: string;
+}
+
+/** A replicated volume as one agent sees it: all of it where it is led, else its own replica. */
+export interface ReplicaSetObject extends ApiObject {
+  readonly kind: 'ReplicaSet';
+  readonly volume: string;
+  /** 32 hexadecimal digits, the same for all replicas of one volume. */
+  readonly set: string;
+  readonly role: 'Leader' | 'Follower';
+  /** The agent that leads, as far as this one knows. */
+  readonly leader?: string;
+  readonly epoch: number;
+  /** Of the last write: acknowledged (leader) or applied here (follower). */
+  readonly sequence: number;
+  /** `Healthy`: all wanted are; `Offline`: no majority, so nothing can be written. */
+  readonly phase: 'Healthy' | 'Degraded' | 'Offline' | 'Error';
+  /** `agent/pool`; what a leader works towards. */
+  readonly wanted: readonly string[];
+  readonly replicas: readonly ReplicaView[];
+  /** Replicas that must have a write before it is acknowledged. */
+  readonly quorum: number;
+  /** What keeps it from becoming as wanted, in words; absent when nothing does. */
+  readonly blocker?: string;
+}
+
 export type EventType = 'Information' | 'Warning' | 'Error' | 'Critical';
 
 export interface EventObject extends ApiObject {

@@ -104,6 +104,16 @@ export const reasons = {
     'Look at the output of the hook, correct it or what it needs, then retry the migration.',
   ),
   ImageInvalid: entry('failed', false, 'Push the image to its registry again, then copy it.'),
+  Fenced: entry(
+    'conflict',
+    false,
+    'Use the volume where it is led now: the message names the agent; its data is not lost.',
+  ),
+  QuorumLost: entry(
+    'failed',
+    true,
+    'Bring back the agents of the replicas that the message names; nothing acknowledged is lost.',
+  ),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
   TimedOut: entry('timedOut', true, 'It still runs; watch it, or wait longer with --timeout.'),
