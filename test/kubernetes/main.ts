@@ -1,7 +1,8 @@
 // The same cases of API behaviour against an embedded cluster and a real control plane:
 //   npm run kubernetes                      both, where the real one's binaries can be had
-//   npm run kubernetes -- --embedded        only this one, without what takes minutes (npm test)
-//   npm run kubernetes -- --real            only the other
+//   npm run kubernetes -- --embedded        only this one; --real: only the other
+//   npm run kubernetes -- --quick           without what takes minutes (npm test)
+//   npm run kubernetes -- --rest            what npm test has left out (.ci/run)
 //   npm run kubernetes -- -t 'finalizer'    cases whose group or name has this in it
 //   npm run kubernetes -- --record          writes golden/ again, from the real one
 //   npm run kubernetes -- --keep            leaves state and logs of the servers, and says where
@@ -18,6 +19,7 @@ import { foreign } from './fixtures/foreign.ts';
 import { startReal } from './fixtures/real.ts';
 import { type FleetTally, runFleets } from './fleet/run.ts';
 import { findKubectl } from './kubectl/find.ts';
+import { partsOf } from './part.ts';
 import { openRecording } from './recording.ts';
 import { type Ran, runCases } from './runner.ts';
 
@@ -25,12 +27,17 @@ const { values: flags } = parseArgs({
   options: {
     embedded: { type: 'boolean', default: false },
     real: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    rest: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     kubeconfig: { type: 'string' },
     test: { type: 'string', short: 't' },
   },
 });
+
+const named = (['embedded', 'real'] as const).filter((side) => flags[side]);
+const parts = partsOf({ sides: named, quick: flags.quick, rest: flags.rest });
 
 interface Side {
   readonly name: 'embedded' | 'real';
@@ -51,9 +58,8 @@ function chosenSides(): readonly Side[] {
   }
   const real: Side = { name: 'real', start: startReal };
   if (flags.record) return [real];
-  const all = [embedded, real];
-  const some = all.filter((side) => flags[side.name]);
-  return some.length > 0 ? some : all;
+  const asked = parts.filter(({ api }) => api).map(({ side }) => side);
+  return [embedded, real].filter(({ name }) => asked.includes(name));
 }
 
 const nothing: Ran = { passed: [], failed: [], skipped: [] };
@@ -137,8 +143,7 @@ async function haveBinaries(): Promise<void> {
 /** Fleets of clusters that this run starts itself, with agents and controllers. */
 async function runControllers(word: string | undefined): Promise<FleetTally> {
   if (flags.record || flags.kubeconfig !== undefined) return { passed: 0, failed: 0, skipped: 0 };
-  const sides = chosenSides().map(({ name }) => name);
-  return runFleets(sides, { word, long: !flags.embedded });
+  return runFleets(parts, word);
 }
 
 async function main(): Promise<void> {
@@ -146,7 +151,8 @@ async function main(): Promise<void> {
   const cases = allCases.filter(
     (one) => word === undefined || `${one.group}: ${one.name}`.includes(word),
   );
-  if (!flags.embedded && flags.kubeconfig === undefined) await haveBinaries();
+  const isReal = parts.some(({ side }) => side === 'real');
+  if (isReal && flags.kubeconfig === undefined) await haveBinaries();
   const scratch = mkdtempSync(join(tmpdir(), 'transship-kubernetes-'));
   const results = new Map<string, Ran>();
   try {

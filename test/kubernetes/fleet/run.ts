@@ -1,4 +1,6 @@
 /** Runs the cases of the controllers on fleets over one or both kinds of API servers. */
+import { addTallies, closingLine } from '../../tally.ts';
+import type { Part } from '../part.ts';
 import { FleetContext } from './context.ts';
 import { type FleetCase, SkippedCase } from './case.ts';
 import { claimCases } from './claims.ts';
@@ -40,47 +42,46 @@ const atOnce = 4;
 const caseMs = 110_000;
 const longCaseMs = 300_000;
 
-export interface FleetChoice {
-  /** Part of a group and name. */
-  readonly word?: string | undefined;
-  /** Also the cases that take long. */
-  readonly long: boolean;
-}
+type Chosen = readonly (readonly [group: string, cases: readonly FleetCase[]])[];
 
-/** Prints what failed, and one line for each group. */
+/** Prints what failed, one line for each group and one for each side. `word`: of group or name. */
 export async function runFleets(
-  sides: readonly Side[],
-  { word, long }: FleetChoice,
+  parts: readonly Part[],
+  word: string | undefined,
 ): Promise<FleetTally> {
-  const tally: FleetTally = { passed: 0, failed: 0, skipped: 0 };
-  for (const side of sides) {
-    const chosen = fleetSuites.map(([group, all]) => {
+  const tallies: FleetTally[] = [];
+  for (const { side, short, long } of parts) {
+    const chosen: Chosen = fleetSuites.map(([group, all]) => {
       const fits = (one: FleetCase) =>
-        (long || !one.long) &&
+        (one.long ? long : short) &&
         (one.only ?? side) === side &&
         (word === undefined || `${group}: ${one.name}`.includes(word));
       return [group, all.filter(fits)] as const;
     });
-    const total = chosen.reduce((sum, [, all]) => sum + all.length, 0);
-    if (total === 0) continue;
-    const reason = obstacle(side);
-    if (reason !== undefined) {
-      console.log(`skipped controllers on ${side}: ${reason}`);
-      tally.skipped += total;
-      continue;
-    }
-    const started = performance.now();
-    const fleet = await startFleet(side);
-    const ready = performance.now();
-    try {
-      for (const [group, all] of chosen) await runGroup(fleet, group, all, tally);
-    } finally {
-      await fleet.close();
-    }
-    const seconds = (from: number, to: number) => ((to - from) / 1000).toFixed(1);
-    const took = seconds(ready, performance.now());
-    console.log(`controllers on ${side}: started in ${seconds(started, ready)} s, took ${took} s`);
+    if (chosen.some(([, all]) => all.length > 0)) tallies.push(await runSide(side, chosen));
   }
+  return addTallies(tallies);
+}
+
+async function runSide(side: Side, chosen: Chosen): Promise<FleetTally> {
+  const tally: FleetTally = { passed: 0, failed: 0, skipped: 0 };
+  const reason = obstacle(side);
+  if (reason !== undefined) {
+    console.log(`skipped controllers on ${side}: ${reason}`);
+    return { ...tally, skipped: chosen.reduce((sum, [, all]) => sum + all.length, 0) };
+  }
+  const started = performance.now();
+  const fleet = await startFleet(side);
+  const ready = performance.now();
+  try {
+    for (const [group, all] of chosen) await runGroup(fleet, group, all, tally);
+  } finally {
+    await fleet.close();
+  }
+  const seconds = (from: number, to: number) => ((to - from) / 1000).toFixed(1);
+  const took = seconds(ready, performance.now());
+  console.log(`controllers on ${side}: started in ${seconds(started, ready)} s, took ${took} s`);
+  console.log(`controllers on ${side}: ${closingLine(tally)}`);
   return tally;
 }
 
