@@ -67,6 +67,7 @@ export class Clusters {
         local: true,
         address: self.addresses()[0] ?? '',
         fingerprint: self.fingerprint,
+        ...(self.memberOf === undefined ? {} : { memberOf: self.memberOf }),
       },
       status: {
         connected: true,
@@ -88,12 +89,12 @@ export class Clusters {
     };
   }
 
-  token(lifeMs: number | undefined): { readonly token: string; readonly expiresMs: number } {
-    return this.#o.cloud.createToken(lifeMs);
+  token(lifeMs: number | undefined, isMember: boolean): { token: string; expiresMs: number } {
+    return this.#o.cloud.createToken(lifeMs, isMember);
   }
 
-  async join(token: string): Promise<ClusterObject> {
-    const peer = await this.#joinAgain(token);
+  async join(token: string, isMember: boolean): Promise<ClusterObject> {
+    const peer = await this.#joinAgain(token, isMember);
     const { name } = peer.record;
     this.#tell(
       'Information',
@@ -105,10 +106,10 @@ export class Clusters {
   }
 
   /** Joins; a peer that ended the trust on its side is forgotten first, as it forgot us. */
-  async #joinAgain(token: string): Promise<Peer> {
+  async #joinAgain(token: string, isMember: boolean): Promise<Peer> {
     const { cloud } = this.#o;
     try {
-      return await cloud.join(token);
+      return await cloud.join(token, isMember);
     } catch (error) {
       const { reason } = asTransshipError(error);
       const former = cloud.peers().filter((peer) => {
@@ -117,7 +118,7 @@ export class Clusters {
       });
       if (reason !== 'AlreadyExists' || former.length === 0) throw error;
       for (const { record } of former) cloud.remove(record.name);
-      return cloud.join(token);
+      return cloud.join(token, isMember);
     }
   }
 
@@ -199,6 +200,7 @@ export class Clusters {
         local: false,
         address: record.addresses[0] ?? '',
         fingerprint: record.fingerprint,
+        ...(record.memberOf === undefined ? {} : { memberOf: record.memberOf }),
       },
       status: {
         connected: status.connected,

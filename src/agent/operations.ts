@@ -96,8 +96,8 @@ export function clusterHandlers(parts: AgentParts): HandlersOf<'cluster'> {
   const { clusters, info } = parts;
   return {
     'cluster.list': async () => listOf<ClusterObject>('Cluster', clusters.list()),
-    'cluster.token': async ({ lifeMs }) => {
-      const { token, expiresMs } = clusters.token(lifeMs);
+    'cluster.token': async ({ lifeMs, member }) => {
+      const { token, expiresMs } = clusters.token(lifeMs, member === true);
       return {
         kind: 'JoinToken',
         apiVersion,
@@ -106,7 +106,7 @@ export function clusterHandlers(parts: AgentParts): HandlersOf<'cluster'> {
         expirationTime: formatMoment(expiresMs),
       };
     },
-    'cluster.join': async ({ token }) => clusters.join(token),
+    'cluster.join': async ({ token, member }) => clusters.join(token, member === true),
     'cluster.check': async ({ name }) => clusters.check(name),
     'cluster.remove': async ({ name, force }) => clusters.remove(name, force === true),
     'cluster.volumes': async ({ name }) => {

@@ -191,9 +191,11 @@ export const operations = {
   'cluster.list': operation('This cluster and its peers.', {}).answers<objects.ListOf<Cluster>>(),
   'cluster.token': operation('A token with which one cluster may join.', {
     lifeMs: 'number?',
+    member: 'flag?',
   }).answers<objects.TokenObject>(),
   'cluster.join': operation('Joins the cloud that made the token.', {
     token: 'text',
+    member: 'flag?',
   }).answers<Cluster>(),
   'cluster.check': operation('Tries the way to a peer.', {
     name: 'text',

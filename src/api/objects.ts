@@ -144,6 +144,8 @@ export interface ClusterObject extends ApiObject {
     readonly local: boolean;
     readonly address: string;
     readonly fingerprint: string;
+    /** The cluster that it is one agent of; absent: its own name is the cluster's. */
+    readonly memberOf?: string;
   };
   readonly status: {
     readonly connected: boolean;

@@ -77,6 +77,38 @@ test('names are unique; a refusal changes nothing and leaves the token usable', 
   await within(net.clock, 1000, south.cloud.join(token));
 });
 
+test('agents of one cluster join by tokens made for that, and keep knowing it', async () => {
+  const net = createTestNet();
+  const first = net.cluster('east');
+  const second = net.member('east-2', 'east');
+  const pretender = net.member('west', 'east');
+  const stranger = net.cluster('north');
+  const join = (who: typeof first, token: string, isMember?: boolean) =>
+    within(net.clock, 1000, who.cloud.join(token, isMember));
+  const plain = first.cloud.createToken().token;
+  // Who says so itself gets nowhere, neither here nor there.
+  await assert.rejects(join(pretender, plain), reasonIs('AlreadyExists'));
+  await assert.rejects(join(pretender, plain, true), reasonIs('AlreadyExists'));
+  await assert.rejects(join(stranger, plain, true), reasonIs('NotTrusted'));
+  const own = first.cloud.createToken(undefined, true).token;
+  await assert.rejects(join(stranger, own), reasonIs('NotTrusted'));
+  assert.equal(first.cloud.peers().length, 0);
+  await join(second, own, true);
+  await join(stranger, plain);
+  await join(stranger, second.cloud.createToken().token);
+  for (const one of [first, second, stranger]) one.restart();
+  const known = (who: typeof first) =>
+    who.cloud.peers().map(({ record }) => [record.name, record.memberOf]);
+  assert.deepEqual(known(first).toSorted(), [
+    ['east-2', 'east'],
+    ['north', undefined],
+  ]);
+  assert.deepEqual(known(stranger).toSorted(), [
+    ['east', undefined],
+    ['east-2', 'east'],
+  ]);
+});
+
 test('tokens are counted, and expire', () => {
   const net = createTestNet();
   const east = net.cluster('east');

@@ -11,6 +11,7 @@ import { checkHello } from './greeting.ts';
 import { decodeJoinRequest, encodeJoinAnswer, showToken } from './join.ts';
 import type { Dialer, Link } from './link.ts';
 import {
+  type ClusterIdentity,
   decodeHello,
   encodeHello,
   type Hello,
@@ -19,7 +20,7 @@ import {
   protocolVersions,
 } from './messages.ts';
 import { createPeer, type Peer, type PeerHost } from './peer.ts';
-import type { PeerRecord } from './record.ts';
+import { areFellows, clusterOf, type PeerRecord } from './record.ts';
 import { openRegistry, type PeerRegistry } from './registry.ts';
 import { type Answer, type Incoming, openSession, type Session } from './session.ts';
 import { decodeToken, encodeToken, TokenDesk } from './token.ts';
@@ -27,6 +28,8 @@ import { decodeToken, encodeToken, TokenDesk } from './token.ts';
 export interface CloudSelf {
   readonly id: string;
   readonly name: string;
+  /** The cluster that this is one agent of; absent: its own name is the cluster's. */
+  readonly memberOf?: string;
   readonly fingerprint: string;
   readonly agentVersion: string;
   readonly capabilities: readonly string[];
@@ -55,13 +58,20 @@ export interface Cloud {
   peer(name: string): Peer;
   /** After a peer was added or removed; returns how to stop that. */
   onChange(listener: () => void): () => void;
-  /** A secret, for one person once. `LimitExceeded`; `Unsupported` without an address. */
-  createToken(lifeMs?: number): { readonly token: string; readonly expiresMs: number };
+  /**
+   * A secret, for one person once; with `isMember` for an agent of this very cluster and nobody
+   * else. `LimitExceeded`; `Unsupported` without an address.
+   */
+  createToken(
+    lifeMs?: number,
+    isMember?: boolean,
+  ): { readonly token: string; readonly expiresMs: number };
   /**
    * Both clusters trust each other when it resolves; nothing has changed here when it rejects.
+   * With `isMember` the token must be of an agent of this very cluster, and without it of none.
    * `TokenInvalid`, `AlreadyExists`, `NotTrusted`, `SourceUnreachable`, `BadArgument`.
    */
-  join(token: string): Promise<Peer>;
+  join(token: string, isMember?: boolean): Promise<Peer>;
   /** Ends its links and its trust, on this side. `NotFound`. */
   remove(name: string): void;
   /** A link somebody opened to the peer port. */
@@ -109,32 +119,34 @@ class RegistryCloud implements Cloud {
     return () => void this.#listeners.delete(listener);
   }
 
-  createToken(lifeMs: number = limits.tokenLifeMs): { token: string; expiresMs: number } {
+  createToken(
+    lifeMs: number = limits.tokenLifeMs,
+    isMember = false,
+  ): { token: string; expiresMs: number } {
     const { self } = this.#options;
     const addresses = self.addresses();
     if (!(lifeMs > 0)) fail('BadArgument', 'a token lives longer than nothing');
     if (addresses.length === 0) {
       fail('Unsupported', 'this agent listens for no peers; start it with a peer address');
     }
-    const cluster = { id: self.id, name: self.name };
-    const said = { cluster, addresses, fingerprint: self.fingerprint };
-    const token = this.#tokens.issue(said, lifeMs);
+    const said = { cluster: identityOf(self), addresses, fingerprint: self.fingerprint };
+    const token = this.#tokens.issue(said, lifeMs, isMember);
     return { token: encodeToken(token), expiresMs: token.expiresMs };
   }
 
-  async join(text: string): Promise<Peer> {
+  async join(text: string, isMember = false): Promise<Peer> {
     const { self, dialer, clock } = this.#options;
     const token = decodeToken(text);
     if (token.fingerprint === self.fingerprint) {
       fail('BadArgument', 'the token is of this cluster; use it on another one');
     }
+    checkFellow(self, token.cluster, isMember);
     const known = this.#registry.byFingerprint(token.fingerprint);
     if (known !== undefined) fail('AlreadyExists', `${known.name} is a peer already`);
     const { addresses, fingerprint } = token;
     this.#registry.check({ ...token.cluster, addresses, fingerprint, addedMs: clock.wallMs() });
-    const cluster = { id: self.id, name: self.name };
     const { agentVersion } = self;
-    const said = { cluster, agentVersion, addresses: self.addresses() };
+    const said = { cluster: identityOf(self), agentVersion, addresses: self.addresses() };
     const own = { ...said, fingerprint: self.fingerprint };
     const record = await showToken({ token, dialer, clock, self: own });
     this.#registry.put(record);
@@ -189,9 +201,9 @@ class RegistryCloud implements Cloud {
 
   #hello(use: LinkUse): Hello {
     const { self, clock } = this.#options;
-    const { id, name, agentVersion, capabilities } = self;
+    const { agentVersion, capabilities } = self;
     const wallMs = clock.wallMs();
-    const cluster = { id, name };
+    const cluster = identityOf(self);
     return { protocol: protocolVersions, cluster, agentVersion, capabilities, use, wallMs };
   }
 
@@ -261,26 +273,37 @@ class RegistryCloud implements Cloud {
     const request = decodeJoinRequest(incoming.payload);
     const { tokenId, proof, cluster, addresses } = request;
     const of = { binding, joining: fingerprint, accepting: self.fingerprint };
-    this.#tokens.check(tokenId, proof, of);
+    checkFellow(self, cluster, this.#tokens.check(tokenId, proof, of));
     if (request.protocol < protocolVersions.min || request.protocol > protocolVersions.max) {
       fail('ProtocolError', `it speaks peer protocol ${request.protocol}: upgrade the older side`);
     }
     // One that joins again keeps the name that objects here may refer to.
     const known = this.#registry.byFingerprint(fingerprint);
     const name = known?.name ?? cluster.name;
-    const record = { name, id: cluster.id, addresses, fingerprint, addedMs: clock.wallMs() };
+    const record = { ...cluster, name, addresses, fingerprint, addedMs: clock.wallMs() };
     this.#registry.put(record);
     this.#tokens.use(tokenId, fingerprint);
     log.log('info', 'a cluster joined', { peer: name, tokenId });
-    const own = { id: self.id, name: self.name };
     const { agentVersion } = self;
-    const said = { cluster: own, addresses: self.addresses(), agentVersion };
+    const said = { cluster: identityOf(self), addresses: self.addresses(), agentVersion };
     void answer.frame([encodeJoinAnswer(said)], { last: true });
     session.close(new TransshipError('Canceled', 'the join is over'));
     // One that only lost the answer keeps its links and what runs over them.
     const isSame = known !== undefined && known.addresses.join() === addresses.join();
     if (!isSame) this.#host(record);
   }
+}
+
+function identityOf({ id, name, memberOf }: CloudSelf): ClusterIdentity {
+  return { id, name, ...(memberOf === undefined ? {} : { memberOf }) };
+}
+
+/** Agents of one cluster may do more with each other than peers: nobody becomes one by saying so. */
+function checkFellow(self: CloudSelf, other: ClusterIdentity, isMember: boolean): void {
+  if (areFellows(self, other) === isMember) return;
+  const cluster = printable(clusterOf(self));
+  if (isMember) fail('NotTrusted', `the token is for agents of cluster ${cluster} only`);
+  fail('AlreadyExists', `an agent of a cluster ${cluster} cannot join one of that name`);
 }
 
 interface Arrival {

@@ -156,49 +156,62 @@ export interface TestNet {
   isUp: boolean;
   /** `key` stands for its key pair and its host; two clusters may have one name. */
   cluster(name: string, store?: MemoryStore, key?: string): TestCluster;
+  /** One more agent of a cluster of several. */
+  member(name: string, memberOf: string): TestCluster;
 }
 
 /** Clusters whose dialers reach each other by name. */
 export function createTestNet(options: { readonly links?: number } = {}): TestNet {
   const clock = createManualClock();
   const clusters = new Map<string, TestCluster>();
+  const make = (who: Who): TestCluster => {
+    const { name, store = createMemoryStore(), key = name, memberOf } = who;
+    const fingerprint = createHash('sha256').update(key).digest('hex');
+    const dialer = dialerFor(net, clusters, fingerprint);
+    const disk = createMemoryDisk();
+    const self = {
+      id: fingerprint.slice(0, 32),
+      name,
+      ...(memberOf === undefined ? {} : { memberOf }),
+      fingerprint,
+      agentVersion: '0.1.0',
+      capabilities: ['test'],
+      addresses: () => [`${key}:7441`],
+    };
+    const random = seededRandom(clusters.size + 1);
+    const ports = { clock, random, log: silent, metrics: noMetrics };
+    const open = () => openCloud({ self, disk, store, dialer, ...ports, ...options });
+    const cluster: TestCluster = {
+      name,
+      fingerprint,
+      store,
+      disk,
+      cloud: open(),
+      restart: () => {
+        cluster.cloud.close();
+        cluster.cloud = open();
+      },
+    };
+    clusters.set(`${key}:7441`, cluster);
+    return cluster;
+  };
   const net: TestNet = {
     clock,
     links: [],
     faults: {},
     isUp: true,
-    cluster: (name, store = createMemoryStore(), key = name) => {
-      const fingerprint = createHash('sha256').update(key).digest('hex');
-      const dialer = dialerFor(net, clusters, fingerprint);
-      const disk = createMemoryDisk();
-      const id = fingerprint.slice(0, 32);
-      const self = {
-        id,
-        name,
-        fingerprint,
-        agentVersion: '0.1.0',
-        capabilities: ['test'],
-        addresses: () => [`${key}:7441`],
-      };
-      const random = seededRandom(clusters.size + 1);
-      const ports = { clock, random, log: silent, metrics: noMetrics };
-      const open = () => openCloud({ self, disk, store, dialer, ...ports, ...options });
-      const cluster: TestCluster = {
-        name,
-        fingerprint,
-        store,
-        disk,
-        cloud: open(),
-        restart: () => {
-          cluster.cloud.close();
-          cluster.cloud = open();
-        },
-      };
-      clusters.set(`${key}:7441`, cluster);
-      return cluster;
-    },
+    cluster: (name, store, key) =>
+      make({ name, ...(store && { store }), ...(key === undefined ? {} : { key }) }),
+    member: (name, memberOf) => make({ name, memberOf }),
   };
   return net;
+}
+
+interface Who {
+  readonly name: string;
+  readonly store?: MemoryStore;
+  readonly key?: string;
+  readonly memberOf?: string;
 }
 
 function dialerFor(net: TestNet, clusters: Map<string, TestCluster>, own: string): Dialer {

@@ -45,6 +45,8 @@ export type LinkUse = 'demand' | 'shared';
 export interface ClusterIdentity {
   readonly id: string;
   readonly name: string;
+  /** The cluster that the agent is one of several of; absent: its own name is the cluster's. */
+  readonly memberOf?: string;
 }
 
 export interface Hello {
@@ -74,8 +76,13 @@ export function decodeHello(payload: Uint8Array): Hello {
 }
 
 export function decodeCluster(fields: Fields): ClusterIdentity {
-  const cluster = fields.object('cluster');
-  return { id: cluster.text('id', 64), name: cluster.text('name', limits.nameLengthMax) };
+  return readCluster(fields.object('cluster'));
+}
+
+export function readCluster(cluster: Fields): ClusterIdentity {
+  const nameMax = limits.nameLengthMax;
+  const of = cluster.has('memberOf') ? { memberOf: cluster.text('memberOf', nameMax) } : {};
+  return { id: cluster.text('id', 64), name: cluster.text('name', nameMax), ...of };
 }
 
 /** The version both ends speak. `ProtocolError` naming both ranges when there is none. */

@@ -65,6 +65,7 @@ export function openRegistry(disk: Disk, own: { id: string; name: string }): Pee
 /** `BadName` or `BadArgument` for what could not be a peer. */
 export function checkRecord(record: PeerRecord): void {
   checkName(record.name, 'cluster');
+  if (record.memberOf !== undefined) checkName(record.memberOf, 'cluster');
   if (!/^[0-9a-f]{32}$/.test(record.id)) fail('BadArgument', 'a cluster id is 32 hex digits');
   if (!/^[0-9a-f]{64}$/.test(record.fingerprint)) {
     fail('BadArgument', 'a fingerprint is 64 hex digits');
@@ -98,6 +99,7 @@ function readRecord(fields: Fields): PeerRecord {
   return {
     name,
     id: fields.text('id', 64),
+    ...(fields.has('memberOf') ? { memberOf: fields.text('memberOf', limits.nameLengthMax) } : {}),
     addresses: fields.texts('addresses', { countMax: 16, lengthMax: 300 }),
     fingerprint: fields.text('fingerprint', 64),
     addedMs: fields.number('addedMs'),

@@ -4,7 +4,7 @@ import { fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Random } from '../base/ports.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
-import type { ClusterIdentity } from './messages.ts';
+import { type ClusterIdentity, readCluster } from './messages.ts';
 
 const prefix = 'transship1-';
 const sumBytes = 4;
@@ -40,9 +40,8 @@ export function decodeToken(text: string): JoinToken {
   }
   try {
     const fields = decodeJson(json);
-    const cluster = fields.object('cluster');
     return {
-      cluster: { id: cluster.text('id', 64), name: cluster.text('name', limits.nameLengthMax) },
+      cluster: readCluster(fields.object('cluster')),
       addresses: fields.texts('addresses', { countMax: 16, lengthMax: 300 }),
       fingerprint: Buffer.from(fields.hash('fingerprint')).toString('hex'),
       tokenId: fields.text('tokenId', 64),
@@ -77,6 +76,8 @@ export function makeProof({ secret, binding, joining, accepting }: ProofOf): str
 
 interface Issued {
   readonly secret: Uint8Array;
+  /** Agents of this very cluster may join with it, and nobody else. */
+  readonly isForMember: boolean;
   readonly expiresMs: number;
   usedBy: string | undefined;
 }
@@ -93,7 +94,11 @@ export class TokenDesk {
   }
 
   /** `LimitExceeded` when too many are open. */
-  issue(self: Omit<JoinToken, 'tokenId' | 'secret' | 'expiresMs'>, lifeMs: number): JoinToken {
+  issue(
+    self: Omit<JoinToken, 'tokenId' | 'secret' | 'expiresMs'>,
+    lifeMs: number,
+    isForMember = false,
+  ): JoinToken {
     this.#expire();
     if (this.#issued.size >= limits.tokensMax) {
       fail('LimitExceeded', `${limits.tokensMax} tokens are open; they expire within an hour`);
@@ -101,15 +106,16 @@ export class TokenDesk {
     const tokenId = Buffer.from(this.#random.bytes(8)).toString('hex');
     const secret = this.#random.bytes(32);
     const expiresMs = this.#clock.wallMs() + Math.min(lifeMs, limits.tokenLifeMs);
-    this.#issued.set(tokenId, { secret, expiresMs, usedBy: undefined });
+    this.#issued.set(tokenId, { secret, isForMember, expiresMs, usedBy: undefined });
     return { ...self, tokenId, secret, expiresMs };
   }
 
   /**
    * `TokenInvalid`, in the same words whatever is wrong: a stranger learns nothing. The same
-   * fingerprint may show its token again, because it may not have got the answer.
+   * fingerprint may show its token again, because it may not have got the answer. Says whether the
+   * token is for an agent of this very cluster.
    */
-  check(tokenId: string, proof: string, of: Omit<ProofOf, 'secret'>): void {
+  check(tokenId: string, proof: string, of: Omit<ProofOf, 'secret'>): boolean {
     this.#expire();
     const issued = this.#issued.get(tokenId);
     // An unknown token takes the same work as a known one.
@@ -119,6 +125,7 @@ export class TokenDesk {
     const isProven = timingSafeEqual(right, shown) && proof.length === right.length;
     const isFree = issued?.usedBy === undefined || issued.usedBy === of.joining;
     if (issued === undefined || !isProven || !isFree) throw invalid();
+    return issued.isForMember;
   }
 
   use(tokenId: string, joining: string): void {
