@@ -12,6 +12,7 @@ import { repositoryKind } from './repository.ts';
 import { teleportKind } from './teleport.ts';
 import type { Condition } from './schema.ts';
 import { volumeKind } from './volume.ts';
+import { volumeReplicaKind } from './volume-replica.ts';
 import { volumeTransferKind } from './volume-transfer.ts';
 
 /** In the order in which they are explained: what is there first, then what moves it. */
@@ -21,6 +22,7 @@ export const kinds: readonly KindDefinition[] = [
   poolKind,
   historyPolicyKind,
   volumeKind,
+  volumeReplicaKind,
   teleportKind,
   planKind,
   migrationKind,

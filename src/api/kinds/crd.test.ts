@@ -139,7 +139,8 @@ for (const definition of kinds) {
       );
     }
     const narrow = columns.filter(({ priority }) => priority === undefined);
-    const headers = narrow.reduce((sum, { name }) => sum + name.length + 3, 'NAME   '.length);
+    // Three spaces between columns.
+    const headers = narrow.reduce((sum, { name }) => sum + 3 + name.length, 'NAME'.length);
     assert.ok(headers <= 80, `${headers} characters of headers`);
   });
 

@@ -7,15 +7,30 @@ import {
   count,
   fields,
   flag,
+  keyed,
   objectName,
   optional,
+  ownName,
   quantity,
+  setOf,
   shown,
   statusBase,
   text,
   unchanged,
   word,
 } from './schema.ts';
+
+const drain = fields(
+  'Every replica is to move to another pool; as long as this is given, none comes here.',
+  {
+    to: optional(
+      setOf('The pools that may take them; any other when not given.', ownName('A Pool.'), {
+        max: 64,
+        min: 1,
+      }),
+    ),
+  },
+);
 
 const spec = fields('Where the pool is, and how much it may take.', {
   node: objectName('The node that has the disk.', { rules: [unchanged('node')] }),
@@ -28,15 +43,36 @@ const spec = fields('Where the pool is, and how much it may take.', {
   capacity: optional(
     quantity('How much of the disk the pool may take, such as 100Gi; all of it when not given.'),
   ),
+  drain: optional(drain),
 });
 
 const status = fields('What the pool holds.', {
   ...statusBase,
   phase: optional(
     word(
-      ['Pending', 'Online', 'ReadOnly', 'Offline', 'Failed'],
+      ['Pending', 'Online', 'Draining', 'Drained', 'ReadOnly', 'Offline', 'Failed'],
       'Summary for people; programs read the conditions.',
     ),
+  ),
+  type: optional(word(['directory'], 'What it is made of.')),
+  drain: optional(
+    fields('How far the drain is, while one is asked for.', {
+      moving: optional(
+        setOf('Volumes whose replica moves away now.', ownName('A Volume.'), { max: 64 }),
+      ),
+      remaining: optional(count('Volumes that have a replica here, or are to have one.')),
+      blocked: optional(
+        keyed(
+          'Volumes that cannot be moved as things are.',
+          ['volume'],
+          fields('One of them.', {
+            volume: ownName('The Volume.'),
+            message: text('What is in the way, and what to do.'),
+          }),
+          { max: 64 },
+        ),
+      ),
+    }),
   ),
   readOnly: optional(
     flag('It takes no writes: full, or its disk failed. It ends below 98 % when it was full.'),
@@ -69,11 +105,12 @@ export const poolKind = defineKind({
   spec,
   status,
   columns: [
-    columns.text('NODE', '.spec.node', 'The node that has the disk.'),
+    columns.text('HOSTNAME', '.spec.node', 'The node that has the disk.'),
     columns.text('ALLOCATED', '.status.allocated', 'What it takes on disk.'),
     columns.text('FREE', '.status.free', 'What is left.'),
     columns.text('CAPACITY', '.status.capacity', 'What it may take.'),
     columns.flag('READONLY', '.status.readOnly', 'Whether it takes no writes.'),
+    columns.text('TYPE', '.status.type', 'What it is made of.'),
     columns.text('STATUS', '.status.phase', 'Summary.'),
     columns.wide(columns.number('VOLUMES', '.status.volumes', 'Volumes with a replica here.')),
     columns.wide(columns.text('PATH', '.spec.path', 'The directory on the node.')),
@@ -85,6 +122,10 @@ export const poolKind = defineKind({
     { type: 'Ready', meaning: 'Volumes can be made in it and written to.' },
     { type: 'Online', meaning: 'The agent has it open.' },
     { type: 'ReadOnly', meaning: 'It takes no writes; bad when True.' },
+    {
+      type: 'Drained',
+      meaning: 'No replica is left here; while False, the reason says whether one moves or cannot.',
+    },
     { type: 'FillingUp', meaning: 'More than 80 % are used; the reason says how much.' },
     { type: 'Writable', meaning: 'There is room for writes; as the engine says it.' },
     { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },

@@ -14,6 +14,7 @@ import type { Repository } from './repository.ts';
 import type { Teleport } from './teleport.ts';
 import type { VolumeTransfer } from './volume-transfer.ts';
 import type { Volume } from './volume.ts';
+import type { VolumeReplica } from './volume-replica.ts';
 
 const place = { group: 'transship.dev', version: 'v1alpha1' } as const;
 
@@ -27,6 +28,7 @@ export const resources: {
   readonly pools: KindResource<Pool>;
   readonly repositories: KindResource<Repository>;
   readonly teleports: KindResource<Teleport>;
+  readonly volumeReplicas: KindResource<VolumeReplica>;
   readonly volumeTransfers: KindResource<VolumeTransfer>;
   readonly volumes: KindResource<Volume>;
 } = {
@@ -44,6 +46,7 @@ export const resources: {
   pools: { ...place, plural: 'pools', kind: 'Pool', namespaced: false },
   repositories: { ...place, plural: 'repositories', kind: 'Repository', namespaced: false },
   teleports: { ...place, plural: 'teleports', kind: 'Teleport', namespaced: true },
+  volumeReplicas: { ...place, plural: 'volumereplicas', kind: 'VolumeReplica', namespaced: false },
   volumeTransfers: {
     ...place,
     plural: 'volumetransfers',

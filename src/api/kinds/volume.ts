@@ -1,7 +1,15 @@
 /** A volume: blocks with a history, kept in one or more pools. */
 import { columns } from './columns.ts';
-import { defineKind, type FrozenStatic, type KindObject, nameRule, resourceOf } from './kind.ts';
+import {
+  defineKind,
+  type FrozenStatic,
+  type KindObject,
+  nameRule,
+  resourceOf,
+  type Rule,
+} from './kind.ts';
 import { progressFields, progressTimes, sourceConnected } from './progress.ts';
+import { replicaStatus } from './replica-status.ts';
 import {
   atMostOneOf,
   bounds,
@@ -12,6 +20,7 @@ import {
   fixed,
   flag,
   keyed,
+  objectName,
   optional,
   ownName,
   quantity,
@@ -94,6 +103,38 @@ const source = fields(
   },
 );
 
+/** Copies of one volume: a majority of more would only make writes slower. */
+export const replicasMax = 8;
+
+const replicaRules: readonly Rule[] = [
+  {
+    rule: 'self.size() > 0',
+    message: 'name at least one pool, or leave replicas out to have one chosen',
+  },
+  {
+    rule:
+      'oldSelf.filter(old, !self.exists(one, one.pool == old.pool)).size() <= 1 || ' +
+      'self.size() >= oldSelf.size()',
+    message:
+      'remove one replica at a time: take away the next when the volume is Healthy again; ' +
+      'to move replicas, put the new pools in place of the old ones',
+  },
+];
+
+/** Judged by what the status says; the controller looks again before anything is taken away. */
+const lastHealthyRule: Rule = {
+  rule:
+    '!has(oldSelf.spec.replicas) || !has(self.spec.replicas) || ' +
+    'self.spec.replicas.size() >= oldSelf.spec.replicas.size() || ' +
+    '!has(self.status) || !has(self.status.replicas) || ' +
+    "!self.status.replicas.exists(one, one.state == 'Healthy') || " +
+    "self.status.replicas.exists(one, one.state == 'Healthy' && " +
+    'self.spec.replicas.exists(wanted, wanted.pool == one.pool))',
+  message:
+    'no replica that is left would be Healthy: wait until another one is ' +
+    '(kubectl get volumereplicas), then remove this one',
+};
+
 const spec = fields(
   'What the volume is to be.',
   {
@@ -122,10 +163,17 @@ const spec = fields(
     ),
     replicas: optional(
       keyed(
-        'The pools that keep a copy; chosen for you when not given.',
+        'The pools that keep a copy, each of another agent; one is chosen for you when not given. ' +
+          'A name put in place of another moves that copy.',
         ['pool'],
         fields('One copy.', { pool: ownName('The Pool that keeps it.') }),
-        { max: 8 },
+        { max: replicasMax, rules: replicaRules },
+      ),
+    ),
+    rebuildBandwidth: optional(
+      rate(
+        'Bytes a second that the rebuild of one replica may take, such as 100Mi; when not given, ' +
+          'a share that leaves the application most of its speed.',
       ),
     ),
     historyPolicy: optional(
@@ -140,6 +188,10 @@ const spec = fields(
         message: 'give a size, or a source that has one',
       },
       { rule: '!has(oldSelf.size) || has(self.size)', message: 'size cannot be removed' },
+      {
+        rule: '!has(oldSelf.replicas) || has(self.replicas)',
+        message: 'replicas cannot be left out again: name the pools that are to keep a copy',
+      },
       ...fixed(['blockSize']),
       {
         rule: 'has(self.source) == has(oldSelf.source)',
@@ -163,23 +215,37 @@ const usage = fields('What the volume takes.', {
 
 const replica = fields('One copy of the volume.', {
   pool: ownName('The Pool that keeps it.'),
-  state: word(
-    ['Pending', 'Filling', 'Online', 'Degraded', 'Offline'],
-    'Filling: some blocks are still elsewhere. Degraded: blocks failed their check.',
+  node: optional(objectName('The node of that pool.')),
+  ...replicaStatus,
+});
+
+const replicaSet = fields('How its copies stand; absent for a volume that never had several.', {
+  leader: optional(
+    objectName('The agent through which it is written; the one writer that all copies accept.'),
   ),
-  progress: optional(count('Percent of its blocks that it has.', { max: 100 })),
-  usedBytes: optional(bytes('Bytes of the volume that it has.')),
+  epoch: optional(count('Number of that agent’s term; copies refuse writes of earlier ones.')),
+  quorum: optional(count('Copies that must have a write before it is acknowledged.')),
+  wanted: optional(count('Copies that the spec asks for.')),
+  healthy: optional(count('Of those, the ones that are Healthy.')),
+  settled: optional(count('Copies that it had when nothing was to be changed the last time.')),
+  shown: optional(shown('Healthy copies of those that are wanted.')),
 });
 
 const status = fields('What the volume is.', {
   ...statusBase,
   phase: optional(
     word(
-      ['Pending', 'Initializing', 'Accessible', 'Available', 'Failed'],
-      'Accessible: usable, some blocks still at the source. Available: all here. For people.',
+      ['Pending', 'Initializing', 'Accessible', 'Available', 'Degraded', 'Offline', 'Failed'],
+      'Accessible: usable, some blocks still at the source. Available: all here. Degraded: ' +
+        'usable, a replica is not Healthy. Offline: too few replicas to go on. For people.',
     ),
   ),
-  replicas: optional(keyed('The copies.', ['pool'], replica, { max: 8 })),
+  replicas: optional(
+    keyed('The copies that there are, wanted or not.', ['pool'], replica, {
+      max: 2 * replicasMax,
+    }),
+  ),
+  replicaSet: optional(replicaSet),
   usage: optional(usage),
   sizeBytes: optional(bytes('Bytes that its user sees.')),
   size: optional(shown('Bytes that its user sees.')),
@@ -235,6 +301,7 @@ export const volumeKind = defineKind({
     columns.text('SIZE', '.status.size', 'Bytes that its user sees.'),
     columns.text('STORED', '.status.usage.stored', 'Bytes it takes on disk.'),
     columns.text('POOL', '.status.replicas[0].pool', 'The pool of the first copy.'),
+    columns.text('REPLICAS', '.status.replicaSet.shown', 'Healthy copies of those wanted.'),
     columns.text('STATUS', '.status.phase', 'Summary.'),
     columns.text('ATTACHED-TO', '.status.attachedTo', 'Who has it open for writing.'),
     columns.wide(columns.text('HISTORY', '.spec.historyPolicy', 'Its history policy.')),
@@ -246,11 +313,16 @@ export const volumeKind = defineKind({
     columns.wide(columns.reason('REASON', 'Ready', 'Why it is ready or not.')),
   ],
   selectable: ['.spec.historyPolicy'],
-  rules: [nameRule],
+  rules: [nameRule, lastHealthyRule],
   conditions: [
     { type: 'Ready', meaning: 'It can be read and written.' },
     { type: 'Complete', meaning: 'No block is missing: it needs no other cluster.' },
     { type: 'Synced', meaning: 'The agent has what the spec says.' },
+    { type: 'Degraded', meaning: 'A copy is not Healthy; bad when True. Of replicated volumes.' },
+    {
+      type: 'ScalingReplicas',
+      meaning: 'Copies are being made, moved or taken away; the reason says which, or why not.',
+    },
     { type: 'SourceConnected', meaning: 'The source of a teleport can be reached.' },
     { type: 'Settled', meaning: 'False while housekeeping fails; absent when all is well.' },
     { type: 'DataDamaged', meaning: 'Chunks failed their check; bad when True.' },

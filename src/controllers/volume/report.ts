@@ -173,7 +173,7 @@ function replicaOf({ status }: VolumeObject, pool: string, progress: number) {
   const damaged = status.conditions.some(({ type, status: is }) => {
     return type === 'DataDamaged' && is === 'True';
   });
-  const state = damaged ? 'Degraded' : status.missingBytes > 0 ? 'Filling' : 'Online';
+  const state = damaged ? 'Degraded' : status.missingBytes > 0 ? 'Filling' : 'Healthy';
   const usedBytes = Math.max(0, status.allocatedBytes - status.missingBytes);
   return { pool, state, progress, usedBytes } as const;
 }
