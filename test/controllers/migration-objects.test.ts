@@ -209,25 +209,6 @@ suite('objects of a migration', () => {
     assert.equal(after, undefined);
   });
 
-  test('who comes to write after the last copy stops it before anything is started', async () => {
-    const scene = await startScene();
-    const run = makeRun(scene);
-    await go(run, stopping);
-    await put(scene.source, {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'late', namespace: 'shop', labels: { app: 'late' } },
-      spec: {
-        containers: [{ name: 'x', image: 'busybox' }],
-        volumes: [{ name: 'd', persistentVolumeClaim: { claimName: 'data-database-0' } }],
-      },
-    });
-    await assert.rejects(named(all, 'makeObjects').ensure(run), {
-      reason: 'InUse',
-      message: /held by pod shop\/late .*since the last copy/,
-    });
-  });
-
   test('a rehearsal runs beside it all, and nothing of it is seen outside', async () => {
     const scene = await startScene('shop-rehearsal');
     const here = await picture(scene.source, 'shop');

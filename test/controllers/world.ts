@@ -56,6 +56,8 @@ export class World {
   fetchBytes = 0;
   /** Seen at the end of every step. */
   onStep: () => Promise<void> = async () => undefined;
+  /** Before a request of controllers is answered. */
+  onRequest: (to: Name, request: KubeRequest) => Promise<void> = async () => undefined;
 
   constructor(library: SchemaLibrary, saved?: Saved) {
     if (saved !== undefined) this.cloud.load(saved.agents);
@@ -167,8 +169,9 @@ export class World {
     return process;
   }
 
-  #ask(from: Name, to: Name, request: KubeRequest): Promise<KubeResponse> {
+  async #ask(from: Name, to: Name, request: KubeRequest): Promise<KubeResponse> {
     if (!request.path.includes('watch=true')) this.requests++;
+    await this.onRequest(to, request);
     const code = from === to ? undefined : this.refusals.get(to);
     if (code === undefined) return this.#sides.get(to)!.transport(request);
     const status = {
@@ -179,7 +182,7 @@ export class World {
       message: 'refused',
     };
     const body = new Response(JSON.stringify(status)).body! as AsyncIterable<Uint8Array>;
-    return Promise.resolve({ status: code, headers: { 'content-type': 'application/json' }, body });
+    return { status: code, headers: { 'content-type': 'application/json' }, body };
   }
 
   startAll(): void {

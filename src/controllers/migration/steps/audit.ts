@@ -1,6 +1,6 @@
 /** What is proven of the last copies before anything is started on them. */
 import { type VolumeTransfer, volumeTransfers } from '../../../api/kinds/volume-transfer.ts';
-import type { Observation, Step } from '../../../flow/flow.ts';
+import type { Broken, Observation, Step } from '../../../flow/flow.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { isOurs } from '../../../workload/ours.ts';
 import { findWriters } from '../../../workload/quiesce-run.ts';
@@ -29,30 +29,34 @@ async function audit(run: Run, pass: Pass, from: SideName): Promise<Observation>
     const message = `claim ${unequal.map(nameOf).join(', ')}: the copy is not equal to its source`;
     return { kind: 'failed', reason: 'DataCorrupt', message };
   }
-  const spoiled = all.find((one) => one.metadata.annotations?.[annotations.writer] !== undefined);
-  if (spoiled !== undefined) return spoiledBy(spoiled);
-  // Whoever asked not to stop the source knows that it writes on.
-  if (from === 'source' && !isQuiesced(run)) return { kind: 'done' };
-  return findSpoilers(run, all, from);
+  return (await findSpoiled(run, all, from)) ?? { kind: 'done' };
+}
+
+/** Of copies that nobody spoiled until now, undefined. */
+export async function lastCopySpoiled(run: Run): Promise<Broken | undefined> {
+  return findSpoiled(run, await transfersOf(run, 'l'), 'source');
 }
 
 /** A copy whose source was written to afterwards stays spoiled, also when the writer is gone. */
-async function findSpoilers(
+async function findSpoiled(
   run: Run,
   all: readonly VolumeTransfer[],
   from: SideName,
-): Promise<Observation> {
+): Promise<Broken | undefined> {
+  const spoiled = all.find((one) => one.metadata.annotations?.[annotations.writer] !== undefined);
+  if (spoiled !== undefined) return spoiledBy(spoiled);
+  // Whoever asked not to stop the source knows that it writes on.
+  if (from === 'source' && !isQuiesced(run)) return undefined;
   const copied = all.filter(({ spec }) => spec.action !== 'Move');
-  if (copied.length === 0) return { kind: 'done' };
+  if (copied.length === 0) return undefined;
   const [writer] = await findWriters(run[from].client, new Set(copied.map(nameOf)), isOurs);
-  if (writer === undefined) return { kind: 'done' };
-  const one = copied.find((transfer) => nameOf(transfer) === writer.claim);
-  if (one === undefined) return { kind: 'done' };
+  const one = copied.find((transfer) => nameOf(transfer) === writer?.claim);
+  if (writer === undefined || one === undefined) return undefined;
   const marked = { metadata: { annotations: { [annotations.writer]: writer.holder } } };
   return spoiledBy(await run.context.client.patch(volumeTransfers, keyOf(one), marked));
 }
 
-function spoiledBy(transfer: VolumeTransfer): Observation {
+function spoiledBy(transfer: VolumeTransfer): Broken {
   const holder = transfer.metadata.annotations?.[annotations.writer] ?? 'somebody';
   const message =
     `claim ${nameOf(transfer)} is held by ${holder} since its last copy, which may not be ` +
