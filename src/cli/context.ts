@@ -3,6 +3,7 @@ import type { ApiObject, ListOf } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import { exitCodes } from '../base/reasons.ts';
+import { createClusterClient } from './api/cluster-client.ts';
 import { Exit } from './failure.ts';
 import { nameOf, type OutputFormat, render } from './output.ts';
 import type { ControlClient } from '../api/control-client.ts';
@@ -90,8 +91,12 @@ export class Cli {
 
   /** `AgentUnreachable` with the known names when it never ran here. */
   clientOf(name: string): ControlClient {
-    const known = this.ports.agents.known();
-    if (known.includes(name)) return this.ports.agents.connect(name);
+    const { agents } = this.ports;
+    const known = agents.known();
+    if (known.includes(name)) {
+      const all = agents.agentsOf(name).map((agent) => agents.connect(agent));
+      return all.length === 1 ? all[0]! : createClusterClient(name, all);
+    }
     const names = known.length === 0 ? 'none was ever started' : `known: ${known.join(', ')}`;
     fail('AgentUnreachable', `cluster '${printable(name)}' is not on this machine (${names})`);
   }

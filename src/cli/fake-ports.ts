@@ -111,6 +111,8 @@ export function createFakeWorld(
     home: '/home/user/.transship',
     known: () => clusters,
     running: async () => clusters,
+    agentsOf: (cluster) => [cluster],
+    clusterOf: () => undefined,
     connect: (name) => createFakeClient(name, answers, calls),
     start: async () => true,
     stop: async () => true,

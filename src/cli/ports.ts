@@ -20,6 +20,8 @@ export interface Terminal {
 
 export interface StartAgent {
   readonly name: string;
+  /** The cluster of which it is one more agent; absent for the first, named as the cluster. */
+  readonly memberOf?: string;
   readonly poolDirectory?: string;
   readonly capacityBytes?: number;
   readonly cacheBytes?: number;
@@ -37,10 +39,15 @@ export interface StartAgent {
 /** The agents of this host, by their directories in the home. */
 export interface Agents {
   readonly home: string;
-  /** Names of all agents that ever ran here, sorted. */
+  /** Names of all clusters that ever ran here, sorted. */
   known(): readonly string[];
-  /** Names of those that answer now. */
+  /** Names of clusters of which an agent answers now. */
   running(): Promise<readonly string[]>;
+  /** Names of a cluster's agents that ever ran here: the first, named as the cluster, leads. */
+  agentsOf(cluster: string): readonly string[];
+  /** The cluster of which an agent is one, unless it is the first. */
+  clusterOf(agent: string): string | undefined;
+  /** To one agent; that of a cluster's name is its first. */
   connect(name: string): ControlClient;
   /**
    * Starts an agent in the background and waits until it answers. Resolves with false when it runs
@@ -60,6 +67,8 @@ export interface StartPlane {
   readonly apiPort?: number;
   /** Leaves the controllers to another process: `transship controller`. */
   readonly withoutController?: boolean;
+  /** Agents of the cluster beside the first: each is a node. */
+  readonly nodes?: readonly string[];
 }
 
 /** Which API server: that of a cluster of this home, or a context of a kubeconfig. */

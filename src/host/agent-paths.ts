@@ -15,8 +15,15 @@ export interface AgentPaths {
   readonly pid: string;
 }
 
-export function agentPaths(home: string, name: string): AgentPaths {
-  const directory = join(home, 'clusters', name);
+/**
+ * The first agent of a cluster has the cluster's name and directory, which has the others' in it.
+ * `memberOf` is the cluster of such another one.
+ */
+export function agentPaths(home: string, name: string, memberOf?: string): AgentPaths {
+  const directory =
+    memberOf === undefined
+      ? join(home, 'clusters', name)
+      : join(nodesDirectory(home, memberOf), name);
   return {
     directory,
     settings: join(directory, 'settings.json'),
@@ -27,6 +34,11 @@ export function agentPaths(home: string, name: string): AgentPaths {
     log: join(directory, 'agent.log'),
     pid: join(directory, 'agent.pid'),
   };
+}
+
+/** Where the agents of a cluster are that are not its first. */
+export function nodesDirectory(home: string, cluster: string): string {
+  return join(home, 'clusters', cluster, 'nodes');
 }
 
 /** TRANSSHIP_HOME, or `~/.transship`. */

@@ -51,7 +51,8 @@ export async function runAgentProcess(options: AgentProcessOptions): Promise<num
 async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void> {
   const { start, home, version } = options;
   const { undo } = wiring;
-  const paths = agentPaths(home, checkName(start.name, 'cluster'));
+  const { memberOf } = start;
+  const paths = agentPaths(home, checkName(start.name, 'cluster'), memberOf);
   fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const settings = mergeSettings(readSettings(paths), start);
   const { host, port } = parseListen(settings.listen ?? '127.0.0.1:0');
@@ -71,6 +72,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   const self = {
     id: identity.id,
     name: identity.name,
+    ...(memberOf === undefined ? {} : { memberOf }),
     fingerprint: identity.fingerprint,
     agentVersion: version,
     capabilities: [],

@@ -8,6 +8,7 @@ import { formatAge, formatMoment, formatSize, parseDuration } from '../../base/u
 import { annotations } from '../../controllers/labels.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { clustersOf, isLocal } from '../api/departure.ts';
+import { endTrustIn, joinClusters } from '../api/joining.ts';
 import { announce, checkInstalled, forget, introduce } from '../api/peering.ts';
 import {
   asking,
@@ -107,14 +108,9 @@ function join(registry: Registry, cluster: Command): void {
 
 /** Both are of this machine, so each gets to know the other. */
 async function addLocal(cli: Cli, hubName: string, name: string): Promise<void> {
-  const other = cli.clientOf(name);
   const hub = await cli.apiOf(hubName);
   const cluster = await cli.apiOf(name);
-  const { items } = await cli.clientOf(hubName).call('cluster.list', {});
-  if (!items.some(({ metadata }) => metadata.name === name)) {
-    const { token } = await other.call('cluster.token', {});
-    await cli.clientOf(hubName).call('cluster.join', { token });
-  }
+  await joinClusters(cli.ports.agents, name, hubName);
   const { clock } = cli.ports;
   const both = { clock, migrations: true };
   await introduce({ hub, hubName, cluster, clusterName: name, ...both });
@@ -312,11 +308,9 @@ async function endTrust(
   hubName: string,
   request: { readonly name: string; readonly force: boolean },
 ): Promise<boolean> {
-  try {
-    await cli.clientOf(hubName).call('cluster.remove', request);
-    return true;
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'NotFound') throw error;
-    return false;
-  }
+  const { agents } = cli.ports;
+  return endTrustIn(
+    agents.agentsOf(hubName).map((name) => agents.connect(name)),
+    request,
+  );
 }

@@ -8,6 +8,8 @@ import { checkName } from '../../base/names.ts';
 import { parseSize } from '../../base/units.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import type { KubeObject } from '../../kube/objects.ts';
+import { joinClusters, joinFellows } from '../api/joining.ts';
+import { furtherNodes, keepNodes, nodeCount, parseNodes } from '../api/nodes.ts';
 import { introduce } from '../api/peering.ts';
 import { needObject } from '../api/printing.ts';
 import { add, given, option, type RateOption, type Registry, shared } from '../command.ts';
@@ -16,6 +18,7 @@ import type { OpenApi, StartAgent } from '../ports.ts';
 import { renderTable } from '../table.ts';
 
 interface UpOptions extends RateOption {
+  readonly nodes?: number;
   readonly pool?: string;
   readonly capacity?: number;
   readonly cacheSize?: number;
@@ -42,6 +45,13 @@ function up(registry: Registry, program: Command): void {
     about: 'start one or more clusters on this machine and stay until Ctrl-C',
     args: [['[name...]', 'their names (default: local); several are joined to one cloud']],
     options: [
+      option(
+        '--nodes <count>',
+        'each with an agent and a pool of its own (default: as before, 1)',
+        {
+          parse: parseNodes,
+        },
+      ),
       option('--pool <directory>', 'where its data lives (default: in the home)', {
         completes: 'file',
       }),
@@ -64,6 +74,7 @@ function up(registry: Registry, program: Command): void {
     examples: [
       ['transship up', 'one cluster named local'],
       ['transship up east west --detach', 'two clusters that trust each other'],
+      ['transship up east --nodes 3', 'volumes may have replicas, and survive the loss of a node'],
       ['transship up prod --pool /srv/pool --listen 10.0.0.5:7750', 'reachable by others'],
     ],
     run: async (cli, args, options) => {
@@ -72,13 +83,17 @@ function up(registry: Registry, program: Command): void {
       const single = ['pool', 'listen', 'advertise', 'metricsPort', 'nbdListen'] as const;
       const used = single.find((name) => options[name] !== undefined);
       if (names.length > 1 && used !== undefined) {
-        const flag = used.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-        fail('BadArgument', `--${flag} is for one cluster; start them one by one`);
+        fail('BadArgument', `--${flagOf(used)} is for one cluster; start them one by one`);
+      }
+      const own = [...single, 'metricsPort'] as const;
+      const ofOne = own.find((name) => options[name] !== undefined);
+      if ((options.nodes ?? 1) > 1 && ofOne !== undefined) {
+        fail('BadArgument', `--${flagOf(ofOne)} is for a cluster of one node`);
       }
       const started = await startAll(cli, names, options);
       const kubeconfig = await cli.ports.planes.writeShared(cli.ports.agents.known());
       await showUp(cli, names, kubeconfig);
-      if (options.detach !== true) await stay(cli, started);
+      if (options.detach !== true) await stay(cli, started, options);
     },
   });
 }
@@ -97,16 +112,26 @@ async function startAll(
   });
   try {
     for (const name of names) {
+      const isRunning = cli.ports.planes.isRunning(name);
+      const count = nodeCount(cli.ports.agents, name, { count: options.nodes, isRunning });
+      const nodes = furtherNodes(name, count);
       const start = startOf(cli, name, options);
       const fresh = await cli.ports.agents.start(start);
-      if (fresh) started.push(name);
-      const plane = { name, ...(options.controller === false ? { withoutController: true } : {}) };
-      const isNew = await cli.ports.planes.start(plane);
+      if (fresh && (nodes.length === 0 || !isRunning)) started.push(name);
+      const starts = nodes.map((node) => ({ ...start, name: node, memberOf: name }));
+      await Promise.all(starts.map((one) => cli.ports.agents.start(one)));
+      await joinFellows(cli.ports.agents, name);
+      const isNew = await cli.ports.planes.start({
+        name,
+        ...(options.controller === false ? { withoutController: true } : {}),
+        ...(nodes.length === 0 ? {} : { nodes }),
+      });
       const ignored = Object.keys(start).length > 1 ? '; stop it first to change its settings' : '';
       if (!fresh && !isNew) cli.note(`${name} runs already${ignored}`);
       if (interrupted) throw new Exit(exitCodes.interrupted);
     }
-    await joinAll(cli, names);
+    const [first, ...others] = names;
+    for (const other of others) await joinClusters(cli.ports.agents, first!, other);
     await introduceAll(cli, names);
     return started;
   } catch (error) {
@@ -133,8 +158,13 @@ async function introduceAll(cli: Cli, names: readonly string[]): Promise<void> {
 /** Pods first, because they use volumes. False when nothing of it ran. */
 async function stopCluster(cli: Cli, name: string, timeoutMs: number): Promise<boolean> {
   const plane = await cli.ports.planes.stop(name, timeoutMs);
-  const agent = await cli.ports.agents.stop(name, timeoutMs);
-  return plane || agent;
+  const { agents } = cli.ports;
+  const all = await Promise.all(agents.agentsOf(name).map((one) => agents.stop(one, timeoutMs)));
+  return plane || all.includes(true);
+}
+
+function flagOf(option: string): string {
+  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function parsePort(text: string): number {
@@ -162,19 +192,6 @@ function startOf(cli: Cli, name: string, options: UpOptions): StartAgent {
   };
 }
 
-/** All others join the cloud of the first, unless they know each other already. */
-async function joinAll(cli: Cli, names: readonly string[]): Promise<void> {
-  const [first, ...others] = names;
-  if (first === undefined || others.length === 0) return;
-  const { items } = await cli.clientOf(first).call('cluster.list', {});
-  const known = new Set(items.map((item) => item.metadata.name));
-  for (const name of others) {
-    if (known.has(name)) continue;
-    const { token } = await cli.clientOf(first).call('cluster.token', {});
-    await cli.clientOf(name).call('cluster.join', { token });
-  }
-}
-
 async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): Promise<void> {
   const servers = new Map<string, string>();
   const objects: KubeObject[] = [];
@@ -188,10 +205,15 @@ async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): P
     return cli.printAny(list);
   }
   const clusters: ClusterObject[] = [];
-  for (const name of names) clusters.push(await cli.clientOf(name).call('agent.status', {}));
+  const { agents } = cli.ports;
+  for (const name of names.flatMap((cluster) => agents.agentsOf(cluster))) {
+    clusters.push(await agents.connect(name).call('agent.status', {}));
+  }
+  const serverOf = ({ metadata, spec }: ClusterObject) =>
+    servers.get(spec.memberOf ?? metadata.name);
   const columns = [
     { header: 'NAME', value: (row: ClusterObject) => row.metadata.name },
-    { header: 'API', value: (row: ClusterObject) => servers.get(row.metadata.name) },
+    { header: 'API', value: serverOf },
     { header: 'PEERS-AT', value: (row: ClusterObject) => row.spec.address },
     { header: 'PROCESS', value: (row: ClusterObject) => String(row.status.pid ?? '') },
     { header: 'HOME', value: (row: ClusterObject) => row.status.home },
@@ -208,24 +230,39 @@ async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): P
   return undefined;
 }
 
+/** Of all agents of a cluster that has been started. */
+function startsOf(cli: Cli, cluster: string, options: UpOptions): readonly StartAgent[] {
+  const start = startOf(cli, cluster, options);
+  return cli.ports.agents
+    .agentsOf(cluster)
+    .map((name) => (name === cluster ? start : { ...start, name, memberOf: cluster }));
+}
+
 /** Until Ctrl-C; then ends what this command started. */
-async function stay(cli: Cli, started: readonly string[]): Promise<void> {
+async function stay(cli: Cli, started: readonly string[], options: UpOptions): Promise<void> {
   if (started.length === 0) return;
   cli.note('\nRunning until Ctrl-C (--detach leaves them in the background).');
   const interrupted = new Promise<void>((done) => cli.ports.terminal.onInterrupt(done));
-  const ended = await Promise.race([interrupted, watchAgents(cli, started)]);
+  const ended = await Promise.race([interrupted, watchAgents(cli, started, options)]);
   if (ended !== undefined) cli.note(`\n${ended} ended.`);
   cli.note('\nStopping.');
   for (const name of started) await stopCluster(cli, name, stopTimeoutMs);
 }
 
 /** Resolves with the last to end when none runs any more: killed, or by `transship down`. */
-async function watchAgents(cli: Cli, names: readonly string[]): Promise<string> {
-  for (const name of names) {
+async function watchAgents(
+  cli: Cli,
+  names: readonly string[],
+  options: UpOptions,
+): Promise<string> {
+  const several = names.filter((name) => cli.ports.agents.agentsOf(name).length > 1);
+  const kept = several.map((name) => keepNodes(cli, name, startsOf(cli, name, options)));
+  for (const name of names.filter((one) => !several.includes(one))) {
     const onEvent = () => undefined;
     const client = cli.clientOf(name);
     await client.stream('agent.events', { follow: true }, { onEvent }).catch(() => undefined);
   }
+  await Promise.all(kept);
   return names.at(-1)!;
 }
 
