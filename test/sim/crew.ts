@@ -27,7 +27,8 @@ export async function runOrders(
 }
 
 function startChild(): ChildProcess {
-  return fork(new URL('./worker.ts', import.meta.url), { stdio: 'inherit' });
+  const how = { stdio: 'inherit', serialization: 'advanced' } as const;
+  return fork(new URL('./worker.ts', import.meta.url), how);
 }
 
 function ask(child: ChildProcess, order: Order): Promise<Verdict> {

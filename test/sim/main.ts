@@ -1,13 +1,17 @@
 /**
  * The simulator: `npm run sim -- [--seed N] [--minutes M | --schedules N] [--mutants] [--trace]`.
  * `--only engine,teleport,control` explores seeds of these kinds alone, `--only migration` those of
- * migrations, of which there are else only a few; `--exhaustive` kills the controllers of one
- * cutover after each of its effects.
+ * migrations, of which there are else only a few. `--exhaustive` interrupts every tale of
+ * migrations everywhere (`--tales cutover,back --ways kill,once --one-in 10`: some of it), and
+ * `--story JSON` replays one.
  * Without `--seed` it begins at a seed of the day; a failing seed is printed with its command.
  */
 import { parseArgs } from 'node:util';
 import { runOrders } from './crew.ts';
 import type { Order, Verdict } from './messages.ts';
+import { interruptEverything } from './move-exhaustive.ts';
+import { runMove } from './move-run.ts';
+import type { Story } from './move-story.ts';
 import { allMutants, killsFrom, kindOf, migrationsFrom, runAny } from './schedules.ts';
 import { withStray } from './stray.ts';
 
@@ -29,6 +33,10 @@ const { values } = parseArgs({
     schedules: { type: 'string' },
     only: { type: 'string', default: everything },
     exhaustive: { type: 'boolean', default: false },
+    tales: { type: 'string' },
+    ways: { type: 'string' },
+    'one-in': { type: 'string', default: '1' },
+    story: { type: 'string' },
     mutants: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
@@ -37,20 +45,24 @@ const { values } = parseArgs({
 async function main(): Promise<number> {
   if (values.mutants) return huntMutants();
   const bounded = values.minutes !== undefined || values.schedules !== undefined;
-  if (values.exhaustive) return killEverywhere();
+  if (values.exhaustive) return exhaust();
+  if (values.story !== undefined) return replay(0, JSON.parse(values.story) as Story);
   if (values.seed !== undefined && !bounded) return replay(Number(values.seed));
   return explore();
 }
 
-async function replay(seed: number): Promise<number> {
+async function replay(seed: number, story?: Story): Promise<number> {
   const lines: string[] = [];
   const onEvent = (label: string, nowMs: number) => {
     lines.push(`${nowMs.toFixed(3)} ${label}`);
   };
-  const { result, stray } = await withStray(() => runAny({ seed, onEvent }));
+  const { result, stray } = await withStray(() => {
+    return story === undefined ? runAny({ seed, onEvent }) : runMove({ seed, story, onEvent });
+  });
   const { violation = stray } = result;
   console.log((values.trace ? lines : lines.slice(-traceLines)).join('\n'));
-  for (const message of result.messages.slice(-10)) console.log(`log: ${message}`);
+  for (const message of result.messages.slice(values.trace ? 0 : -10))
+    console.log(`log: ${message}`);
   if (violation === undefined) {
     console.log(`seed ${seed}: nothing is wrong (trace ${result.traceHash})`);
     return 0;
@@ -108,13 +120,14 @@ function firstSeed(): number {
   return values.only === 'migration' && chosen < migrationsFrom ? chosen + migrationsFrom : chosen;
 }
 
-/** Every effect of one cutover is the last of its controllers once. */
-function killEverywhere(): Promise<number> {
-  const seeds = Array.from({ length: effectsMax }, (_, at) => killsFrom + 1 + at);
-  return judge(killsFrom + 1, (failures) => {
-    const seed = failures >= failuresMax ? undefined : seeds.shift();
-    return seed === undefined ? undefined : { seed, mutant: undefined };
+async function exhaust(): Promise<number> {
+  const failed = await interruptEverything({
+    processes,
+    tales: values.tales?.split(','),
+    ways: values.ways?.split(','),
+    oneIn: Number(values['one-in']),
   });
+  return failed === 0 ? 0 : 1;
 }
 
 /** Runs what it is told to, and says what came of it. */

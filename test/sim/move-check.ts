@@ -106,6 +106,11 @@ function isKept(line: string, migration: Migration | undefined): boolean {
   if (line.startsWith('Secret shop/transship-undo-retained') && line.includes(': gone'))
     return true;
   if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
+  // What cannot be listed may be there: then the namespace stays, and it says so.
+  const isToldToStay = migration?.status?.warnings?.some((one) => one.startsWith('Namespace shop'));
+  if (isToldToStay === true && /^(Namespace \/shop|ConfigMap shop\/kube-root-ca)/.test(line)) {
+    return line.endsWith('instead of nothing');
+  }
   if (migration?.spec.canceled === true && migration.spec.type !== 'Rollback') return false;
   // Claims with what was copied have to be somewhere.
   return (

@@ -1,6 +1,7 @@
 /** One schedule of migrations, from its seed to its verdict. */
 import { type Migration, migrations, type MigrationSpec } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
+import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { deployments } from '../../src/kube/workloads.ts';
 import type { RunResult } from './engine-run.ts';
@@ -8,12 +9,15 @@ import { Mismatch } from './model.ts';
 import { checkEnd, checkWords, endOf, needsRollback } from './move-check.ts';
 import { hub, isOpen, openShop, pictureOf, setUp, shop } from './move-shop.ts';
 import { MoveWorld, type MoveMutation, sides } from './move-world.ts';
-import { type Trouble } from './move-trouble.ts';
+import { type CallSite, ever, type Survey, type Trouble } from './move-trouble.ts';
+import { watchPlaces } from './move-orders.ts';
 import { type Chapter, type Story, storyOf } from './move-story.ts';
 
 const lookMs = 1_000;
 /** So long things may go wrong before all is calm again. */
 const troubledMs = 240_000;
+/** Longer than any step waits: then what fails for ever has led somewhere. */
+const endlessMs = 35 * 60_000;
 /** Of calm: back-offs, time-outs and retries fit in many times. */
 const patienceMs = 45 * 60_000;
 
@@ -21,19 +25,26 @@ export interface MoveRunOptions {
   readonly seed: number;
   readonly story?: Story;
   readonly mutation?: MoveMutation | undefined;
+  /** Of an earlier run: to make one takes longer than to use it. */
+  readonly library?: SchemaLibrary | undefined;
   readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
 }
 
 export interface MoveResult extends RunResult {
   readonly happened: boolean;
   readonly effects: number;
+  readonly survey: Survey;
+  /** Calls that did not fail, because nothing asked for them where they were to. */
+  readonly missed: readonly CallSite[];
+  /** How its migrations ended, in order. */
+  readonly endings: readonly string[];
 }
 
 export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
   const { seed, mutation = {}, onEvent } = options;
   const story = options.story ?? storyOf(seed);
   const { trouble } = story;
-  const library = createSchemaLibrary();
+  const library = options.library ?? createSchemaLibrary();
   const world = new MoveWorld({ seed, library, trouble, mutation, onEvent });
   let violation: Error | undefined;
   try {
@@ -44,9 +55,10 @@ export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
   violation = world.violation ?? violation;
   if (violation !== undefined) world.say(`story: ${JSON.stringify(story)}`);
   const { traceHash, events } = world.scheduler;
-  const { effects, happened } = world.trouble;
-  const { lives, messages } = world;
-  return { seed, traceHash, events, lives, violation, messages, happened, effects };
+  const { effects, happened, survey, missed } = world.trouble;
+  const { lives, messages, endings } = world;
+  const seen = { happened, effects, survey, missed, endings };
+  return { seed, traceHash, events, lives, violation, messages, ...seen };
 }
 
 async function begin(world: MoveWorld): Promise<void> {
@@ -107,18 +119,19 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
       spec: { plan: 'move', ...spec },
     } as never),
   );
-  const order = (change: Partial<MigrationSpec>) =>
-    scheduler.drive(
-      east.admin.patch(migrations, { namespace: hub, name }, { spec: change } as never),
-    );
+  const ask = (change: Partial<MigrationSpec>) =>
+    east.admin.patch(migrations, { namespace: hub, name }, { spec: change } as never);
+  const order = (change: Partial<MigrationSpec>) => scheduler.drive(ask(change));
+  watchPlaces(world, chapter, { order: ask, find: () => find(world, name) });
+  world.trouble.resume();
   const isOver = () => endOf(find(world, name)) !== undefined;
   if (cancelAtMs !== undefined) {
     await until(world, 'a while', () => false, cancelAtMs);
     await order({ canceled: true });
   }
-  await until(world, name, isOver, troubledMs);
+  await until(world, name, isOver, troubledFor(trouble));
   // Where statuses cannot be written, nothing can be said.
-  const isMute = trouble.kind === 'refused' && trouble.what.endsWith(' migrations');
+  const isMute = isAbout(trouble, ' migrations');
   if (!isOver() && !isMute) checkWords(find(world, name));
   world.trouble.end();
   await resolve(world, chapter, { isOver, order });
@@ -128,7 +141,17 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
     await resolve(world, chapter, { isOver, order });
   }
   await until(world, 'helpers to go', () => false, 15_000);
+  world.endings.push(`${name} ${endOf(find(world, name))}`);
   checkEnd(world, { migration: find(world, name), before, wasOpen, trouble });
+}
+
+function troubledFor(trouble: Trouble): number {
+  return trouble.kind === 'calls' && trouble.times >= ever ? endlessMs : troubledMs;
+}
+
+function isAbout(trouble: Trouble, word: string): boolean {
+  if (trouble.kind === 'refused') return trouble.what.includes(word);
+  return trouble.kind === 'calls' && trouble.calls.some(({ call }) => call.includes(word));
 }
 
 interface Person {

@@ -8,6 +8,9 @@ export interface Chapter {
   readonly name: string;
   readonly spec: Partial<MigrationSpec> & Pick<MigrationSpec, 'type'>;
   readonly cancelAtMs?: number;
+  /** Places (`placeOf`) at which a person says so. */
+  readonly cancelAt?: string;
+  readonly pauseAt?: string;
   /** What a person does when it waits after a failure. */
   readonly inCase: 'retry' | 'cancel';
 }

@@ -16,10 +16,26 @@ export type Trouble =
       readonly times: number;
       readonly how: Refusal;
     }
+  /** So are single calls, each from the first time that it is asked for at its place. */
+  | {
+      readonly kind: 'calls';
+      readonly calls: readonly CallSite[];
+      readonly times: number;
+      readonly how: Refusal | 'lost';
+    }
   /** No API server can be reached. */
   | { readonly kind: 'cut'; readonly after: number; readonly ms: number }
   /** A person sets the number of replicas at the source. */
   | { readonly kind: 'scale'; readonly after: number; readonly replicas: number };
+
+/** As a `Survey` has them. */
+export interface CallSite {
+  readonly place: string;
+  readonly call: string;
+}
+
+/** So often that it is for ever; a number that JSON can say. */
+export const ever = 1_000_000_000;
 
 const refusals = ['unreachable', 'forbidden', 'failed', 'busy', 'conflict'] as const;
 export type Refusal = (typeof refusals)[number];
@@ -96,6 +112,16 @@ export interface TroubleHands {
   kill(afterMs: number): void;
   cut(): void;
   scale(replicas: number): void;
+  /** Where the migration is, as `placeOf` says it. */
+  place(): string;
+}
+
+/** What was asked for and done while things could go wrong, in order. */
+export interface Survey {
+  /** The place of each effect. */
+  readonly effects: string[];
+  /** `east GET pods`: at every place each call once. */
+  readonly calls: Map<string, Set<string>>;
 }
 
 /** Counts effects over all lives of the controllers, and makes the trouble. */
@@ -105,6 +131,8 @@ export class Troublemaker {
   effects = 0;
   /** It took place. */
   happened = false;
+  readonly survey: Survey = { effects: [], calls: new Map() };
+  readonly #failed = new Map<CallSite, number>();
   #isCalm = false;
   #asked = 0;
   #kills = 0;
@@ -113,6 +141,11 @@ export class Troublemaker {
   constructor(trouble: Trouble, hands: TroubleHands) {
     this.trouble = trouble;
     this.#hands = hands;
+  }
+
+  /** Another migration begins: what did not happen in the one before can happen in this. */
+  resume(): void {
+    this.#isCalm = this.happened;
   }
 
   /** Nothing goes wrong from now on. */
@@ -124,19 +157,55 @@ export class Troublemaker {
   wrap(send: KubeTransport, cluster: string): KubeTransport {
     return async (request) => {
       if (this.#hands.nowMs() < this.#cutUntilMs) throw unreachable(cluster);
-      const refusal = this.#refusal(request, cluster);
-      if (refusal !== undefined) return refusal;
+      const how = this.#refusal(request) ?? this.#fault(callOf(request, cluster));
+      if (how !== undefined && how !== 'lost') return refuse(how, cluster);
       const response = await send(request);
-      if (request.method !== 'GET' && this.effect()) throw unreachable(cluster);
+      const isLost = request.method !== 'GET' && this.effect();
+      if (isLost || how === 'lost') throw unreachable(cluster);
       return response;
     };
+  }
+
+  /** Of something that is no API server: throws where that fails. */
+  async ask<T>(call: string, act: () => Promise<T>): Promise<T> {
+    if (this.#fault(call) !== undefined) {
+      throw new TransshipError('SourceUnreachable', `${call} is not answered`);
+    }
+    return act();
+  }
+
+  /** What becomes of it: undefined for nothing. */
+  #fault(call: string | undefined): Refusal | 'lost' | undefined {
+    const { trouble, survey } = this;
+    if (this.#isCalm || call === undefined) return undefined;
+    const place = this.#hands.place();
+    survey.calls.set(place, (survey.calls.get(place) ?? new Set()).add(call));
+    if (trouble.kind !== 'calls') return undefined;
+    for (const site of trouble.calls) {
+      if (site.call !== call) continue;
+      const asked = this.#failed.get(site) ?? 0;
+      if (asked >= trouble.times || (asked === 0 && site.place !== place)) continue;
+      this.#failed.set(site, asked + 1);
+      this.happened = true;
+      return trouble.how;
+    }
+    return undefined;
+  }
+
+  /** Calls that were to fail and were not even asked for. */
+  get missed(): readonly CallSite[] {
+    const { trouble } = this;
+    if (trouble.kind !== 'calls') return [];
+    return trouble.calls.filter((site) => !this.#failed.has(site));
   }
 
   /** Something durable was done. True: nobody is to hear of it. */
   effect(): boolean {
     this.effects += 1;
     const { trouble } = this;
-    if (this.#isCalm || !('after' in trouble)) return false;
+    if (this.#isCalm) return false;
+    this.survey.effects.push(this.#hands.place());
+    if (!('after' in trouble)) return false;
     if (trouble.kind === 'kill') return this.#kill(trouble);
     if (this.effects !== trouble.after) return false;
     this.happened = true;
@@ -156,7 +225,7 @@ export class Troublemaker {
     return true;
   }
 
-  #refusal(request: KubeRequest, cluster: string): KubeResponse | undefined {
+  #refusal(request: KubeRequest): Refusal | undefined {
     const { trouble } = this;
     if (this.#isCalm || trouble.kind !== 'refused' || nameOf(request) !== trouble.what) {
       return undefined;
@@ -165,8 +234,21 @@ export class Troublemaker {
     const { from, times, how } = trouble;
     if (this.#asked < from || this.#asked >= from + times) return undefined;
     this.happened = true;
-    return refuse(how, cluster);
+    return how;
   }
+}
+
+/**
+ * `west PATCH deployments`, `east GET pods/`, which is of one and not of all, `east GET pods/log`.
+ * Watches are another matter.
+ */
+export function callOf({ method, path }: KubeRequest, cluster: string): string | undefined {
+  if (path.includes('watch=true')) return undefined;
+  const parts = path.replace(/\?.*$/, '').split('/').filter(Boolean);
+  const rest = parts[0] === 'apis' ? parts.slice(3) : parts.slice(2);
+  const own = rest[0] === 'namespaces' && rest.length > 2 ? rest.slice(2) : rest;
+  const [plural = path, name, sub = ''] = own;
+  return `${cluster} ${method} ${plural}${name === undefined ? '' : `/${sub}`}`;
 }
 
 /** `PATCH deployments`, `GET log`; watches are another matter. */

@@ -2,6 +2,7 @@
  * Two clusters with all that Kubernetes does in them, machines on which pods are simulated
  * processes, and the controllers that move a namespace from one to the other.
  */
+import type { Migration } from '../../src/api/kinds/migration.ts';
 import type { Pod } from '../../src/kube/workloads.ts';
 import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import type { UserInfo } from '../../src/embedded/server/api.ts';
@@ -18,6 +19,7 @@ import { fairWeather, simTransport } from './control-transport.ts';
 import { silentMetrics } from './control-worker.ts';
 import { MoveData } from './move-data.ts';
 import { MoveNode } from './move-node.ts';
+import { placeOf } from './move-place.ts';
 import { type Trouble, Troublemaker } from './move-trouble.ts';
 import { createRng, type Rng } from './rng.ts';
 import { Scheduler, simRandom } from './scheduler.ts';
@@ -58,11 +60,14 @@ export class MoveWorld {
   readonly west: MoveSide;
   readonly trouble: Troublemaker;
   readonly messages: string[] = [];
+  readonly endings: string[] = [];
   readonly #mutation: MoveMutation;
   readonly #servers = new Map<number, { readonly path: string; isUp: boolean }>();
   /** What a person does beside it. */
   onScale: (replicas: number) => void = () => undefined;
-  onCommit: (side: SideName, change: Committed) => void = () => undefined;
+  /** Wherever a migration has come to. */
+  onPlace: (place: string) => void = () => undefined;
+  #place = '';
   violation: Error | undefined;
   lives = 0;
   #controllers: { readonly life: Life; readonly stop: () => Promise<void> } | undefined;
@@ -81,6 +86,7 @@ export class MoveWorld {
       kill: (afterMs) => this.#crash(afterMs),
       cut: () => sides.forEach((name) => this.side(name).api.cut()),
       scale: (replicas) => this.onScale(replicas),
+      place: () => this.#place,
     });
     this.east = this.#side('east', library);
     this.west = this.#side('west', library);
@@ -92,6 +98,20 @@ export class MoveWorld {
 
   fail(error: Error): void {
     this.violation ??= error;
+  }
+
+  #follow({ before, now }: Committed): void {
+    if (now?.kind !== 'Migration' || placeOf(now as Migration) === this.#place) return;
+    // One that is over and is changed once more is no place to be at.
+    const isOpen = (now as Migration).status?.completionTime === undefined;
+    if (
+      !isOpen &&
+      before !== undefined &&
+      placeOf(before as Migration) === placeOf(now as Migration)
+    )
+      return;
+    this.#place = placeOf(now as Migration);
+    this.onPlace(this.#place);
   }
 
   say(message: string): void {
@@ -117,7 +137,7 @@ export class MoveWorld {
       library,
       rng: rng.fork('api'),
       historyMax: 5000,
-      onCommit: (_, change) => this.onCommit(name, change),
+      onCommit: (_, change) => this.#follow(change),
       onMessage: (message) => this.say(message),
       readLog: async (request) => {
         const { runtime } = late.side!;

@@ -24,6 +24,16 @@ const stories: Readonly<Record<string, Story>> = {
     chapters: [{ ...go, cancelAtMs: 20_000 }],
     trouble: { kind: 'kill', after: 7, times: 40, ms: 500 },
   },
+  'how a migration ended is still known when its plan cannot be let go': {
+    plan: {},
+    chapters: [{ name: 'stage', spec: { type: 'Stage' }, inCase: 'retry' }],
+    trouble: {
+      kind: 'calls',
+      calls: [{ place: 'stage/over', call: 'east PATCH plans/' }],
+      times: 1,
+      how: 'unreachable',
+    },
+  },
 };
 
 for (const [name, story] of Object.entries(stories)) {

@@ -77,19 +77,20 @@ export class MigrationController implements Controller {
       const { reason } = asTransshipError(error);
       if (!(error instanceof TransshipError) || reason === 'Stopping') throw error;
       if (reason !== 'ApiUnreachable' && reason !== 'Forbidden') throw error;
+      // How it ended has been said: that it cannot be let go yet is no news of it.
+      if (!isOpen(saved.object) && !isTemporary(saved.object)) throw error;
       return this.#blocked(saved, { kind: 'blocked', reason, message: error.message });
     }
   }
 
   async #go(saved: Saved): Promise<Next> {
     const { object } = saved;
-    const isHeld = object.metadata.finalizers?.includes(finalizers.migration) === true;
     const isLeaving = isCanceled(object);
-    const isTemporary = object.spec.type === 'Rehearsal' && isHeld && isLeaving;
+    const isKept = isTemporary(object);
     const wantsRetry = (object.spec.retry ?? 0) > (object.status?.retried ?? 0);
-    if (!isOpen(object) && !isTemporary && !(wantsRetry && !isLeaving)) return this.#leave(saved);
+    if (!isOpen(object) && !isKept && !(wantsRetry && !isLeaving)) return this.#leave(saved);
     if (wantsRetry && hasBegun(object)) await this.#retry(saved);
-    if (!isOpen(saved.object) && !isTemporary) return this.#leave(saved);
+    if (!isOpen(saved.object) && !isKept) return this.#leave(saved);
     if (!hasBegun(object) && isLeaving) return this.#over(saved, { kind: 'undone' });
     const other = blockerOf(this.#c, saved.object);
     if (other !== undefined) return this.#blocked(saved, other);
@@ -106,9 +107,8 @@ export class MigrationController implements Controller {
   async #leave({ object }: Saved): Promise<Next> {
     this.#known.delete(object.metadata.uid ?? '');
     const isKept = object.spec.type === 'Rehearsal' && !isCanceled(object);
-    const isHeld = object.metadata.finalizers?.includes(finalizers.migration) === true;
     const succeeded = object.status?.conditions?.find(({ type }) => type === 'Succeeded');
-    if (isHeld && !(isKept && succeeded?.status === 'True')) {
+    if (isHeld(object) && !(isKept && succeeded?.status === 'True')) {
       // The plan first: who takes over after that comes here again.
       await this.#letPlanGo(object);
       await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
@@ -300,6 +300,15 @@ export class MigrationController implements Controller {
 
 function isCanceled({ spec, metadata }: Migration): boolean {
   return spec.canceled === true || metadata.deletionTimestamp !== undefined;
+}
+
+function isHeld({ metadata }: Migration): boolean {
+  return metadata.finalizers?.includes(finalizers.migration) === true;
+}
+
+/** A rehearsal that is over and is now taken away. */
+function isTemporary(migration: Migration): boolean {
+  return migration.spec.type === 'Rehearsal' && isHeld(migration) && isCanceled(migration);
 }
 
 function ordersOf(migration: Migration, plan: Plan): Orders {
