@@ -75,6 +75,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
     runController: async (place) =>
       (await import('./host/controller-process.ts')).runController(home, place),
+    runCsi: async (options) =>
+      (await import('./host/csi/process.ts')).runCsi(home, { ...options, version: versionOf() }),
     runMover: async (work, path) => (await import('./host/mover/mover.ts')).runMover(work, path),
     runBlockMover: async (order) =>
       (await import('./host/mover-block.ts')).runBlockMover(order, host.clock),

@@ -128,11 +128,26 @@ export interface CliPorts {
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
   runController(place: ApiPlace): Promise<number>;
+  /** Serves the Container Storage Interface until it is told to stop. */
+  runCsi(options: CsiRun): Promise<number>;
   /** A mover's process; ends it when the mover ends. */
   runMover(work: 'server' | 'client' | 'backup' | 'restore', configPath: string): Promise<number>;
   /** Copies one raw device, and says so on stdout; resolves with the exit code. */
   runBlockMover(order: BlockOrder): Promise<number>;
   runDemo(options: DemoOptions): Promise<number>;
+}
+
+export interface CsiRun {
+  readonly place: ApiPlace;
+  /** `unix:///PATH`. */
+  readonly endpoint: string;
+  /** The name of this node; without one there is no node service. */
+  readonly node?: string;
+  /** The agent of this node, by its name in the Cluster object; of the same name as the node. */
+  readonly agent?: string;
+  readonly controller: boolean;
+  /** The directory in which a kubelet looks for plugins. */
+  readonly plugins?: string;
 }
 
 export interface EditorDraft {

@@ -6,6 +6,7 @@ import { exitCodes } from '../base/reasons.ts';
 import { examplesText, globalOptions, group, type Registry } from './command.ts';
 import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
+import { csiCommand } from './commands/csi.ts';
 import { hookCommands } from './commands/hook.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
 import { migrateCommands, rehearseCommand } from './commands/migrate.ts';
@@ -67,6 +68,7 @@ export function buildProgram(registry: Registry): Command {
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);
   controllerCommand(registry, program);
+  csiCommand(registry, program);
   moverCommands(registry, program);
   moverBlockCommands(registry, program);
   observeCommands(registry, program);

@@ -1,7 +1,8 @@
 /** The ports of controllers, and a process that is nothing but controllers. */
 import { hostname } from 'node:os';
 import { fail } from '../base/errors.ts';
-import type { ControllerPorts } from '../controllers/ports.ts';
+import type { ControlClient } from '../api/control-client.ts';
+import type { AgentPlace, ControllerPorts } from '../controllers/ports.ts';
 import type { KubeClient } from '../kube/api.ts';
 import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
@@ -41,12 +42,7 @@ export function controllerPorts(
     events,
     openCluster: async (_name, { text, context }) =>
       openKubeTransport({ kubeconfigText: text, context }),
-    openAgent: ({ name, address }) => {
-      if (!address.startsWith(unixPrefix)) {
-        fail('Unsupported', `agent ${name}: only unix:// addresses work so far, not ${address}`);
-      }
-      return createControlClient(name, address.slice(unixPrefix.length));
-    },
+    openAgent: agentAt,
     repositories: createRepositoryProbe(clock, random),
     registries: { open: openRegistryTransport },
     movers: {
@@ -55,4 +51,12 @@ export function controllerPorts(
     },
     close: () => events.stop(),
   };
+}
+
+/** The control API of an agent that a `Cluster` object names. */
+export function agentAt({ name, address }: AgentPlace): ControlClient {
+  if (!address.startsWith(unixPrefix)) {
+    fail('Unsupported', `agent ${name}: only unix:// addresses work so far, not ${address}`);
+  }
+  return createControlClient(name, address.slice(unixPrefix.length));
 }

@@ -29,6 +29,8 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   rfc6902: ['embedded', 'workload'],
   '@marcbachmann/cel-js': ['embedded'],
   '@kubernetes/client-node': ['host'],
+  '@grpc/grpc-js': ['host'],
+  protobufjs: ['csi'],
 };
 
 /** Modules of Node that compute and touch nothing outside the process. */

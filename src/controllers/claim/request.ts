@@ -20,7 +20,7 @@ export interface ClaimView {
 const parametersKnown: ReadonlySet<string> = new Set(['type', 'blockSize', 'historyPolicy']);
 const typesKnown: ReadonlySet<string> = new Set(['ext4', 'xfs', 'block']);
 
-export function checkParameters(storageClass: StorageClass): void {
+export function checkParameters(storageClass: Pick<StorageClass, 'parameters'>): void {
   const parameters = storageClass.parameters ?? {};
   const unknown = Object.keys(parameters).find((name) => {
     return !parametersKnown.has(name) && !name.startsWith('csi.storage.k8s.io/');
