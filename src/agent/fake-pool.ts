@@ -20,6 +20,7 @@ class FakeVolume extends MemoryDevice implements BlockDevice {
   readonly id: string;
   readonly name: string;
   policy: HistoryPolicy;
+  readonly replica = { document: undefined };
   readonly doorNames: string[] = [];
   readonly kept: SnapshotInfo[] = [];
   readonly conditions: Condition[] = [];

@@ -1,5 +1,7 @@
 /** What the rest of an agent may ask of the engine. Implemented by `pool.ts` and `volume.ts`. */
 import type { BlockDevice } from '../base/ports.ts';
+import type { SectorRecord } from './head.ts';
+import type { Mark, ReplicaDocument, SnapshotDocument } from './replica-types.ts';
 import type { BlockRange, ChunkSource, Name, PeerStore, Version } from './types.ts';
 
 /** Retention per granularity in milliseconds; all zero keeps no history (I-20). */
@@ -48,6 +50,12 @@ export interface SnapshotInfo {
   readonly hasTrace: boolean;
 }
 
+export interface SnapshotOptions {
+  readonly trace?: boolean;
+  /** Wall clock that it is of; now when absent. */
+  readonly atMs?: number;
+}
+
 export interface HistoryInfo {
   readonly policy: HistoryPolicy;
   readonly oldestMs: number | undefined;
@@ -94,11 +102,12 @@ export interface Moment {
 export interface VolumeApi extends BlockDevice {
   readonly id: string;
   readonly name: string;
+  readonly replica: VolumeReplica;
   status(): VolumeStatus;
   /** The content at this call as a durable version: settles and checkpoints. */
   seal(): Promise<Version>;
   /** Constant time in the volume's size. `AlreadyExists`. `trace` saves the recent use with it. */
-  snapshot(name: string, options?: { readonly trace?: boolean }): Promise<SnapshotInfo>;
+  snapshot(name: string, options?: SnapshotOptions): Promise<SnapshotInfo>;
   listSnapshots(): readonly SnapshotInfo[];
   deleteSnapshot(name: string): Promise<void>;
   /** Shrinking needs `force`, because it cuts data off. */
@@ -123,6 +132,46 @@ export interface VolumeApi extends BlockDevice {
   putNames(firstBlock: number, names: readonly Name[]): void;
 }
 
+/** Another replica's content that a replica takes over. */
+export interface Rebase {
+  readonly origin: VolumeOrigin;
+  readonly policy: HistoryPolicy;
+  readonly snapshots: readonly SnapshotDocument[];
+}
+
+/**
+ * The volume as one replica of a set. `still` throws when the caller's leader is none any more; it
+ * is called in the step in which something changes. The calls that need a phase reject with
+ * `Conflict` in another one.
+ */
+export interface VolumeReplica {
+  /** Undefined: the volume is not replicated. */
+  readonly document: ReplicaDocument | undefined;
+  /** The last write applied. */
+  readonly mark: Mark;
+  /** The last write known to survive a loss of power. */
+  readonly durable: Mark;
+  /** Durable when it returns. */
+  note(changes: Partial<Pick<ReplicaDocument, 'promised' | 'configuration'>>): void;
+  /** Before `apply`: throws `ReadOnly` or `DiskFailed`; a promise while the journal is full. */
+  admit(): undefined | Promise<void>;
+  /** All records or, after a crash, none of them; never waits. */
+  apply(records: readonly SectorRecord[], mark: Mark): void;
+  /** All applied before the call is durable when it resolves. */
+  flush(): Promise<void>;
+  /** Makes the first, `Healthy`, replica of a set out of a volume. `AlreadyExists`. */
+  begin(first: Omit<ReplicaDocument, 'mark' | 'phase'>): Promise<void>;
+  /** The same content under the numbers of a new leader. */
+  adopt(changes: Pick<ReplicaDocument, 'mark' | 'configuration'>, still: () => void): Promise<void>;
+  /** From now on live writes only; keeps what it has as its fallback. */
+  receive(still: () => void): Promise<void>;
+  rebase(to: Rebase, source: ChunkSource, still: () => void): Promise<void>;
+  /** Nothing is missing and everything up to `mark` is applied: `Healthy`. */
+  finish(mark: Mark, still: () => void): Promise<void>;
+  /** Healthy again as it was before the rebuild began. */
+  revert(still: () => void): Promise<void>;
+}
+
 export interface CreateVolume {
   readonly name: string;
   readonly sizeBytes: number;
@@ -136,6 +185,8 @@ export interface CreateFromVersion {
   readonly policy?: HistoryPolicy;
   readonly origin?: VolumeOrigin;
   readonly source?: ChunkSource;
+  /** A replica of a set from its first moment. */
+  readonly replica?: ReplicaDocument;
 }
 
 export interface ScrubReport {

@@ -9,7 +9,8 @@ const frameMagic = 0x4d415246;
 const fileMagic = 'TSJRNL01';
 const version = 1;
 
-export const entryKinds = { write: 0, zero: 1 } as const;
+/** A mark or drop has the sequence as its first sector and the epoch as its sectors. */
+export const entryKinds = { write: 0, zero: 1, mark: 2, drop: 3 } as const;
 
 export interface FrameEntry {
   readonly volume: number;

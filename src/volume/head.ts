@@ -11,6 +11,7 @@ import { IntervalSet } from './intervals.ts';
 import { entrySectorsMax, type Journal, sectorChecksums } from './journal.ts';
 import { Layer, zeroPosition } from './layer.ts';
 import { isZeroName, nameKey, zeroName } from './name.ts';
+import type { Mark } from './replica-types.ts';
 import type { ChunkStore } from './store.ts';
 import { lookupNow, type TreeRoot } from './tree.ts';
 import type { Name } from './types.ts';
@@ -19,6 +20,13 @@ const sectorBytes = limits.sectorBytes;
 
 /** Pages and blocks that a slow read has in hand, by name. */
 export type Loaded = Map<string, Uint8Array>;
+
+/** Whole sectors at a place, or zeroes there when it has no data. */
+export interface SectorRecord {
+  readonly firstSector: number;
+  readonly sectors: number;
+  readonly data: Uint8Array | undefined;
+}
 
 export interface HeadOptions {
   readonly number: number;
@@ -57,6 +65,11 @@ export class Head {
   /** Where the frames of `names` and `zeroes` begin. */
   namesFrom = Number.POSITIVE_INFINITY;
   tree: TreeRoot;
+  /** The last write that is here; undefined unless the volume is replicated. */
+  mark: Mark | undefined;
+  /** The mark before the first write of the active layer. */
+  #activeFrom: Mark | undefined;
+  #applying = false;
 
   constructor(options: HeadOptions, tree: TreeRoot) {
     this.number = options.number;
@@ -106,6 +119,37 @@ export class Head {
     this.active = new Layer(this.journal.nextSequence, this.sectorsPerBlock);
   }
 
+  /** Of a root that takes everything but the active layer. */
+  get settledMark(): Mark | undefined {
+    return this.active.isEmpty ? this.mark : this.#activeFrom;
+  }
+
+  /** Whole sectors and zeroes that one leader numbered, and the mark behind them, as one. */
+  apply(records: readonly SectorRecord[], mark: Mark): void {
+    this.#applying = true;
+    this.journal.cork();
+    try {
+      for (const { firstSector, sectors, data } of records) {
+        if (data === undefined) this.zero(firstSector, sectors);
+        else this.write(firstSector, data);
+      }
+      this.setMark(mark);
+    } finally {
+      this.#applying = false;
+      this.journal.uncork();
+    }
+  }
+
+  setMark(mark: Mark): void {
+    this.mark = mark;
+    this.journal.appendMark(this.number, mark);
+  }
+
+  /** After a replay: entries without a mark stay in the journal's files and must never count. */
+  dropUnmarked(): void {
+    if (this.mark !== undefined) this.journal.appendMark(this.number, this.mark, 'drop');
+  }
+
   /** Forgets everything but a tree: the volume was restored to it. */
   reset(tree: TreeRoot): void {
     this.active = new Layer(this.journal.nextSequence, this.sectorsPerBlock);
@@ -129,6 +173,7 @@ export class Head {
         layer.sectors.set(sector + i, file, position + i, checksums[i] ?? 0);
       }
     }
+    this.#markAgain();
   }
 
   /** Whole sectors become zeroes. */
@@ -136,6 +181,12 @@ export class Head {
     this.#touch();
     this.journal.appendZero(this.number, firstSector, sectors);
     this.applyZero(firstSector, sectors);
+    this.#markAgain();
+  }
+
+  /** What no leader numbered (moved within the journal, cut off behind the end) changes no mark. */
+  #markAgain(): void {
+    if (this.mark !== undefined && !this.#applying) this.setMark(this.mark);
   }
 
   /** The effect of `zero` without the journal; also used by replay. */
@@ -156,7 +207,10 @@ export class Head {
 
   /** Replay: the active layer starts where its first frame is. */
   replayLayer(sequence: number): Layer {
-    if (this.active.isEmpty) this.active = new Layer(sequence, this.sectorsPerBlock);
+    if (this.active.isEmpty) {
+      this.active = new Layer(sequence, this.sectorsPerBlock);
+      this.#activeFrom = this.mark;
+    }
     this.active.touch(this.#nowMs());
     return this.active;
   }
@@ -245,6 +299,7 @@ export class Head {
   #touch(): Layer {
     if (this.active.isEmpty) {
       this.active = new Layer(this.journal.nextSequence, this.sectorsPerBlock);
+      this.#activeFrom = this.mark;
     }
     this.active.touch(this.#nowMs());
     return this.active;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { FrameBuilder, frameHeaderBytes } from './frame.ts';
+import { entryKinds, FrameBuilder, frameHeaderBytes } from './frame.ts';
 import { Journal, journalPath, sectorChecksums } from './journal.ts';
 import { type ReplayEntry, replayJournal } from './replay.ts';
 import {
@@ -76,7 +76,7 @@ suite('journal', () => {
     await journal.flush();
     const { entries, sectors, result } = replay(disk);
     assert.deepEqual(sectors, [...Array.from({ length: 100 }, (_, i) => i), 1000]);
-    assert.equal(entries.at(-1)?.zero, true);
+    assert.equal(entries.at(-1)?.kind, entryKinds.zero);
     assert.ok(result.files.length > 2);
     assert.equal(result.damaged, 0);
   });

@@ -14,6 +14,7 @@ import {
   frameHeaderBytes,
   saltBytes,
 } from './frame.ts';
+import type { Mark } from './replica-types.ts';
 
 const sectorBytes = limits.sectorBytes;
 const stagingBytes = 1024 * 1024;
@@ -154,12 +155,21 @@ export class Journal {
   }
 
   appendZero(volume: number, firstSector: number, sectors: number): void {
+    this.#appendBare({ volume, kind: entryKinds.zero, firstSector, sectors });
+  }
+
+  /** All of the volume up to here is whole; with `drop`, what has no mark yet counts for nothing. */
+  appendMark(volume: number, mark: Mark, kind: 'mark' | 'drop' = 'mark'): void {
+    const { epoch, sequence } = mark;
+    this.#appendBare({ volume, kind: entryKinds[kind], firstSector: sequence, sectors: epoch });
+  }
+
+  #appendBare(entry: FrameEntry): void {
     if (!this.#builder.fits(0)) this.#writeStaged();
     if (this.#room(0) === undefined) {
       this.#writeStaged();
       this.#roll();
     }
-    const entry: FrameEntry = { volume, kind: entryKinds.zero, firstSector, sectors };
     this.#builder.add(entry, new Uint32Array(0));
     if (this.#corks === 0) this.#writeStaged();
   }

@@ -21,7 +21,7 @@ import { readDocument, removeDocument, replaceDocument } from './document.ts';
 import { Gate, Lane } from './gate.ts';
 import { Head } from './head.ts';
 import { Housekeeper } from './housekeeper.ts';
-import { openIdentity } from './identity.ts';
+import { allowReplicas, openIdentity } from './identity.ts';
 import { policyProblem } from './history.ts';
 import { Journal } from './journal.ts';
 import { type LeaseDocument, Leases, Pins } from './leases.ts';
@@ -229,7 +229,7 @@ export class Pool implements PoolApi {
 
   createFromVersion(request: CreateFromVersion): Promise<VolumeApi> {
     return this.#lane.run(async () => {
-      const { name, version, policy = noHistory, origin, source } = request;
+      const { name, version, policy = noHistory, origin, source, replica } = request;
       this.#checkAlive();
       checkName(name, 'volume');
       checkSize(version.sizeBytes);
@@ -253,7 +253,9 @@ export class Pool implements PoolApi {
         policy,
         snapshots: [],
         ...(origin === undefined ? {} : { origin }),
+        ...(replica === undefined ? {} : { replica }),
       };
+      if (replica !== undefined) allowReplicas(this.#o.disk);
       replaceDocument(this.#o.disk, documentPath(document.id), document);
       const volume = this.#adopt(document);
       volume.upstream.source = source;
@@ -407,7 +409,7 @@ export class Pool implements PoolApi {
   }
 
   #adopt(document: VolumeDocument): Volume {
-    const { clock } = this.#o;
+    const { clock, disk } = this.#o;
     const nowMs = () => clock.monotonicMs();
     const head = new Head(
       {
@@ -419,6 +421,7 @@ export class Pool implements PoolApi {
       },
       treeOf(document, document.blockBytes),
     );
+    head.mark = document.replica?.mark;
     for (const [block, hex] of document.pending?.names ?? []) head.names.set(block, rootName(hex));
     for (const [first, count] of document.pending?.zeroes ?? []) head.zeroes.add(first, count);
     const upstream = new Upstream({
@@ -432,7 +435,7 @@ export class Pool implements PoolApi {
     upstream.origin = document.origin;
     const volume = new Volume({
       document,
-      disk: this.#o.disk,
+      disk,
       clock,
       head,
       upstream,
@@ -440,6 +443,7 @@ export class Pool implements PoolApi {
       checkAlive: () => this.#checkAlive(),
       admit: () => this.#space.admit(),
       onRooted: () => this.#releaseJournal(),
+      allowReplicas: () => allowReplicas(disk),
       pin: (version) => this.#pins.add(version, pinMs, upstream.origin !== undefined),
       onFailure: (error) => this.#fail(error),
     });
@@ -452,6 +456,7 @@ export class Pool implements PoolApi {
     const { disk, log } = this.#o;
     const found = recover(disk, this.#poolId, this.#volumes.values(), this.#journal);
     this.#nextNumber = Math.max(this.#nextNumber, found.lastNumber + 1);
+    for (const { replica } of this.#volumes.values()) replica.replayed(found.damaged > 0);
     if (found.damaged > 0) {
       this.#conditions.set({
         type: 'JournalDamaged',
@@ -466,7 +471,11 @@ export class Pool implements PoolApi {
 
   /** After a failed sync nothing in the old journal files may be relied on: move it all. */
   async #settleSuspects(): Promise<void> {
-    for (const volume of this.#volumes.values()) await volume.seal();
+    for (const volume of this.#volumes.values()) {
+      // A replica that is being rebuilt is rebuilt from the beginning.
+      if (isWhole(volume)) await volume.seal();
+      else await volume.replica.shed();
+    }
     this.#suspects = false;
     this.#saveState();
     this.#releaseJournal();
@@ -485,7 +494,7 @@ export class Pool implements PoolApi {
   }
 
   *#held(): Generator<Held> {
-    const arrives = (volume: Volume) => volume.document.origin !== undefined;
+    const arrives = (volume: Volume) => volume.document.origin !== undefined || !isWhole(volume);
     for (const volume of this.#volumes.values()) {
       const blockBytes = volume.blockSizeBytes;
       for (const held of volume.held()) yield { ...held, blockBytes, partial: arrives(volume) };
@@ -556,4 +565,9 @@ export class Pool implements PoolApi {
     if (own === undefined) fail('NotFound', `volume ${volume.name} is not in this pool`);
     return own;
   }
+}
+
+/** Not a replica that is being rebuilt. */
+function isWhole({ document }: Volume): boolean {
+  return document.replica === undefined || document.replica.phase === 'Healthy';
 }

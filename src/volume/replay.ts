@@ -12,7 +12,8 @@ export interface ReplayEntry {
   readonly sequence: number;
   readonly wallMs: number;
   readonly volume: number;
-  readonly zero: boolean;
+  /** One of `entryKinds`. */
+  readonly kind: number;
   readonly firstSector: number;
   readonly sectors: number;
   readonly file: number;
@@ -106,13 +107,12 @@ function emit({ frame, position }: Found, onEntry: (entry: ReplayEntry) => void)
   let at = (position + frameHeaderBytes) / sectorBytes;
   let sum = 0;
   for (const { volume, kind, firstSector, sectors } of frame.entries) {
-    const zero = kind === entryKinds.zero;
-    const count = zero ? 0 : sectors;
+    const count = kind === entryKinds.write ? sectors : 0;
     onEntry({
       sequence: frame.sequence,
       wallMs: frame.wallMs,
       volume,
-      zero,
+      kind,
       firstSector,
       sectors,
       file: frame.file,

@@ -3,6 +3,8 @@
  * writes a replica contains; a *configuration* who is in the set. Plain data, kept in documents.
  */
 
+import type { BlockRange } from './types.ts';
+
 /** Up to which write: equal marks of one set mean equal content. */
 export interface Mark {
   /** Of the leader that numbered the last write; 0 before any. */
@@ -42,12 +44,25 @@ export interface Term {
  */
 export type ReplicaPhase = 'Healthy' | 'Receiving' | 'Filling' | 'Lost';
 
-/** The last whole content of a replica that is being rebuilt: what it can still answer for. */
-export interface Fallback {
-  readonly mark: Mark;
+export interface SnapshotDocument {
+  readonly name: string;
   readonly root: string;
   readonly sizeBytes: number;
   readonly allocatedBlocks: number;
+  readonly atMs: number;
+  readonly trace?: readonly BlockRange[];
+}
+
+export interface FormerRoot {
+  readonly root: string;
+  readonly sizeBytes: number;
+  readonly allocatedBlocks: number;
+}
+
+/** The last whole content of a replica that is being rebuilt: what it can still answer for. */
+export interface Fallback extends FormerRoot {
+  readonly mark: Mark;
+  readonly snapshots: readonly SnapshotDocument[];
 }
 
 export interface ReplicaDocument {
@@ -62,5 +77,5 @@ export interface ReplicaDocument {
   /** While not `Healthy`, unless it was new, lost, or let go. */
   readonly fallback?: Fallback;
   /** Roots whose chunks are kept until it is `Healthy`, so that only the difference travels. */
-  readonly former?: readonly Omit<Fallback, 'mark'>[];
+  readonly former?: readonly FormerRoot[];
 }

@@ -8,6 +8,7 @@ import type { HistoryInfo, HistoryPolicy } from './api.ts';
 import type { Head } from './head.ts';
 import { History, tickMs } from './history.ts';
 import { zeroName } from './name.ts';
+import type { Mark } from './replica-types.ts';
 import { isOutOfReach, settleOldest } from './settle.ts';
 import { applyChanges, type TreeIo, type TreeRoot } from './tree.ts';
 import type { Name, Version } from './types.ts';
@@ -28,9 +29,13 @@ export interface RootingOptions {
   readonly io: TreeIo;
   readonly sizeBytes: () => number;
   /** Makes a new root durable in the volume's document. */
-  readonly save: (tree: TreeRoot, journalFrom: number) => void;
+  readonly save: (tree: TreeRoot, journalFrom: number, mark: Mark | undefined) => void;
   /** Makes durable what waits for the tree, beside the root. */
-  readonly savePending: (pending: PendingDocument, journalFrom: number) => void;
+  readonly savePending: (
+    pending: PendingDocument,
+    journalFrom: number,
+    mark: Mark | undefined,
+  ) => void;
   /** After a checkpoint: journal files may have become free. */
   readonly onRooted: () => void;
   /** A sync failed: nothing more may be acknowledged. */
@@ -155,15 +160,17 @@ export class Rooting {
       return;
     }
     const from = head.active.isEmpty ? head.journal.nextSequence : head.active.fromSequence;
+    // Of this moment: writes go on while the tree is made.
+    const mark = head.settledMark;
     const tree = await this.#newTree(carry);
     await head.store.segments.syncLater();
     if (tree === undefined) {
-      savePending(pendingOf(head.names, head.zeroes), from);
+      savePending(pendingOf(head.names, head.zeroes), from, mark);
       head.namesFrom = Number.POSITIVE_INFINITY;
       onRooted();
       return;
     }
-    save(tree, from);
+    save(tree, from, mark);
     head.tree = tree;
     head.names = new Map();
     head.zeroes.clear();

@@ -3,18 +3,10 @@ import { fail } from '../base/errors.ts';
 import type { HistoryPolicy, VolumeOrigin } from './api.ts';
 import type { IntervalSet } from './intervals.ts';
 import { nameHex, nameOfHex } from './name.ts';
+import type { Mark, ReplicaDocument, SnapshotDocument } from './replica-types.ts';
 import type { TreeRoot } from './tree.ts';
 import { treeDepth } from './tree.ts';
-import type { BlockRange, Name } from './types.ts';
-
-export interface SnapshotDocument {
-  readonly name: string;
-  readonly root: string;
-  readonly sizeBytes: number;
-  readonly allocatedBlocks: number;
-  readonly atMs: number;
-  readonly trace?: readonly BlockRange[];
-}
+import type { Name } from './types.ts';
 
 export interface VolumeDocument {
   readonly id: string;
@@ -31,6 +23,8 @@ export interface VolumeDocument {
   readonly origin?: VolumeOrigin;
   /** Settled changes that the tree could not take because its pages are out of reach. */
   readonly pending?: PendingDocument;
+  /** Absent unless the volume is replicated. */
+  readonly replica?: ReplicaDocument;
 }
 
 export interface PendingDocument {
@@ -54,14 +48,23 @@ export function treeOf(
   return { root: rootName(part.root), depth, allocatedBlocks: part.allocatedBlocks };
 }
 
+/** `mark` is that of the tree; a volume that is not replicated has none. */
 export function withTree(
   document: VolumeDocument,
   tree: TreeRoot,
   journalFrom: number,
+  mark?: Mark,
 ): VolumeDocument {
   const { allocatedBlocks } = tree;
   const { pending: _rooted, ...rest } = document;
-  return { ...rest, root: nameHex(tree.root), allocatedBlocks, journalFrom };
+  const marked = withMark(rest, mark);
+  return { ...marked, root: nameHex(tree.root), allocatedBlocks, journalFrom };
+}
+
+export function withMark(document: VolumeDocument, mark: Mark | undefined): VolumeDocument {
+  const { replica } = document;
+  if (replica === undefined || mark === undefined) return document;
+  return { ...document, replica: { ...replica, mark } };
 }
 
 export function pendingOf(names: ReadonlyMap<number, Name>, zeroes: IntervalSet): PendingDocument {

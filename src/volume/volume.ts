@@ -9,6 +9,7 @@ import type {
   HistoryPolicy,
   Moment,
   SnapshotInfo,
+  SnapshotOptions,
   VolumeApi,
   VolumeOrigin,
   VolumeStatus,
@@ -20,6 +21,8 @@ import { type Gate, Lane } from './gate.ts';
 import type { Head } from './head.ts';
 import { policyProblem } from './history.ts';
 import { nameHex } from './name.ts';
+import { Replica } from './replica.ts';
+import type { ReplicaPhase } from './replica-types.ts';
 import { namesMax, Rooting } from './rooting.ts';
 import { checkSize } from './shape.ts';
 import { pageBytes } from './store.ts';
@@ -27,7 +30,13 @@ import { blockCount, resizeTree, type TreeIo, treeDepth } from './tree.ts';
 import type { BlockRange, ChunkSource, Name, Version } from './types.ts';
 import type { Upstream } from './upstream.ts';
 import { RecentUse } from './use.ts';
-import { documentPath, treeOf, type VolumeDocument, withTree } from './volume-document.ts';
+import {
+  documentPath,
+  treeOf,
+  type VolumeDocument,
+  withMark,
+  withTree,
+} from './volume-document.ts';
 
 export interface VolumeOptions {
   readonly document: VolumeDocument;
@@ -40,6 +49,8 @@ export interface VolumeOptions {
   readonly admit: () => undefined | Promise<void>;
   /** After a checkpoint: journal files may have become free. */
   readonly onRooted: () => void;
+  /** The pool's format must allow replicas from now on. */
+  readonly allowReplicas: () => void;
   /** Keeps a version from the collector until its taker has made it durable. */
   readonly pin: (version: Version) => void;
   /** A sync failed: nothing more may be acknowledged. */
@@ -58,6 +69,7 @@ export class Volume implements VolumeApi {
   readonly #conditions: Conditions;
   #document: VolumeDocument;
   readonly #rooting: Rooting;
+  readonly replica: Replica;
   isDeleted = false;
 
   constructor(options: VolumeOptions) {
@@ -87,13 +99,23 @@ export class Volume implements VolumeApi {
         id: this.id,
         io: this.#io,
         sizeBytes: () => this.#document.sizeBytes,
-        save: (tree, from) => this.#save(withTree(this.#document, tree, from)),
-        savePending: (pending, journalFrom) => {
-          this.#save({ ...this.#document, pending, journalFrom });
+        save: (tree, from, mark) => this.#save(withTree(this.#document, tree, from, mark)),
+        savePending: (pending, journalFrom, mark) => {
+          this.#save({ ...withMark(this.#document, mark), pending, journalFrom });
         },
       },
       this.#document.policy,
     );
+    this.replica = new Replica({
+      ...options,
+      rooting: this.#rooting,
+      use: this.#use,
+      document: () => this.#document,
+      save: (document) => this.#save(document),
+      exclusive: (work) => this.#exclusive(work),
+      checkAlive: () => this.#checkAlive(),
+      admit: () => this.#admit(),
+    });
   }
 
   get name(): string {
@@ -190,6 +212,7 @@ export class Volume implements VolumeApi {
 
   seal(): Promise<Version> {
     return this.#exclusive(async () => {
+      this.#checkWhole();
       await this.#rooting.checkpoint();
       const version = this.#version();
       this.#o.pin(version);
@@ -197,15 +220,16 @@ export class Volume implements VolumeApi {
     });
   }
 
-  snapshot(name: string, options: { readonly trace?: boolean } = {}): Promise<SnapshotInfo> {
+  snapshot(name: string, options: SnapshotOptions = {}): Promise<SnapshotInfo> {
     checkName(name, 'snapshot');
     return this.#exclusive(async () => {
+      this.#checkWhole();
       if (this.#document.snapshots.some((one) => one.name === name)) {
         fail('AlreadyExists', `volume ${this.name} has a snapshot ${name} already`);
       }
       await this.#rooting.checkpoint();
       const { root, sizeBytes, allocatedBlocks } = this.#document;
-      const atMs = this.#o.clock.wallMs();
+      const atMs = options.atMs ?? this.#o.clock.wallMs();
       const trace = options.trace === true ? { trace: this.#use.ranges() } : {};
       const snapshot = { name, root, sizeBytes, allocatedBlocks, atMs, ...trace };
       this.#save({ ...this.#document, snapshots: [...this.#document.snapshots, snapshot] });
@@ -230,6 +254,7 @@ export class Volume implements VolumeApi {
   resize(sizeBytes: number, options: { readonly force?: boolean } = {}): Promise<void> {
     checkSize(sizeBytes);
     return this.#exclusive(async () => {
+      this.#checkWhole();
       const shrink = sizeBytes < this.sizeBytes;
       if (shrink) this.#checkShrink(sizeBytes, options.force === true);
       const { blockBytes } = this.#document;
@@ -265,9 +290,13 @@ export class Volume implements VolumeApi {
 
   versionAt(moment: Moment): Promise<Version> {
     const { atMs, snapshot } = moment;
-    if (snapshot !== undefined) return Promise.resolve(this.#snapshotVersion(snapshot));
+    if (snapshot !== undefined) {
+      this.#checkWhole();
+      return Promise.resolve(this.#snapshotVersion(snapshot));
+    }
     if (atMs === undefined) return this.seal();
     return this.#exclusive(async () => {
+      this.#checkWhole();
       const version = await this.#rooting.versionAt(atMs, this.name);
       this.#o.pin(version);
       return version;
@@ -333,7 +362,13 @@ export class Volume implements VolumeApi {
     readonly carry: boolean;
     readonly prune: boolean;
   }): Promise<void> {
-    const tickDue = this.#rooting.isTickDue(this.#document.policy);
+    if (this.#replicaPhase === 'Receiving') {
+      // Its live writes lie over a tree that is not theirs and must not get into it.
+      if (due.carry && !this.#lane.isBusy) await this.#exclusive(() => this.replica.shed());
+      return;
+    }
+    const whole = this.#replicaPhase !== 'Filling';
+    const tickDue = whole && this.#rooting.isTickDue(this.#document.policy);
     if (!tickDue && !due.checkpoint) return;
     if (this.#lane.isBusy) return;
     await this.#exclusive(async () => {
@@ -358,6 +393,7 @@ export class Volume implements VolumeApi {
         root: true,
       };
     }
+    yield* this.replica.held();
     yield* this.#rooting.historyHeld();
   }
 
@@ -365,7 +401,8 @@ export class Volume implements VolumeApi {
   async stop(options: { readonly checkpoint: boolean }): Promise<void> {
     await this.#lane.run(async () => {
       try {
-        if (options.checkpoint && !this.isDeleted)
+        const settles = !this.isDeleted && this.#replicaPhase !== 'Receiving';
+        if (options.checkpoint && settles)
           await this.#o.gate.shared(() => this.#rooting.checkpoint());
       } finally {
         this.#rooting.close();
@@ -427,6 +464,16 @@ export class Volume implements VolumeApi {
   #checkAlive(): void {
     if (this.isDeleted) fail('NotFound', `volume ${this.name} was deleted`);
     this.#o.checkAlive();
+  }
+
+  get #replicaPhase(): ReplicaPhase | undefined {
+    return this.#document.replica?.phase;
+  }
+
+  #checkWhole(): void {
+    const phase = this.#replicaPhase;
+    if (phase === undefined || phase === 'Healthy') return;
+    fail('NotAccessible', `the replica of volume ${this.name} in this pool is being rebuilt`);
   }
 
   #checkShrink(sizeBytes: number, force: boolean): void {

@@ -11,6 +11,10 @@ import { SegmentStore } from '../../src/volume/segments.ts';
 import { createMemoryDisk, pattern, quietLog } from '../../src/volume/testing.ts';
 import { goldenChunks, goldenFiles, goldenPoolId } from './golden.ts';
 
+function plain({ volume, kind, firstSector, sectors }: ReplayEntry): readonly number[] {
+  return [volume, kind, firstSector, sectors];
+}
+
 function golden(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(`../golden/${name}`, import.meta.url)));
 }
@@ -49,17 +53,26 @@ suite('formats, version 1', async () => {
     const entries: ReplayEntry[] = [];
     const result = replayJournal(disk, goldenPoolId, 1, (entry) => entries.push(entry));
     assert.equal(result.damaged, 0);
-    const seen = entries.map(({ volume, zero, firstSector, sectors }) => {
-      return [volume, zero, firstSector, sectors];
-    });
-    assert.deepEqual(seen, [
-      [1, false, 0, 1],
-      [2, false, 7, 2],
-      [1, true, 100, 50],
+    assert.deepEqual(entries.map(plain), [
+      [1, 0, 0, 1],
+      [2, 0, 7, 2],
+      [1, 1, 100, 50],
     ]);
     const data = new Uint8Array(4096);
     result.files[0]?.file.read(data, (entries[0]?.position ?? 0) * 4096);
     assert.deepEqual(data, pattern(1, 4096));
+  });
+
+  test('a journal of version 1 with marks replays', () => {
+    const disk = createMemoryDisk();
+    disk.put('journal/00000001.log', golden('journal-marks-1.bin'));
+    const entries: ReplayEntry[] = [];
+    replayJournal(disk, goldenPoolId, 1, (entry) => entries.push(entry));
+    assert.deepEqual(entries.map(plain), [
+      [3, 0, 9, 1],
+      [3, 2, 2 ** 40, 4_000_000_000],
+      [3, 3, 2 ** 40, 4_000_000_000],
+    ]);
   });
 
   test('a history log of version 1 gives its points', () => {

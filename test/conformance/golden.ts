@@ -10,6 +10,7 @@ import {
   createMemoryDisk,
   createTestRandom,
   HandClock,
+  type MemoryDisk,
   pattern,
   quietLog,
 } from '../../src/volume/testing.ts';
@@ -37,7 +38,7 @@ async function segment(): Promise<Uint8Array> {
   return disk.bytes('segments/00000001.seg');
 }
 
-function journal(): Uint8Array {
+function emptyJournal(): { readonly disk: MemoryDisk; readonly one: Journal } {
   const disk = createMemoryDisk();
   const one = new Journal({
     disk,
@@ -47,6 +48,11 @@ function journal(): Uint8Array {
     fileBytes: 64 * 1024,
     onFailure: () => undefined,
   });
+  return { disk, one };
+}
+
+function journal(): Uint8Array {
+  const { disk, one } = emptyJournal();
   const append = (volume: number, sector: number, data: Uint8Array) => {
     one.append(volume, sector, data, sectorChecksums(data));
   };
@@ -55,6 +61,17 @@ function journal(): Uint8Array {
   append(2, 7, pattern(2, 8192));
   one.appendZero(1, 100, 50);
   one.uncork();
+  return disk.bytes('journal/00000001.log');
+}
+
+function markedJournal(): Uint8Array {
+  const { disk, one } = emptyJournal();
+  const mark = { epoch: 4_000_000_000, sequence: 2 ** 40 };
+  one.cork();
+  one.append(3, 9, pattern(4, 4096), sectorChecksums(pattern(4, 4096)));
+  one.appendMark(3, mark);
+  one.uncork();
+  one.appendMark(3, mark, 'drop');
   return disk.bytes('journal/00000001.log');
 }
 
@@ -79,6 +96,7 @@ export async function goldenFiles(): Promise<Readonly<Record<string, Uint8Array>
   return {
     'segment-1.bin': await segment(),
     'journal-1.bin': journal(),
+    'journal-marks-1.bin': markedJournal(),
     'history-1.bin': history(),
     'document-1.json': volumeDocument(),
   };

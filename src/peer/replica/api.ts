@@ -13,8 +13,10 @@ import type {
   Mark,
   Member,
   ReplicaPhase,
+  SnapshotDocument,
   Term,
 } from '../../volume/replica-types.ts';
+import type { SectorRecord } from '../../volume/head.ts';
 import type { BlockRange } from '../../volume/types.ts';
 
 /** A replica's answer about itself: one moment, in memory and on disk alike. */
@@ -58,18 +60,10 @@ export interface FillStatus {
   readonly problem: string;
 }
 
-/** Whole sectors at a place, or zeroes there (no data). Absolute: may be applied again. */
-export interface WriteRecord {
-  readonly firstSector: number;
-  readonly sectors: number;
-  /** `sectors` times 4096 bytes; absent for zeroes. Never changed after it was given. */
-  readonly data: Uint8Array | undefined;
-}
-
 /** Writes `first` to `first + records.length - 1`, one record each. */
 export interface WriteBatch {
   readonly first: number;
-  readonly records: readonly WriteRecord[];
+  readonly records: readonly SectorRecord[];
   /**
    * The stream begins here: `first - 1` need not be here. Only while the replica is `Receiving`
    * or `Filling`.
@@ -87,7 +81,7 @@ export interface SealedVersion {
   readonly sizeBytes: number;
   readonly blockBytes: number;
   readonly allocatedBlocks: number;
-  readonly snapshots: readonly SnapshotInfo[];
+  readonly snapshots: readonly SnapshotDocument[];
   readonly policy: HistoryPolicy;
   readonly recentUse: readonly BlockRange[];
 }
