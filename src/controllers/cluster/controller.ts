@@ -90,7 +90,10 @@ export class ClusterController implements Controller {
 
   /** Agents may join without us, by a token: what they know gets an object. */
   async #adopt(name: string): Promise<void> {
-    if (this.#peer(name) === undefined || !this.#c.informers.clusters.isSynced) return;
+    const peer = this.#peer(name);
+    if (peer === undefined || !this.#c.informers.clusters.isSynced) return;
+    // One of several agents, of this cluster or of another, is no cluster.
+    if (peer.spec.memberOf !== undefined) return;
     const metadata = { name, labels: { [labels.adopted]: 'true' } };
     await this.#c.client.create(clusters, { metadata, spec: {} }).catch((error: unknown) => {
       if (asTransshipError(error).reason !== 'AlreadyExists') throw error;

@@ -96,9 +96,11 @@ function agentOf({ place, usable, trouble, status }: AgentMirror) {
 
 function peersOf(agents: readonly AgentMirror[]): NonNullable<Fields['peers']> {
   const peers = new Map<string, NonNullable<Fields['peers']>[number]>();
+  const own = new Set(agents.map(({ place }) => place.name));
   for (const { clusters } of agents) {
     for (const { metadata, spec, status } of clusters.values()) {
-      if (spec.local || peers.size >= peersMax) continue;
+      const isAgent = spec.local || spec.memberOf !== undefined || own.has(metadata.name);
+      if (isAgent || peers.size >= peersMax) continue;
       const { connected, roundTripMs } = status;
       const trip = roundTripMs === undefined ? {} : { roundTripMs: roughMs(roundTripMs) };
       peers.set(metadata.name, { name: metadata.name, connected, ...trip });

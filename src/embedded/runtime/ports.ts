@@ -162,17 +162,30 @@ export interface DirectoryVolumes {
   names(): Promise<readonly string[]>;
 }
 
-export interface RuntimePorts {
+/** What belongs to one machine, or to several that share it. */
+export interface NodePorts {
+  readonly processes: Processes;
+  readonly files: PodFiles;
+  readonly volumes: VolumeMounts;
+  readonly nodes: readonly NodeFacts[];
+  /**
+   * Whether the node works, as last looked: one that is down says nothing to the API server until it
+   * is up again. Absent: it is up as long as this process.
+   */
+  readonly isUp?: () => boolean;
+  /** Called when the node works again after it did not. Returns what ends the calls. */
+  readonly onReturn?: (listener: () => void) => () => void;
+}
+
+export interface RuntimePorts extends NodePorts {
   readonly client: KubeClient;
   readonly events: EventRecorder;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly processes: Processes;
-  readonly files: PodFiles;
   readonly probes: Probes;
-  readonly volumes: VolumeMounts;
   readonly directories: DirectoryVolumes;
-  readonly nodes: readonly NodeFacts[];
+  /** Nodes beside `nodes`, each with processes and volumes of its own. They may be lost. */
+  readonly further?: readonly NodePorts[];
   /** PEM; into every namespace as `kube-root-ca.crt`. */
   readonly caBundle: string;
   /** Where pods reach the API server. */

@@ -4,9 +4,10 @@ import type { PodLogRequest } from '../server/api.ts';
 import type { Controller } from './controller.ts';
 import { InformerPool } from './informers.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
+import { type Pod, pods } from './kinds/pods.ts';
 import { readPodLog } from './kubelet/logs.ts';
 import { createEndpointsController } from './network/endpoints.ts';
-import type { RuntimePorts } from './ports.ts';
+import type { NodePorts, RuntimePorts } from './ports.ts';
 import { type ControllerHost, runController } from './run-controller.ts';
 import { createScheduler } from './scheduler.ts';
 import { createClaimBinder } from './storage/claim-binder.ts';
@@ -16,6 +17,7 @@ import { createVolumePhases } from './storage/volume-phases.ts';
 import { EventSweeper } from './upkeep/events.ts';
 import { GarbageCollector } from './upkeep/garbage.ts';
 import { runNamespaceEnd } from './upkeep/namespaces.ts';
+import { createEvictor, createNodeWatch } from './upkeep/lost-nodes.ts';
 import { NodeKeeper, createPodCollector } from './upkeep/nodes.ts';
 import { createQuotaController } from './upkeep/quotas.ts';
 import { createNamespaceBasics } from './upkeep/service-accounts.ts';
@@ -52,19 +54,24 @@ export function startRuntime(ports: RuntimePorts, { parts = 'all' }: RuntimeOpti
   const { client, events, metrics, log, directories } = ports;
   const informers = new InformerPool(client);
   const host: ControllerHost = { client, informers, events, metrics, log };
-  const directoryHost = { ...host, directories, nodes: ports.nodes.map(({ name }) => name) };
+  const machines: readonly NodePorts[] = [ports, ...(ports.further ?? [])];
+  const isSeveral = machines.length > 1;
+  const names = machines.flatMap(({ nodes }) => nodes.map(({ name }) => name));
+  const directoryHost = { ...host, directories, nodes: names };
   const cluster = parts === 'all' ? startCluster(ports, host) : undefined;
   const reconcilers: Reconciler[] = [
-    runController(host, createScheduler()),
+    runController(host, createScheduler({ nearVolumes: isSeveral })),
     ...runDirectoryProvisioner(directoryHost),
   ];
-  const kubelet = new Kubelet(ports, informers);
-  const nodeKeeper = new NodeKeeper(host, ports.nodes);
+  const kubelets = machines.map((machine) => new Kubelet({ ...ports, ...machine }, informers));
+  const kubeletOf = ({ spec }: Pod): Kubelet | undefined =>
+    kubelets.find(({ nodes }) => nodes.some(({ name }) => name === spec.nodeName));
+  const nodeKeeper = new NodeKeeper(host, machines);
   const start = async (): Promise<void> => {
     await nodeKeeper.start();
     await cluster?.start();
     await Promise.all(reconcilers.map((one) => one.started));
-    await kubelet.start();
+    await Promise.all(kubelets.map((one) => one.start()));
     await cluster?.tidy();
     await sweepDirectories(directoryHost);
   };
@@ -73,13 +80,17 @@ export function startRuntime(ports: RuntimePorts, { parts = 'all' }: RuntimeOpti
   started.catch(() => undefined);
   return {
     started,
-    readLog: async (request) =>
-      readPodLog(ports.processes, kubelet.find(request.namespace, request.pod), request),
+    readLog: async (request) => {
+      const { namespace, pod: name } = request;
+      const pod = informers.of(pods).get({ namespace, name });
+      const kubelet = pod === undefined ? undefined : kubeletOf(pod);
+      return readPodLog(kubelet?.processes ?? ports.processes, pod, request);
+    },
     stop: async (options) => {
       nodeKeeper.stop();
       await cluster?.stop();
       await Promise.all(reconcilers.map((one) => one.stop()));
-      await kubelet.stop(options);
+      await Promise.all(kubelets.map((one) => one.stop(options)));
       await informers.stop();
     },
   };
@@ -91,6 +102,9 @@ function startCluster(ports: RuntimePorts, host: ControllerHost) {
   const garbage = new GarbageCollector(host);
   const reconcilers: readonly Reconciler[] = [
     ...controllers(ports).map((controller) => runController(host, controller)),
+    ...(ports.further === undefined ? [] : lossControllers()).map((one) =>
+      runController(host, one),
+    ),
     runNamespaceEnd(host),
   ];
   return {
@@ -105,6 +119,11 @@ function startCluster(ports: RuntimePorts, host: ControllerHost) {
       await Promise.all(reconcilers.map((one) => one.stop()));
     },
   };
+}
+
+/** For nodes that may be lost while this process lives. */
+function lossControllers(): readonly Controller[] {
+  return [createNodeWatch(), createEvictor()];
 }
 
 /** Those that decide on a view alone. */

@@ -24,12 +24,16 @@ import {
   storageClasses,
 } from './kinds/storage.ts';
 import { matchesNode, refusal } from './placement.ts';
+import { nearness, nearReads } from './storage/near-volumes.ts';
 import { boundNote, selectedNodeNote } from './storage/claim-binder.ts';
 import { classOf } from './storage/match.ts';
 import { claimsOfPod } from './storage/protection.ts';
 import { isFinished } from './workload/pods.ts';
 
-export function createScheduler(): Controller {
+const ownReads: Controller['reads'] = [pods, nodes, claims, persistentVolumes, storageClasses];
+
+/** With `nearVolumes` the nodes that have a pod's volumes come first; it needs our kinds. */
+export function createScheduler({ nearVolumes = false } = {}): Controller {
   const waiting = (view: View) => view.list(pods).filter(isWaiting).map(keyOf);
   return {
     name: 'scheduler',
@@ -38,8 +42,8 @@ export function createScheduler(): Controller {
       { type: nodes, keysOf: (_, view) => waiting(view) },
       { type: claims, keysOf: (claim, view) => podsOfClaim(keyOf(claim), view) },
     ],
-    reads: [pods, nodes, claims, persistentVolumes, storageClasses],
-    decide: decidePlacement,
+    reads: nearVolumes ? [...ownReads, ...nearReads] : ownReads,
+    decide: (view, key) => decidePlacement(view, key, nearVolumes),
   };
 }
 
@@ -55,7 +59,7 @@ function podsOfClaim(key: ObjectKey, view: View): readonly ObjectKey[] {
     .map(keyOf);
 }
 
-export function decidePlacement(view: View, key: ObjectKey): Decision {
+export function decidePlacement(view: View, key: ObjectKey, nearVolumes = false): Decision {
   const pod = view.get(pods, key);
   if (pod === undefined || !isWaiting(pod)) return nothing;
   const gates = pod.spec.schedulingGates ?? [];
@@ -73,7 +77,8 @@ export function decidePlacement(view: View, key: ObjectKey): Decision {
   }
   const refusals = all.map((node) => refusal(pod.spec, node) ?? storage.refusal(node));
   const fit = all.filter((_, i) => refusals[i] === undefined);
-  const best = leastUsed(view, fit);
+  const points = nearVolumes ? nearness(view, pod) : undefined;
+  const best = bestOf(view, fit, points);
   if (best === undefined) {
     const message = `0/${all.length} nodes are available: ${summary(refusals)}.`;
     return decision(unscheduled(pod, 'Unschedulable', message, view.nowMs));
@@ -146,8 +151,14 @@ function ephemeralClaims(view: View, pod: Pod): readonly Action[] {
   });
 }
 
-function leastUsed(view: View, fit: readonly Node[]): Node | undefined {
+/** The nearest to its volumes, and of those with the fewest pods. */
+function bestOf(
+  view: View,
+  fit: readonly Node[],
+  points: ReadonlyMap<string, number> | undefined,
+): Node | undefined {
   if (fit.length <= 1) return fit[0];
+  const near = (node: Node) => points?.get(node.metadata.name ?? '') ?? 0;
   const used = new Map<string, number>();
   for (const pod of view.list(pods)) {
     if (pod.spec.nodeName === undefined || isFinished(pod)) continue;
@@ -155,7 +166,10 @@ function leastUsed(view: View, fit: readonly Node[]): Node | undefined {
   }
   const of = (node: Node) => used.get(node.metadata.name ?? '') ?? 0;
   return fit.toSorted(
-    (a, b) => of(a) - of(b) || (a.metadata.name ?? '').localeCompare(b.metadata.name ?? ''),
+    (a, b) =>
+      near(b) - near(a) ||
+      of(a) - of(b) ||
+      (a.metadata.name ?? '').localeCompare(b.metadata.name ?? ''),
   )[0];
 }
 

@@ -41,6 +41,11 @@ export interface ApiServerOptions {
   readonly authenticate?: (token: string) => UserInfo | undefined;
   /** Log of a pod's container, for `kubectl logs`. */
   readonly readLog?: (request: PodLogRequest) => Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * How long pods that say nothing of it stay on a node that is not heard of; 300 if absent, as
+   * elsewhere.
+   */
+  readonly tolerationSeconds?: number;
   /** Changes kept for watches that resume; older ones get 410. */
   readonly historyMax?: number;
 }

@@ -19,6 +19,8 @@ export interface Kernel {
   readonly tokens: TokenIssuer;
   /** Whom a bearer token stands for, if anybody. */
   readonly identify: (token: string) => TokenIdentity | undefined;
+  /** Of pods on nodes that are not heard of. */
+  readonly tolerationSeconds: number;
   readonly readLog: ((request: PodLogRequest) => Promise<AsyncIterable<Uint8Array>>) | undefined;
   /** Everything that streams ends when this is aborted. */
   readonly stopping: AbortSignal;

@@ -7,7 +7,6 @@ import { randomSuffix } from './metadata.ts';
 const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** Kubelets renew it before that. */
 const tokenSeconds = 3607;
-const tolerationSeconds = 300;
 const notReady = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;
 
 export function admitPod(call: Call, pod: JsonObject): JsonObject {
@@ -18,13 +17,13 @@ export function admitPod(call: Call, pod: JsonObject): JsonObject {
     serviceAccount: account,
     priority: spec['priority'] ?? 0,
     preemptionPolicy: spec['preemptionPolicy'] ?? 'PreemptLowerPriority',
-    tolerations: tolerationsOf(spec),
+    tolerations: tolerationsOf(spec, call.kernel.tolerationSeconds),
   });
   return { ...pod, spec: wantsToken(call, pod, account) ? withToken(call, named) : named };
 }
 
 /** Pods stay for a while on a node that is not heard of, unless they say otherwise. */
-function tolerationsOf(spec: JsonObject): readonly Json[] {
+function tolerationsOf(spec: JsonObject, tolerationSeconds: number): readonly Json[] {
   const own = objectsAt(spec, 'tolerations');
   const missing = notReady.filter((key) => !own.some((one) => covers(one, key)));
   return [

@@ -57,6 +57,7 @@ export function createApiServer(
     tokens,
     identify,
     readLog: options.readLog,
+    tolerationSeconds: options.tolerationSeconds ?? 300,
     stopping: stop.signal,
   };
   bootstrap(kernel);

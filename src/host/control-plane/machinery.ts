@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import type { StartPlane } from '../../cli/ports.ts';
 import { type Runtime, type RuntimeOptions, startRuntime } from '../../embedded/runtime/runtime.ts';
+import type { NodePorts } from '../../embedded/runtime/ports.ts';
 import type { NodeFacts } from '../../embedded/runtime/upkeep/nodes.ts';
 import { versionInfo } from '../../embedded/server/version.ts';
 import type { KubeClient } from '../../kube/api.ts';
@@ -12,6 +13,7 @@ import { agentPaths } from '../agent-paths.ts';
 import { createControlClient } from '../control-client.ts';
 import type { HostMetrics } from '../metrics.ts';
 import type { Undo } from '../service-process.ts';
+import { watchAgent } from './agent-watch.ts';
 import { machineMountPoints, type PlanePaths } from './paths.ts';
 import { createDirectoryVolumes } from './directory-volumes.ts';
 import { createProbes } from './processes-probes.ts';
@@ -35,40 +37,27 @@ export interface MachineryOptions {
 
 /** Starts it; a clean stop ends every pod, after a crash the next start takes them over. */
 export function startMachinery(options: MachineryOptions): Runtime {
-  const { home, start, paths, client, metrics, apiServer, undo } = options;
+  const { start, paths, client, metrics, apiServer, undo } = options;
   const { log } = client.connection;
   const { name } = start;
-  const mounts = join(paths.directory, 'volumes');
-  const { controlSocket } = agentPaths(home, name);
-  // What agents attach must not be kept busy by containers that saw it when they began: those of
-  // the other clusters here see it too.
-  const foreignMounts = [dirname(agentPaths(home, name).directory)];
-  const processes = createProcesses({
-    root: paths.pods,
-    foreignMounts,
-    mountPoints: machineMountPoints,
-  });
-  undo.push(() => processes.close());
   const events = createEventRecorder({
     client,
     reporter: 'transship.dev/embedded',
     instance: name,
   });
   undo.push(() => events.stop());
-  const agent = createControlClient(name, controlSocket);
   const directories = createDirectoryVolumes(paths.directories, log);
   undo.push(() => directories.close());
+  const { nodes = [] } = start;
   const runtimePorts = {
     client,
     events,
     log,
     metrics,
-    processes,
-    files: processes.files,
+    ...nodePorts(options, name),
+    ...(nodes.length === 0 ? {} : { further: nodes.map((node) => nodePorts(options, node)) }),
     probes: createProbes(),
-    volumes: createVolumeMounts({ agent, directory: mounts, log }),
     directories,
-    nodes: [nodeFacts(name, options.kubeletPort)],
     caBundle: apiServer.authority,
     apiServer: { host: apiServer.host, port: apiServer.port },
     baseEnv: baseEnvironment(makeProgram(paths.directory)),
@@ -78,7 +67,33 @@ export function startMachinery(options: MachineryOptions): Runtime {
   return runtime;
 }
 
-/** The one node of a cluster is named as the cluster. */
+/** The processes and volumes of one node, which is named as its agent: the first as the cluster. */
+function nodePorts(options: MachineryOptions, node: string): NodePorts {
+  const { home, start, paths, client, undo, kubeletPort } = options;
+  const { log } = client.connection;
+  const { name, nodes = [] } = start;
+  const isFirst = node === name;
+  const own = isFirst ? paths.directory : join(paths.directory, 'nodes', node);
+  // What agents attach must not be kept busy by containers that saw it when they began: those of
+  // the other clusters here see it too.
+  const foreignMounts = [dirname(agentPaths(home, name).directory)];
+  const root = isFirst ? paths.pods : join(own, 'pods');
+  const processes = createProcesses({ root, foreignMounts, mountPoints: machineMountPoints });
+  undo.push(() => processes.close());
+  const at = (one: string) => agentPaths(home, one, one === name ? undefined : name);
+  const agentOf = (one: string) => createControlClient(one, at(one).controlSocket);
+  const agent = agentOf(node);
+  const mounts = { agent, directory: join(own, 'volumes'), log };
+  const common = { processes, files: processes.files, nodes: [nodeFacts(node, kubeletPort)] };
+  if (nodes.length === 0) return { ...common, volumes: createVolumeMounts(mounts) };
+  const watch = watchAgent(agent);
+  undo.push(() => watch.stop());
+  const others = [name, ...nodes].filter((one) => one !== node).map(agentOf);
+  const { attachments } = at(node);
+  const volumes = createVolumeMounts({ ...mounts, several: { others, attachments } });
+  return { ...common, volumes, isUp: watch.isUp, onReturn: watch.onReturn };
+}
+
 function nodeFacts(name: string, kubeletPort: number | undefined): NodeFacts {
   return {
     ...(kubeletPort === undefined ? {} : { kubeletPort }),

@@ -69,6 +69,9 @@ const controller: UserInfo = {
   ],
 };
 
+/** Until pods leave a node that is not heard of; elsewhere it is five minutes. */
+const lostNodeSeconds = 10;
+
 /** Runs until it is told to stop; resolves with the exit code. */
 export async function runControlPlane(options: ControlPlaneOptions): Promise<number> {
   return runService({
@@ -95,7 +98,9 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
     return late.runtime.readLog(request);
   };
   const metrics = createMetrics();
-  const plain = createApiServer({ clock, random, log, persistence, library, readLog });
+  const patience = start.nodes === undefined ? {} : { tolerationSeconds: lostNodeSeconds };
+  const parts = { clock, random, log, persistence, library, readLog };
+  const plain = createApiServer({ ...parts, ...patience });
   const server = counted(plain, metrics, clientWord);
   undo.push(() => server.close());
   const pki = openPki(paths.pki, name, names);
@@ -111,7 +116,7 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
       log,
       fieldManager,
     });
-  await install(clientOf(machinery, 'transship-install'), home, name);
+  await install(clientOf(machinery, 'transship-install'), home, start);
   log.log('info', 'API server ready', { port: listener.port });
   const metricsServer = await serveMetrics(readSaved(paths).metricsPort ?? 0, () => metrics.text());
   undo.push(() => metricsServer.close());
@@ -135,17 +140,18 @@ function clientWord(user: UserInfo | undefined): string {
 }
 
 /** What every cluster with Transship has, and the object that stands for this cluster. */
-async function install(client: KubeClient, home: string, name: string): Promise<void> {
+async function install(client: KubeClient, home: string, start: StartPlane): Promise<void> {
+  const { name, nodes = [] } = start;
   await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
   await applyObjects(client, [
     ...installationObjects({ defaultClass: true, migrations: true }),
     directoryClass(),
   ]);
-  const address = `unix://${agentPaths(home, name).controlSocket}`;
-  await client.apply(resources.clusters, {
-    metadata: { name },
-    spec: { local: true, agents: [{ name, address }] },
+  const agents = [name, ...nodes].map((agent) => {
+    const { controlSocket } = agentPaths(home, agent, agent === name ? undefined : name);
+    return { name: agent, address: `unix://${controlSocket}` };
   });
+  await client.apply(resources.clusters, { metadata: { name }, spec: { local: true, agents } });
 }
 
 /**

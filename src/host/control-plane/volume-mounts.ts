@@ -6,6 +6,8 @@ import type { AttachmentObject } from '../../api/objects.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import type { Log } from '../../base/ports.ts';
 import type { MountedVolume, VolumeMounts } from '../../embedded/runtime/ports.ts';
+import { leadVolume } from '../../embedded/runtime/storage/lead-volume.ts';
+import { detachVolume } from '../attach.ts';
 
 /** Reasons of a machine that cannot attach at all: pods then have the NBD address alone. */
 const cannotAttach: ReadonlySet<string> = new Set(['ToolMissing', 'Unsupported', 'NotAllowed']);
@@ -15,9 +17,17 @@ export interface VolumeMountsOptions {
   /** Where volumes are mounted, one directory each. */
   readonly directory: string;
   readonly log: Log;
+  /** In a cluster of several nodes. */
+  readonly several?: {
+    /** Agents of the other nodes, which may have the volume. */
+    readonly others: readonly ControlClient[];
+    /** Where the agent records what it attached: undone without it once it is gone. */
+    readonly attachments: string;
+  };
 }
 
-export function createVolumeMounts({ agent, directory, log }: VolumeMountsOptions): VolumeMounts {
+export function createVolumeMounts(options: VolumeMountsOptions): VolumeMounts {
+  const { agent, directory, log, several } = options;
   const turns = new Map<string, Promise<unknown>>();
   /** One thing at a time with each volume: who comes while it is let go gets it made anew. */
   const inTurn = async <R>(volume: string, work: () => Promise<R>): Promise<R> => {
@@ -30,11 +40,12 @@ export function createVolumeMounts({ agent, directory, log }: VolumeMountsOption
       if (turns.get(volume) === mine) turns.delete(volume);
     }
   };
-  const mountNow: VolumeMounts['mount'] = async (volume, options) => {
+  const mountNow: VolumeMounts['mount'] = async (volume, how) => {
+    if (several !== undefined) await leadVolume(volume, agent, several.others);
     const { uri } = await agent.call('volume.uri', { volume });
     const mount = join(directory, volume);
     try {
-      const path = await attach(agent, { volume, mount, ...options });
+      const path = await attach(agent, { volume, mount, ...how });
       return { path, nbdUri: uri };
     } catch (error) {
       const { reason, message } = asTransshipError(error);
@@ -48,14 +59,22 @@ export function createVolumeMounts({ agent, directory, log }: VolumeMountsOption
     try {
       await agent.call('volume.detach', { volume });
     } catch (error) {
-      if (!(error instanceof TransshipError) || error.reason !== 'NotFound') throw error;
+      const { reason } = asTransshipError(error);
+      const isGone = several !== undefined && reason === 'AgentUnreachable';
+      // Its users are gone: what the dead agent left is in nobody's way but the next one's.
+      if (isGone) await detachDead(several.attachments, volume);
+      else if (reason !== 'NotFound') throw error;
     }
     removeEmpty(join(directory, volume));
   };
   return {
-    mount: (volume, options) => inTurn(volume, () => mountNow(volume, options)),
+    mount: (volume, how) => inTurn(volume, () => mountNow(volume, how)),
     unmount: (volume, isInUse) => inTurn(volume, () => unmountNow(volume, isInUse)),
   };
+}
+
+async function detachDead(attachments: string, volume: string): Promise<void> {
+  await detachVolume({ name: volume, stateDirectory: attachments, force: true });
 }
 
 /** Not what is in it: after a detach that failed that would be the volume's content. */

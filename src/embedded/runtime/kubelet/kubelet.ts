@@ -9,6 +9,7 @@ import { type Reconciler, createReconciler, watching } from '../../../kube/recon
 import type { InformerPool } from '../informers.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import type { Attempt, Processes, RuntimePorts } from '../ports.ts';
+import { remountAll } from './remount.ts';
 import { releaseVolumes } from './volumes.ts';
 import { PodWorker } from './worker.ts';
 
@@ -31,7 +32,7 @@ export class Kubelet {
     this.#informers = informers;
     const { client, metrics, log, processes } = ports;
     this.#reconciler = createReconciler({
-      name: 'kubelet',
+      name: ports.further === undefined ? 'kubelet' : `kubelet ${ports.nodes[0]?.name ?? ''}`,
       client,
       sources: [watching(informers.of(pods))],
       concurrency,
@@ -40,10 +41,18 @@ export class Kubelet {
       log,
       reconcile: (key) => this.#look(parseKey(key)),
     });
-    this.#unsubscribe = processes.onExit((uid) => {
+    const end = processes.onExit((uid) => {
       const worker = this.#workers.get(uid);
       if (worker !== undefined) this.#reconciler.add(keyText(worker.state.key));
     });
+    const endReturns = ports.onReturn?.(() => {
+      const states = [...this.#workers.values()].map(({ state }) => state);
+      void remountAll(ports, states, (state) => this.#reconciler.add(keyText(state.key)));
+    });
+    this.#unsubscribe = () => {
+      end();
+      endReturns?.();
+    };
   }
 
   /** Resolves when everything that ran before is known. */
@@ -61,9 +70,12 @@ export class Kubelet {
     await this.#reconciler.started;
   }
 
-  /** The object of a pod that this machine runs. */
-  find(namespace: string, name: string): Pod | undefined {
-    return this.#informers.of(pods).get({ namespace, name });
+  get nodes(): RuntimePorts['nodes'] {
+    return this.#ports.nodes;
+  }
+
+  get processes(): Processes {
+    return this.#ports.processes;
   }
 
   /** With `endPods` nothing runs afterwards; without, what runs goes on. */

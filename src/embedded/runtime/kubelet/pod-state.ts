@@ -27,6 +27,8 @@ export interface PodState {
   readonly backoffBase: Map<string, number>;
   /** Engine volumes and mounts were let go. */
   isReleased: boolean;
+  /** Its engine volumes are being taken away and given anew: nothing is started meanwhile. */
+  isRemounting: boolean;
 }
 
 export function newPodState(uid: string, key: ObjectKey): PodState {
@@ -42,6 +44,7 @@ export function newPodState(uid: string, key: ObjectKey): PodState {
     hookFailures: new Map(),
     backoffBase: new Map(),
     isReleased: false,
+    isRemounting: false,
   };
 }
 

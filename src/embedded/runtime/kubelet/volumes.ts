@@ -247,7 +247,7 @@ function noteVolume(files: PodFiles, pod: Pod, volume: string): void {
   files.note(uid, claimNote, JSON.stringify([...known, volume]));
 }
 
-function notedVolumes(files: PodFiles, uid: string): readonly string[] {
+export function notedVolumes(files: PodFiles, uid: string): readonly string[] {
   return JSON.parse(files.readNote(uid, claimNote) ?? '[]') as readonly string[];
 }
 

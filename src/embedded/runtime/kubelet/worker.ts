@@ -63,6 +63,7 @@ export class PodWorker {
   }
 
   async sync(pod: Pod): Promise<Look> {
+    if (this.state.isRemounting) return { againAfterMs: retryMs };
     if (isDeleted(pod)) return this.#terminate(pod);
     const facts = this.#observe(pod);
     if (isFinished(pod)) return this.#afterEnd(facts);
@@ -279,7 +280,8 @@ export class PodWorker {
   async #terminate(pod: Pod): Promise<Look> {
     const facts = this.#observe(pod);
     const running = [...facts.main, ...facts.init].filter((one) => one.state.state === 'running');
-    const graceMs = graceMsOf(pod, this.#nowMs());
+    const isLost = this.#host.ports.isUp?.() === false;
+    const graceMs = isLost ? orphanGraceMs : graceMsOf(pod, this.#nowMs());
     const { init } = facts;
     for (const one of running) {
       // Sidecars serve the others to the end.
@@ -289,7 +291,8 @@ export class PodWorker {
       if (!this.#stopper.isStopping(attempt)) {
         this.#event(pod, 'Normal', 'Killing', `Stopping container ${one.spec.name}`);
       }
-      this.#stopper.stop(attempt, graceMs, this.#preStop(pod, one.spec, attempt));
+      const preStop = isLost ? undefined : this.#preStop(pod, one.spec, attempt);
+      this.#stopper.stop(attempt, graceMs, preStop);
     }
     await this.#report(facts);
     if (running.length > 0) return {};

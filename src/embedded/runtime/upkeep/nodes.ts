@@ -23,35 +23,47 @@ export interface NodeFacts {
   readonly kubeletPort?: number;
 }
 
-const leaseNamespace = 'kube-node-lease';
+export const leaseNamespace = 'kube-node-lease';
 const leaseSeconds = 40;
 const heartbeatMs = 10_000;
+/** Where nodes may be lost, somebody waits for it to be seen: `lost-nodes.ts`. */
+const heartbeatOfSeveralMs = 3_000;
 const podsMax = 500;
 /** Younger pods of a node that is not there are left alone, as podgc of Kubernetes does. */
 const nodelessMs = 40_000;
 
-/** Registers the nodes, then keeps saying that they are alive. */
+interface Machine {
+  readonly nodes: readonly NodeFacts[];
+  readonly isUp?: () => boolean;
+}
+
+/** Registers the nodes, then keeps saying that they are alive, as long as they are. */
 export class NodeKeeper {
   readonly #host: ControllerHost;
-  readonly #facts: readonly NodeFacts[];
+  readonly #machines: readonly Machine[];
   #timer: Timer | undefined;
   #isStopped = false;
 
-  constructor(host: ControllerHost, facts: readonly NodeFacts[]) {
+  constructor(host: ControllerHost, machines: readonly Machine[]) {
     this.#host = host;
-    this.#facts = facts;
+    this.#machines = machines;
   }
 
   /** Resolves after the first attempt; failures are tried again with the next heartbeat. */
   async start(): Promise<void> {
     try {
-      for (const facts of this.#facts) await keepNode(this.#host.client, facts);
+      for (const { nodes: all, isUp } of this.#machines) {
+        for (const facts of all) {
+          if (isUp?.() !== false) await keepNode(this.#host.client, facts);
+        }
+      }
     } catch (error) {
       const { reason, message } = asTransshipError(error);
       this.#host.log.log('warn', `heartbeat: ${message}`, { reason });
     }
     if (this.#isStopped) return;
-    this.#timer = this.#host.client.connection.clock.after(heartbeatMs, () => void this.start());
+    const everyMs = this.#machines.length > 1 ? heartbeatOfSeveralMs : heartbeatMs;
+    this.#timer = this.#host.client.connection.clock.after(everyMs, () => void this.start());
   }
 
   stop(): void {
