@@ -55,6 +55,8 @@ export const annotations = {
   noDirectWay: 'transship.dev/no-direct-way',
   /** On a claim whose content is being overwritten: uid of the VolumeTransfer that does it. */
   torn: 'transship.dev/torn',
+  /** On a claim that copies ahead made, until a cutover starts on it: uid of the plan. */
+  staged: 'transship.dev/staged',
   /** On a claim that must not be written to, because it moves: uid of the plan. */
   moving: 'transship.dev/moving',
   /** On a namespace: uid of the Migration that made it. */

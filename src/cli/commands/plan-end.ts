@@ -23,8 +23,9 @@ export function endPlan(registry: Registry, plan: Command): void {
     args: planArgument,
     details:
       'What was kept for a rollback is finished: undo records are deleted in both clusters, and\n' +
-      'volumes at the destination get the reclaim policies that they should have. The source\n' +
-      'stays as the cutover left it, stopped and fenced, with its data: delete it when you like.',
+      'volumes at the destination get the reclaim policies that they should have. Claims there\n' +
+      'that stages made and no cutover has started on are deleted. The source stays as the\n' +
+      'cutover left it, stopped and fenced, with its data: delete it when you like.',
     run: async (cli, [name]) => {
       const hub = await hubOf(cli, name!);
       await findPlan(hub);
@@ -34,7 +35,8 @@ export function endPlan(registry: Registry, plan: Command): void {
         `This closes plan ${name} for ever: no stage, cutover or rollback of it.`,
         'Undo records are deleted in both clusters: there is no way back after it.',
         'Volumes at the destination get their reclaim policies, so that a deleted claim may',
-        'delete its data again. The source stays as it is, stopped, with its data.',
+        'delete its data again. Claims that stages made there, and that no cutover has started',
+        'on, are deleted with their volumes. The source stays as it is, stopped, with its data.',
         ...halfWay(all),
       ]);
       const object = await changePlan(hub, (spec) => ({ ...spec, closed: true }));

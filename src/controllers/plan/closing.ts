@@ -6,6 +6,7 @@ import { keyOf } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 import { finishPlan } from '../migration/finish-plan.ts';
 import type { Run } from '../migration/run.ts';
+import { needlessStages, removalWord, removeStages } from '../migration/staged-claims.ts';
 import { conditionOf } from '../status.ts';
 import { reach } from '../teleport/preflight.ts';
 import { changedNamespaces, putBack } from './frozen.ts';
@@ -17,12 +18,24 @@ export function isClosed(plan: Plan): boolean {
   return conditionOf(plan, 'Ready')?.reason === 'Closed';
 }
 
+/** What the status of a plan says that is being closed, and for how long already. */
+export interface Said {
+  readonly word: string;
+  readonly forMs: number;
+}
+
+/** So long can be read what is going to be deleted. */
+const noticeMs = 5_000;
+
 /** Undefined: it is done, and needs not be done again. Else why not. */
-export async function closePlan(context: Context, plan: Plan): Promise<string | undefined> {
+export async function closePlan(
+  context: Context,
+  plan: Plan,
+  said: Said | undefined,
+): Promise<string | undefined> {
   const all = migrationsOf(context, plan);
   const open = all.find(isOpen);
   if (open !== undefined) return `it waits for migration ${open.metadata.name} to end`;
-  if (!all.some(({ status }) => status?.startTime !== undefined)) return undefined;
   const changed = changedNamespaces(plan, all);
   if (changed !== undefined) return `${changed}. ${putBack}`;
   const { source, destination } = plan.spec;
@@ -33,12 +46,27 @@ export async function closePlan(context: Context, plan: Plan): Promise<string | 
   // What a cluster that was forgotten still has of it is for whoever forgot it.
   if (isKnown(source) === undefined || isKnown(destination) === undefined) return undefined;
   try {
-    await finishPlan(runFor(context, plan));
+    const run = runFor(context, plan);
+    const left = await removeNeedless(run, said);
+    if (left !== undefined) return left;
+    await finishPlan(run);
     return undefined;
   } catch (error) {
-    const { message, remedy } = asTransshipError(error);
+    const { message, remedy, reason } = asTransshipError(error);
+    // Its migrations may be gone; but a plan that was never allowed to look has changed nothing.
+    const hasBegun = all.some(({ status }) => status?.startTime !== undefined);
+    if (!hasBegun && reason === 'Forbidden') return undefined;
     return `what guards its data cannot be let go yet: ${message}; ${remedy}`;
   }
+}
+
+/** Says which claims it deletes first, then deletes them. Undefined: there are none any more. */
+async function removeNeedless(run: Run, said: Said | undefined): Promise<string | undefined> {
+  const claims = await needlessStages(run);
+  if (claims.length === 0) return undefined;
+  const word = removalWord(run, claims);
+  if (said?.word === word && said.forMs >= noticeMs) await removeStages(run, claims);
+  return word;
 }
 
 /** What belongs to a plan is not of one migration: this one stands for all. */

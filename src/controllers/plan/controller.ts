@@ -37,6 +37,8 @@ export class PlanController implements Controller {
   readonly #c: Context;
   readonly #plans: Informer<Plan>;
   readonly #looked = new Map<string, Looked>();
+  /** What keeps a plan from being closed, since when it was told. */
+  readonly #said = new Map<string, { readonly word: string; readonly sinceMs: number }>();
 
   constructor(context: Context) {
     this.#c = context;
@@ -80,6 +82,7 @@ export class PlanController implements Controller {
     const cached = this.#plans.get(parseKey(key));
     if (cached === undefined) {
       this.#looked.delete(key);
+      this.#said.delete(key);
       return {};
     }
     const plan = this.#c.statuses.newest(cached);
@@ -90,11 +93,7 @@ export class PlanController implements Controller {
       return {};
     }
     if (plan.spec.closed === true) {
-      this.#looked.delete(key);
-      const left = isClosed(plan) ? undefined : await closePlan(this.#c, plan);
-      const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan, left));
-      if (left !== undefined) return { againAfterMs: againMs };
-      return heldBackMs === undefined ? {} : { againAfterMs: heldBackMs };
+      return this.#close(key, plan);
     }
     const looked = await this.#look(key, plan);
     const { fields, ...rest } = looked.report;
@@ -104,6 +103,19 @@ export class PlanController implements Controller {
     const heldBackMs = await this.#c.statuses.write(plans, plan, report);
     const restMs = looked.atMs + looked.freshMs - this.#c.ports.clock.monotonicMs();
     return { againAfterMs: Math.max(1, Math.min(heldBackMs ?? restMs, restMs)) };
+  }
+
+  async #close(key: string, plan: Plan): Promise<Outcome> {
+    this.#looked.delete(key);
+    const said = this.#said.get(key);
+    const nowMs = this.#c.ports.clock.monotonicMs();
+    const known = said && { word: said.word, forMs: nowMs - said.sinceMs };
+    const left = isClosed(plan) ? undefined : await closePlan(this.#c, plan, known);
+    const heldBackMs = await this.#c.statuses.write(plans, plan, closedReport(plan, left));
+    if (left === undefined) this.#said.delete(key);
+    else if (left !== said?.word) this.#said.set(key, { word: left, sinceMs: nowMs });
+    if (left !== undefined) return { againAfterMs: againMs };
+    return heldBackMs === undefined ? {} : { againAfterMs: heldBackMs };
   }
 
   /** What a migration has stopped was not ill before it: it is expected to be well again. */

@@ -49,7 +49,7 @@ export async function needlessCopies(run: Run): Promise<readonly Copy[]> {
 }
 
 /** What was made there is gone by then: others have come to use the claim, running or not. */
-function isUser(object: KubeObject, namespace: string, claim: string): boolean {
+export function isUser(object: KubeObject, namespace: string, claim: string): boolean {
   if (object.metadata.namespace !== namespace) return false;
   if (object.kind === 'StatefulSet' && isClaimOfSet(object, claim)) return true;
   return podSpecPaths(object)

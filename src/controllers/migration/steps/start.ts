@@ -7,6 +7,7 @@ import { findUnhealthy } from '../../../workload/workload.ts';
 import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { accessOf, namespacesAt, nameThere, recordKey, type Run, type SideName } from '../run.ts';
+import { adoptStaged, stagedClaims } from '../staged-claims.ts';
 import { claimKey, claimsIn, isOnePlace, makesObjects } from './moving.ts';
 import { liftFences } from './fence.ts';
 import { hasMade, isMadeObject, madeStore, makeAll, markMade } from './made.ts';
@@ -32,6 +33,7 @@ export async function proveWhole(run: Run, side: SideName): Promise<void> {
 }
 
 async function isStarted(run: Run): Promise<boolean> {
+  if ((await stagedClaims(run)).length > 0) return false;
   if (makesObjects(run)) return hasMade(run, 'startDestination');
   if (!isOnePlace(run)) return true;
   for (const part of ['Workloads', 'Managers'] as const) {
@@ -42,6 +44,7 @@ async function isStarted(run: Run): Promise<boolean> {
 
 async function startThere(run: Run): Promise<void> {
   await proveWhole(run, 'destination');
+  await adoptStaged(run);
   if (makesObjects(run)) {
     await makeAll(run, objectsOf(run, await surveyRun(run), 'Running'));
     return markMade(run, 'startDestination');

@@ -55,12 +55,15 @@ async function makeClaim(
   }
   const { storageClassName } = target;
   const kept = inheritedFrom(found.claim);
+  const moveId = await moveIdOf(context, object);
+  const isAhead = object.spec.pass === 'Ahead' && object.spec.migration !== undefined;
+  const staged = isAhead ? { [annotations.staged]: moveId } : {};
   const made: Pick<PersistentVolumeClaim, 'metadata' | 'spec'> = {
     metadata: {
       namespace: target.namespace,
       name: target.name,
       labels: kept.labels,
-      annotations: { ...kept.annotations, ...marksOf(object, await moveIdOf(context, object)) },
+      annotations: { ...kept.annotations, ...staged, ...marksOf(object, moveId) },
     },
     spec: {
       accessModes: target.accessModes,
