@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runMove } from './move-run.ts';
 import type { Chapter, Story } from './move-story.ts';
+import { ever } from './move-trouble.ts';
 
 const go: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
 const back: Chapter = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry' };
@@ -32,6 +33,16 @@ const stories: Readonly<Record<string, Story>> = {
       calls: [{ place: 'stage/over', call: 'east PATCH plans/' }],
       times: 1,
       how: 'unreachable',
+    },
+  },
+  'a kind that is hidden when the destination starts is not left out': {
+    plan: {},
+    chapters: [go],
+    trouble: {
+      kind: 'calls',
+      calls: [{ place: 'go/startDestination', call: 'east GET deployments' }],
+      times: ever,
+      how: 'forbidden',
     },
   },
 };

@@ -8,6 +8,7 @@ import { exactSize } from '../../base/units.ts';
 import { ownerReference } from '../../kube/api.ts';
 import type { ObjectKey } from '../../kube/objects.ts';
 import { type Secret, secrets } from '../../kube/resources.ts';
+import type { Unreadable } from '../../workload/inventory.ts';
 import { labels } from '../labels.ts';
 import { observePlan } from '../plan/observe.ts';
 import { temporaryName } from '../plan/temporary-claim.ts';
@@ -31,13 +32,32 @@ function choicesKey({ migration }: Pick<Run, 'migration'>): ObjectKey {
 
 /** Undefined: none have been made yet. */
 export async function loadChoices(run: Run): Promise<readonly Choice[] | undefined> {
-  const text = (await run.context.client.get(secrets, choicesKey(run)))?.data?.['choices'];
-  if (text === undefined) return undefined;
-  return JSON.parse(Buffer.from(text, 'base64').toString()) as readonly Choice[];
+  return (await load(run, 'choices')) as readonly Choice[] | undefined;
 }
 
+/**
+ * Kinds of the source, as `apps/deployments`, that could not be listed when the choices were made:
+ * a person was told of these, and of no others.
+ */
+export async function loadHiddenKinds(run: Run): Promise<ReadonlySet<string>> {
+  return new Set((await load(run, 'hidden')) as readonly string[] | undefined);
+}
+
+async function load(run: Run, entry: 'choices' | 'hidden'): Promise<unknown> {
+  const text = (await run.context.client.get(secrets, choicesKey(run)))?.data?.[entry];
+  return text === undefined ? undefined : JSON.parse(Buffer.from(text, 'base64').toString());
+}
+
+const packed = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64');
+
+/** Takes the last word about what is about to be kept. */
+export type Settle = (found: readonly Choice[]) => Promise<readonly Choice[]>;
+
 /** Those that are kept already, else those of a look at both clusters now. */
-export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
+export async function ensureChoices(
+  run: Run,
+  settle: Settle = async (found) => found,
+): Promise<readonly Choice[]> {
   const known = await loadChoices(run);
   if (known !== undefined) return known;
   const seen = await observePlan(run.context, run.plan);
@@ -45,8 +65,8 @@ export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
     return fail('ApiUnreachable', 'a cluster of the plan cannot be asked now');
   }
   if (seen.seenSource.hidden !== undefined) fail('Forbidden', seen.seenSource.hidden);
-  const found = plannedVolumes(seen).map((one) => choiceOf(run, one));
-  const choices = Buffer.from(JSON.stringify(found)).toString('base64');
+  const found = await settle(plannedVolumes(seen).map((one) => choiceOf(run, one)));
+  const hidden = seen.seenSource.survey?.inventory.unreadable.map(kindOf) ?? [];
   const owner = { ...ownerReference(run.migration), controller: true };
   try {
     await run.context.client.create<Secret>(secrets, {
@@ -55,12 +75,16 @@ export async function ensureChoices(run: Run): Promise<readonly Choice[]> {
         ownerReferences: [owner],
         labels: { [labels.migration]: uidOf(run.migration) },
       },
-      data: { choices },
+      data: { choices: packed(found), hidden: packed(hidden) },
     });
   } catch (error) {
     if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
   }
   return (await loadChoices(run)) ?? found;
+}
+
+export function kindOf({ group, plural }: Unreadable): string {
+  return `${group}/${plural}`;
 }
 
 /** They were for one run, which is over. */

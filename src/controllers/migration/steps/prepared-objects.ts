@@ -1,4 +1,6 @@
 /** The objects of a run: those of its plan, with what this very run adds to them. */
+import { fail } from '../../../base/errors.ts';
+import { isReason } from '../../../base/reasons.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { fieldsAt, withAt, withoutAt } from '../../../workload/fields.ts';
 import { groupOf, kindText, nameOf, nameText } from '../../../workload/names.ts';
@@ -8,6 +10,7 @@ import { itemsOfStopped } from '../../../workload/stopped-items.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
 import type { UndoRecord } from '../../../workload/undo.ts';
 import { preparedObjectsOf, surveyOf } from '../../plan/prepared.ts';
+import { kindOf, loadHiddenKinds } from '../choices.ts';
 import { clustersOf, namesThereIn } from '../image-list.ts';
 import { moveId, namespacesAt, type Run } from '../run.ts';
 import { transfersOf } from '../transfers.ts';
@@ -44,11 +47,20 @@ export interface RunSurvey {
   readonly copied: ReadonlySet<string>;
 }
 
-/** Errors as `surveyNamespaces`. */
+/**
+ * Errors as `surveyNamespaces`; and what hides kinds that were to be seen before the copies began:
+ * without them less would be made than was stopped.
+ */
 export async function surveyRun(run: Run): Promise<RunSurvey> {
   const { plan, source, destination } = run;
   const clients = { source: source.client, destination: destination.client };
   const { inventory } = await surveyOf(plan, clients);
+  const hidden = await loadHiddenKinds(run);
+  const lost = inventory.unreadable.find((one) => !hidden.has(kindOf(one)));
+  if (lost !== undefined) {
+    const reason = isReason(lost.reason) ? lost.reason : 'ApiFailed';
+    fail(reason, `cluster ${source.name} does not show all that has to be made: ${lost.message}`);
+  }
   const stopped = await stoppedStore(run, 'source').load();
   const known = new Set(inventory.items.map(({ uid }) => uid));
   const pods = itemsOfStopped(stopped, plan.spec.resources).filter(({ uid }) => !known.has(uid));
