@@ -47,7 +47,7 @@ export function volumeCalls(
       const name = required(volumeId, 'volume id');
       const volume = await store.find(name);
       if (volume === undefined) return {};
-      checkUnused(volume);
+      await checkUnused(store, volume);
       await store.delete(name);
       return {};
     },
@@ -227,10 +227,11 @@ function sizeOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseSize(text);
 }
 
-function checkUnused(volume: Volume): void {
-  const { attachedTo, doors = [], leasedBy = [] } = volume.status ?? {};
-  const users = [...(attachedTo === undefined ? [] : [attachedTo]), ...doors];
-  if (users.length > 0) fail('InUse', `volume ${nameOf(volume)} is used by ${users.join(', ')}`);
+/** The agent knows at once who left; the object's status only soon after. */
+async function checkUnused(store: VolumeStore, volume: Volume): Promise<void> {
+  const now = await store.seenByAgent(volume);
+  const { doors = [], leasedBy = [] } = now?.status ?? {};
+  if (doors.length > 0) fail('InUse', `volume ${nameOf(volume)} is used by ${doors.join(', ')}`);
   if (leasedBy.length > 0) {
     fail('Leased', `volume ${nameOf(volume)} is still read by ${leasedBy.join(', ')}`);
   }
@@ -280,7 +281,7 @@ async function expandVolume(
   const nodeExpansionRequired = volumeCapability?.block === undefined;
   const sizeBytes = volume.status?.sizeBytes ?? 0;
   if (sizeBytes >= wanted) return { capacityBytes: sizeBytes, nodeExpansionRequired };
-  const { attachedTo } = volume.status ?? {};
+  const { attachedTo } = (await store.seenByAgent(volume))?.status ?? {};
   if (attachedTo !== undefined) {
     fail('InUse', `volume ${name} is attached to ${attachedTo}: it grows while no pod uses it`);
   }

@@ -1,7 +1,7 @@
 /** Volumes and their snapshots, as the calls of the controller service need them. */
 import { type Pool, pools } from '../api/kinds/pool.ts';
 import { type Volume, volumes } from '../api/kinds/volume.ts';
-import type { SnapshotObject } from '../api/objects.ts';
+import type { SnapshotObject, VolumeObject } from '../api/objects.ts';
 import { asTransshipError, fail } from '../base/errors.ts';
 import { annotations, labels } from '../controllers/labels.ts';
 import { conditionOf, isTrue } from '../controllers/status.ts';
@@ -110,6 +110,18 @@ export class VolumeStore {
     const byPool = agents.find(({ name }) => name === owner);
     if (byPool !== undefined) return byPool;
     return fail('AgentUnreachable', `no agent of this cluster has volume ${nameOf(volume)}`);
+  }
+
+  /** Undefined while the agent has nothing of this name: it was not made yet, or is gone. */
+  async seenByAgent(volume: Volume): Promise<VolumeObject | undefined> {
+    if (volume.status?.replicas === undefined) return undefined;
+    const agent = await this.agentOf(volume);
+    try {
+      return await agent.control.call('volume.show', { name: nameOf(volume) });
+    } catch (error) {
+      if (asTransshipError(error).reason === 'NotFound') return undefined;
+      throw error;
+    }
   }
 
   async snapshotsOf(volume: Volume): Promise<readonly SnapshotObject[]> {
