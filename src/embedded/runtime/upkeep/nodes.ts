@@ -79,6 +79,8 @@ export async function keepNode(client: KubeClient, facts: NodeFacts): Promise<vo
   if (existing === undefined) {
     await client.create(nodes, { metadata: { name: facts.name, labels: labelsOf(facts) } });
   }
+  // Before it calls itself ready: an old heartbeat beside that would look like one more loss.
+  await heartbeat(client, facts.name);
   const status = existing?.status?.conditions?.some(
     (one) => one.type === 'Ready' && one.status === 'True',
   );
@@ -89,7 +91,6 @@ export async function keepNode(client: KubeClient, facts: NodeFacts): Promise<vo
   if (status !== true || !isSame || isMoved) {
     await client.patchStatus(nodes, key, { status: statusOf(facts, now) });
   }
-  await heartbeat(client, facts.name);
 }
 
 async function heartbeat(client: KubeClient, name: string): Promise<void> {
