@@ -1,4 +1,4 @@
-/** Calls of the controller service about volumes. A Volume object is made; controllers do the rest. */
+/** Calls about volumes. A Volume object is made of each; controllers do the rest. */
 import type { Volume } from '../api/kinds/volume.ts';
 import { fail } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';

@@ -1,6 +1,6 @@
 /**
- * The CSI sanity suite of the Kubernetes project, built from the Go module that is pinned here, into
- * a cache outside the checkout. Undefined reasons mean that it is there.
+ * The CSI sanity suite of the Kubernetes project, built from the Go module that is pinned here
+ * into a cache outside the checkout.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
