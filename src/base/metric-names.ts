@@ -112,6 +112,13 @@ export const metricDefinitions = {
   transship_migrations_total: counter('Migrations that ended.', 'type', 'result'),
   transship_migration_steps_total: counter('Steps of migrations that ended.', 'step', 'result'),
   transship_migration_step_seconds: histogram('Time of one step.', moveSeconds, 'step'),
+  transship_replications: gauge('Replications, by how they stand.', 'state'),
+  transship_replications_total: counter('Runs of replications that ended.', 'result'),
+  transship_replication_checks_total: counter('Checks of replications.', 'result'),
+  transship_replication_lag_seconds: gauge(
+    'How old the data of a replication is at its destination.',
+    'replication',
+  ),
   transship_transfers_total: counter('Copies of volumes that ended.', 'method', 'result'),
   transship_transfer_bytes_total: counter('Bytes that these brought.', 'method'),
   transship_transfer_wire_bytes_total: counter('These, as they travelled.', 'method'),

@@ -6,6 +6,7 @@ import type { ImageTransfer } from '../api/kinds/image-transfer.ts';
 import type { Migration } from '../api/kinds/migration.ts';
 import type { Plan } from '../api/kinds/plan.ts';
 import type { Pool } from '../api/kinds/pool.ts';
+import type { Replication } from '../api/kinds/replication.ts';
 import type { Repository } from '../api/kinds/repository.ts';
 import type { Teleport } from '../api/kinds/teleport.ts';
 import type { Volume } from '../api/kinds/volume.ts';
@@ -31,6 +32,7 @@ export interface LocalInformers {
   readonly volumeTransfers: Informer<VolumeTransfer>;
   readonly imageTransfers: Informer<ImageTransfer>;
   readonly hooks: Informer<Hook>;
+  readonly replications: Informer<Replication>;
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly persistentVolumes: Informer<PersistentVolume>;
   readonly classes: Informer<StorageClass>;

@@ -76,6 +76,7 @@ export const finalizers = {
   /** Of a Plan while a migration of it is open, and of that migration. */
   plan: 'transship.dev/plan',
   migration: 'transship.dev/migration',
+  replication: 'transship.dev/replication',
 } as const;
 
 const sourcePrefix = 'transship.dev/teleport-';

@@ -9,11 +9,11 @@ import { hooks } from '../api/kinds/hook.ts';
 import { type ImageTransfer, imageTransfers } from '../api/kinds/image-transfer.ts';
 import { plans } from '../api/kinds/plan.ts';
 import { pools } from '../api/kinds/pool.ts';
+import { replications } from '../api/kinds/replication.ts';
 import { repositories } from '../api/kinds/repository.ts';
 import { teleports } from '../api/kinds/teleport.ts';
 import { volumes } from '../api/kinds/volume.ts';
 import { type VolumeTransfer, volumeTransfers } from '../api/kinds/volume-transfer.ts';
-import { kindsWithoutController } from '../api/kinds/all.ts';
 import type { Informer } from '../kube/api.ts';
 import { createInformer } from '../kube/informer.ts';
 import { createLeaderElection, type LeaderElection } from '../kube/lease.ts';
@@ -36,12 +36,12 @@ import { planKeyOf } from './plan/migrations.ts';
 import { PoolController } from './pool/controller.ts';
 import type { ControllerPorts } from './ports.ts';
 import { Remotes } from './remotes/remotes.ts';
+import { ReplicationController } from './replication/controller.ts';
 import { RepositoryController } from './repository/controller.ts';
 import { StatusWriter } from './status.ts';
 import { TeleportController } from './teleport/controller.ts';
 import { VolumeController } from './volume/controller.ts';
 import { VolumeTransferController } from './volume-transfer/controller.ts';
-import { resourceTypeOf, WaitingController } from './waiting/controller.ts';
 
 export const leaseNamespace = 'transship-system';
 export const leaseName = 'transship-controller';
@@ -128,9 +128,6 @@ function run(ports: ControllerPorts): Running {
   void informers.clusters.synced.then(follow, () => undefined);
   const statuses = new StatusWriter(ports.clock, client);
   const context: Context = { ports, client, informers, agents, remotes, statuses };
-  const later = kindsWithoutController.map((kind) => {
-    return createInformer(client, resourceTypeOf(kind));
-  });
   const controllers: readonly Controller[] = [
     new ClusterController(context),
     new PoolController(context),
@@ -145,7 +142,7 @@ function run(ports: ControllerPorts): Running {
     new VolumeTransferController(context),
     new ImageTransferController(context),
     new HookController(context),
-    ...later.map((informer) => new WaitingController(informer, statuses)),
+    new ReplicationController(context),
   ];
   const reconcilers = controllers.map((controller) => reconcilerOf(ports, controller));
   return {
@@ -157,7 +154,7 @@ function run(ports: ControllerPorts): Running {
       agents.stop();
       remotes.stop();
       const all = Object.values(informers) as readonly Informer<KubeObject>[];
-      await Promise.all([...all, ...later].map((informer) => informer.stop()));
+      await Promise.all(all.map((informer) => informer.stop()));
     },
   };
 }
@@ -208,6 +205,7 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
       indexes: { migration: migrationKeys },
     }),
     hooks: createInformer(client, hooks),
+    replications: createInformer(client, replications),
     claims: createInformer(client, persistentVolumeClaims),
     persistentVolumes: createInformer(client, persistentVolumes),
     classes: createInformer(client, storageClasses),

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkItinerary } from './invariants.ts';
-import { endings, itineraries } from './itineraries.ts';
+import { endings, itineraries, replicated, replication } from './itineraries.ts';
 
-for (const itinerary of [...Object.values(itineraries), ...Object.values(endings)]) {
+const all = [...Object.values(itineraries), ...Object.values(endings), replication, replicated];
+
+for (const itinerary of all) {
   test(`${itinerary.name} keeps the rules`, () => {
     assert.deepEqual(checkItinerary(itinerary), []);
   });

@@ -162,6 +162,41 @@ export const rehearsal: Itinerary = {
   ],
 };
 
+/**
+ * A copy beside the source, which runs on untouched; repeated, it brings what differs. Both sides
+ * may run, so there are no facts about that here: what is stopped for a moment is the copy.
+ */
+export const replication: Itinerary = {
+  name: 'Replication',
+  initially: [],
+  onFailure: 'AsAsked',
+  afterPointOfNoReturn: 'GoOn',
+  steps: [
+    ...section('Prepare', { name: 'makeNamespaces' }, { name: 'chooseVolumes' }),
+    ...section(
+      'CopyAhead',
+      { name: 'copyImages', undo: true },
+      { name: 'copyAhead', undo: true },
+      { name: 'copyLast', undo: true },
+      { name: 'fillVolumes' },
+    ),
+    ...section('Make', { name: 'findEdits' }, { name: 'makeObjects' }),
+    ...section('Stop', { name: 'stopCopy', undo: true }),
+    ...section('LastCopy', { name: 'swapVolumes', undo: true }),
+    ...section('Start', { name: 'startCopy', pointOfNoReturn: true }, { name: 'proveHealthy' }),
+    ...section('Finish', { name: 'cleanUp' }),
+  ],
+};
+
+/** What follows once a replication that failed, or was deleted, was taken back. */
+export const replicated: Itinerary = {
+  name: 'Replicated',
+  initially: [],
+  onFailure: 'Repeat',
+  afterPointOfNoReturn: 'GoOn',
+  steps: section('CleanUp', { name: 'removeTransfers' }, { name: 'forgetRun' }),
+};
+
 /** What follows once a canceled run was taken back. */
 export const cancel: Itinerary = {
   name: 'Cancel',

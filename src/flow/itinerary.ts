@@ -55,7 +55,15 @@ export interface StepData {
 }
 
 export interface Itinerary {
-  readonly name: 'Stage' | 'Cutover' | 'Rollback' | 'Rehearsal' | 'Cancel' | 'Failed';
+  readonly name:
+    | 'Stage'
+    | 'Cutover'
+    | 'Rollback'
+    | 'Rehearsal'
+    | 'Replication'
+    | 'Cancel'
+    | 'Failed'
+    | 'Replicated';
   /** What is true before its first step. */
   readonly initially: readonly Fact[];
   readonly steps: readonly StepData[];

@@ -27,6 +27,12 @@ export interface DeleteOptions {
   readonly graceSeconds?: number;
 }
 
+export interface ApplyOptions {
+  readonly force?: boolean;
+  /** The server only says what it would do. */
+  readonly dryRun?: boolean;
+}
+
 /** An object as a writer gives it: the server fills the rest in. */
 export type Draft<T extends KubeObject> = Pick<T, 'metadata'> & Partial<T>;
 
@@ -61,8 +67,15 @@ export interface KubeClient {
     key: ObjectKey,
     patch: Readonly<Record<string, unknown>>,
   ): Promise<T>;
-  /** Server-side apply under this client's field manager, with force: only give what is ours. */
-  apply<T extends KubeObject>(type: ResourceType<T>, object: Draft<T>): Promise<T>;
+  /**
+   * Server-side apply under this client's field manager: only give what is ours. With force unless
+   * said otherwise; without it what others have changed is a `Conflict`.
+   */
+  apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Draft<T>,
+    options?: ApplyOptions,
+  ): Promise<T>;
   /** Merge patch of the status sub-resource. */
   patchStatus<T extends KubeObject>(
     type: ResourceType<T>,

@@ -1,6 +1,13 @@
 /** A client of one cluster: single requests, with the repeats that are safe (`exchange.ts`). */
 import { assert, fail } from '../base/errors.ts';
-import type { DeleteOptions, Draft, KubeClient, KubeConnection, Selectors } from './api.ts';
+import type {
+  ApplyOptions,
+  DeleteOptions,
+  Draft,
+  KubeClient,
+  KubeConnection,
+  Selectors,
+} from './api.ts';
 import { type Exchange, exchange, exchangeValue } from './exchange.ts';
 import { apiVersionOf, type KubeObject, type ObjectKey, type ResourceType } from './objects.ts';
 import { isKubeObject, pageItems, readPageThatFits, typed } from './pages.ts';
@@ -114,13 +121,18 @@ class HttpKubeClient implements KubeClient {
     });
   }
 
-  apply<T extends KubeObject>(type: ResourceType<T>, object: Draft<T>): Promise<T> {
+  apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Draft<T>,
+    { force = true, dryRun = false }: ApplyOptions = {},
+  ): Promise<T> {
     const body = this.#whole(type, object);
+    const only: Record<string, string> = dryRun ? { dryRun: 'All' } : {};
     return this.#call(type, {
       verb: 'apply',
       method: 'PATCH',
       key: { namespace: body.metadata.namespace ?? '', name: body.metadata.name ?? '' },
-      query: { fieldManager: this.#fieldManager, force: 'true' },
+      query: { fieldManager: this.#fieldManager, force: String(force), ...only },
       headers: applyPatch,
       body,
     });

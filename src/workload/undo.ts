@@ -37,6 +37,9 @@ export interface UndoRecord {
   readonly object?: KubeObject;
 }
 
+/** Fields that were changed, whatever for. */
+export type Changed = Pick<UndoRecord, 'fields'>;
+
 export const recordKey = ({ name, uid, action }: UndoRecord): string =>
   `${nameKey(name)} ${uid} ${action}`;
 
@@ -53,7 +56,7 @@ const currentOf = (object: KubeObject, { path }: UndoField): unknown =>
   valueAt(object, path) ?? null;
 
 /** Everything is as the stop wants it. */
-export function isStopped(record: UndoRecord, object: KubeObject): boolean {
+export function isStopped(record: Changed, object: KubeObject): boolean {
   return record.fields.every((field) => sameJson(currentOf(object, field), field.during));
 }
 
@@ -71,7 +74,7 @@ function merged(a: Fields, b: Fields): Fields {
 }
 
 /** A JSON merge patch. */
-export function stopPatch(record: UndoRecord): Fields {
+export function stopPatch(record: Changed): Fields {
   return record.fields.map(({ path, during }) => nested(path, during)).reduce(merged, {});
 }
 
@@ -83,7 +86,7 @@ export interface Restore {
 }
 
 /** Puts back what is still as we left it, and nothing else. */
-export function restoreOf(record: UndoRecord, object: KubeObject): Restore {
+export function restoreOf(record: Changed, object: KubeObject): Restore {
   const ours = record.fields.filter((field) => sameJson(currentOf(object, field), field.during));
   const others = record.fields.filter((field) => {
     const current = currentOf(object, field);

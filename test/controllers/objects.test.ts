@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
-import { replications } from '../../src/api/kinds/replication.ts';
 import { pools } from '../../src/api/kinds/pool.ts';
 import { repositories } from '../../src/api/kinds/repository.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
@@ -191,19 +190,12 @@ suite('objects of one cluster', () => {
     await world.stop();
   });
 
-  test('kinds without a controller say so, and a repository why it cannot be used', async () => {
+  test('a repository says why it cannot be used', async () => {
     const world = await open();
     const client = world.admin('east');
-    const later = { namespace: 'shop', name: 'later' };
-    await client.create(replications, {
-      metadata: later,
-      spec: { source: 'east', destination: 'west', namespaces: ['shop'] },
-    } as never);
     const spec = { directory: { path: '/backups' } };
     await client.create(repositories, { metadata: { name: 'backups' }, spec } as never);
     await world.run(3_000);
-    const object = await world.find('east', replications, later);
-    assert.equal(conditionOf(object as Reported, 'Ready')?.reason, 'NotImplemented');
     assert.equal(await reasonOf(world, repositories, 'backups'), 'Unsupported');
     await world.stop();
   });

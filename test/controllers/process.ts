@@ -71,7 +71,7 @@ export class Process {
       clock,
       random,
       log,
-      fieldManager: 'test',
+      fieldManager: 'transship-controller',
     });
     fuse.onDeath = () => this.kill();
     const ports: ControllerPorts = {

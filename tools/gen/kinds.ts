@@ -1,5 +1,5 @@
 // docs/reference/kinds.md from the table of kinds.
-import { kinds, kindsWithoutController } from '../../src/api/kinds/all.ts';
+import { kinds } from '../../src/api/kinds/all.ts';
 import {
   type CustomResourceVersion,
   crdOf,
@@ -71,14 +71,10 @@ function section(definition: KindDefinition): readonly string[] {
   const rules = [...new Set(rulesOf(whole))];
   const conditions = definition.conditions.map(({ type, meaning }) => [code(type), meaning]);
   const { kind, about, plural, shortNames, namespaced } = definition;
-  const later = kindsWithoutController.includes(definition)
-    ? ['', 'This version stores such objects and does not act on them yet.']
-    : [];
   return [
     `## ${kind}`,
     '',
     about,
-    ...later,
     '',
     `${namespaced ? 'In a namespace' : 'Without a namespace'}. \`kubectl get ${plural}\`, or ` +
       `\`kubectl get ${shortNames.join(' ')}\`.`,

@@ -10,7 +10,6 @@ import { poolKind } from './pool.ts';
 import { replicationKind } from './replication.ts';
 import { repositoryKind } from './repository.ts';
 import { teleportKind } from './teleport.ts';
-import type { Condition } from './schema.ts';
 import { volumeKind } from './volume.ts';
 import { volumeReplicaKind } from './volume-replica.ts';
 import { volumeTransferKind } from './volume-transfer.ts';
@@ -31,19 +30,3 @@ export const kinds: readonly KindDefinition[] = [
   hookKind,
   replicationKind,
 ];
-
-/** Kinds that nothing acts on yet; their objects say so in their condition `Ready`. */
-export const kindsWithoutController: readonly KindDefinition[] = [replicationKind];
-
-/**
- * `Ready` of their objects, so that nobody waits in vain. When its status last changed is for the
- * writer to know.
- */
-export function notImplemented(kind: string): Omit<Condition, 'lastTransitionTime'> {
-  return {
-    type: 'Ready',
-    status: 'Unknown',
-    reason: 'NotImplemented',
-    message: `This version of Transship stores objects of kind ${kind} but does not act on them.`,
-  };
-}

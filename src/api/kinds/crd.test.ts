@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Type } from 'typebox';
 import { limits } from '../../base/limits.ts';
 import { parseDuration } from '../../base/units.ts';
-import { kinds, kindsWithoutController, notImplemented } from './all.ts';
+import { kinds } from './all.ts';
 import { crdOf, type StructuralSchema, structural } from './crd.ts';
 import { retentionText } from './retention.ts';
 
@@ -187,15 +187,6 @@ test('what runs to an end can be waited for', () => {
     found.map(({ kind }) => kind),
     ending,
   );
-});
-
-test('a kind that nothing acts on says so, and is a kind', () => {
-  for (const definition of kindsWithoutController) {
-    assert.ok(kinds.includes(definition));
-    const { status, reason, message } = notImplemented(definition.kind);
-    assert.deepEqual([status, reason], ['Unknown', 'NotImplemented']);
-    assert.ok(message.includes(definition.kind));
-  }
 });
 
 test('a keyword that API servers do not take is refused', () => {

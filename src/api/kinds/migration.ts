@@ -93,7 +93,7 @@ const spec = fields(
   },
 );
 
-const step = fields('One step of the itinerary.', {
+export const step = fields('One step of the itinerary.', {
   name: text('Name of the step.', { min: 1, max: 64 }),
   state: word(['Pending', 'Running', 'Succeeded', 'Failed', 'Skipped', 'Undone'], 'How it stands.'),
   message: optional(text('What it does or waits for, and what to do.', { max: bounds.reason })),

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type Migration, migrations } from '../../api/kinds/migration.ts';
 import { plans } from '../../api/kinds/plan.ts';
+import { replicationKind } from '../../api/kinds/replication.ts';
 import type { VolumeTransfer } from '../../api/kinds/volume-transfer.ts';
 import { keyOf, keyText, type KubeObject } from '../../kube/objects.ts';
 import { stripMetadata } from '../../workload/strip-metadata.ts';
@@ -18,17 +19,25 @@ export function ownNameOf(transfer: VolumeTransfer): string {
   return `vt-${uidOf(transfer)}`;
 }
 
-/** Undefined: it stands for itself, or its migration is gone. */
+/** The uid of the replication that it is a part of; undefined: it is of none. */
+function replicationOf({ metadata }: VolumeTransfer): string | undefined {
+  return metadata.ownerReferences?.find(({ kind }) => kind === replicationKind.kind)?.uid;
+}
+
+/** Undefined: it stands for itself, is of a replication, or its migration is gone. */
 export async function migrationOf(
   { client }: Context,
-  { metadata, spec }: VolumeTransfer,
+  transfer: VolumeTransfer,
 ): Promise<Migration | undefined> {
-  if (spec.migration === undefined) return undefined;
+  const { metadata, spec } = transfer;
+  if (spec.migration === undefined || replicationOf(transfer) !== undefined) return undefined;
   return client.get(migrations, { namespace: metadata.namespace ?? '', name: spec.migration });
 }
 
-/** What marks everything of one move: the plan's uid; of a transfer without plan its own. */
+/** What marks everything of one move: the uid of its plan or replication; else its own. */
 export async function moveIdOf(context: Context, transfer: VolumeTransfer): Promise<string> {
+  const replication = replicationOf(transfer);
+  if (replication !== undefined) return replication;
   const migration = await migrationOf(context, transfer);
   if (migration === undefined) return uidOf(transfer);
   const { namespace = '' } = transfer.metadata;

@@ -1,7 +1,6 @@
 /** Claims, volumes and policies: the controllers beside the agents. */
 import assert from 'node:assert/strict';
 import type { HistoryPolicy } from '../../../src/api/kinds/history-policy.ts';
-import { replications } from '../../../src/api/kinds/replication.ts';
 import { resources } from '../../../src/api/kinds/resources.ts';
 import type { Volume } from '../../../src/api/kinds/volume.ts';
 import {
@@ -114,19 +113,5 @@ export const claimCases = fleetCases({
       assert.equal(cluster.status?.health, 'None');
       assert.ok(cluster.status?.capabilities?.includes('Engine') === true);
     }
-  },
-
-  'kinds without a controller yet say so': async (t) => {
-    const { east, west } = t;
-    await east.client.create(replications, {
-      metadata: t.key('later'),
-      spec: {
-        source: east.name,
-        destination: west.name,
-        namespaces: [t.namespace],
-      },
-    });
-    const wanted = { type: 'Ready', status: 'Unknown' };
-    await t.condition(east, replications, 'later', wanted);
   },
 });

@@ -1,0 +1,89 @@
+/**
+ * A replication as the plan that it amounts to. Nobody stores that plan: it is how looking, checks,
+ * choices, the preparing of objects and the copying of images and volumes are shared with plans.
+ */
+import type { Migration } from '../../api/kinds/migration.ts';
+import type { Plan } from '../../api/kinds/plan.ts';
+import type { Replication } from '../../api/kinds/replication.ts';
+import type { ClusterAccess } from '../remotes/access.ts';
+import type { Context } from '../context.ts';
+import type { Run } from '../migration/run.ts';
+
+/** `images`: what becomes of those in the registry of the source; as agreed when absent. */
+export function planOf(replication: Replication, images?: 'Auto' | 'Skip'): Plan {
+  const { apiVersion, metadata, spec, status } = replication;
+  const { source, destination, namespaces, repository, bandwidth } = spec;
+  const { storageClasses = [], images: isAgreed = false } = status?.agreed ?? {};
+  return {
+    apiVersion,
+    kind: 'Plan',
+    metadata,
+    spec: {
+      source,
+      destination,
+      type: 'Namespace',
+      namespaces,
+      images: images ?? (isAgreed ? 'Auto' : 'Skip'),
+      imageFailure: status?.overruled === true ? 'Warn' : 'Fail',
+      mappings: { storageClasses },
+      quiesce: false,
+      // Whose making was agreed is made here; who runs this without agreement wants it all the same.
+      createNamespaces: true,
+      ...(repository === undefined ? {} : { repository }),
+      ...(bandwidth === undefined ? {} : { bandwidth }),
+    },
+    status: {},
+  };
+}
+
+/** What steps that are shared with migrations take for the run that they are of. */
+function migrationOf({ apiVersion, kind, metadata, status }: Replication): Migration {
+  const runs = status?.runs ?? 0;
+  return {
+    apiVersion,
+    // Owner references name it: what is made for the replication goes with it.
+    kind: kind as string as Migration['kind'],
+    metadata,
+    spec: { plan: metadata.name ?? '', type: 'Stage', quiesce: false, retry: runs },
+    status: { retried: runs, itinerary: status?.itinerary ?? [] },
+  };
+}
+
+/** One slice of the work of a replication. Nothing in it outlives the slice. */
+export interface ReplicationRun extends Run {
+  readonly replication: Replication;
+  /** How many objects of each resource were made, kept, or could not be made. */
+  tell(counts: readonly Counted[]): void;
+}
+
+/** Of one resource. */
+export type Counted = NonNullable<NonNullable<Replication['status']>['resources']>[number];
+
+export interface RunParts {
+  readonly context: Context;
+  readonly replication: Replication;
+  readonly source: ClusterAccess;
+  readonly destination: ClusterAccess;
+  warn(sentence: string): void;
+  tell(counts: readonly Counted[]): void;
+}
+
+export function runOf(parts: RunParts): ReplicationRun {
+  const { replication } = parts;
+  return {
+    ...parts,
+    plan: planOf(replication),
+    migration: migrationOf(replication),
+    type: 'Namespace',
+  };
+}
+
+/** Whether its workloads stay stopped at the destination. */
+export function isStandby({ spec }: Replication): boolean {
+  return (spec.workloads ?? (spec.continuous === undefined ? 'Run' : 'Standby')) === 'Standby';
+}
+
+/** Whether what volumes have is replicated. */
+export function hasVolumes({ spec }: Replication): boolean {
+  return spec.volumes !== 'Exclude';
+}

@@ -1,0 +1,452 @@
+/**
+ * Replications, at the hub: checks that a person can see and answer, and then an itinerary like
+ * those of migrations, while the source runs on. Where one stands is its status, written before
+ * every effect and only over what was read. Between two clusters one runs at a time.
+ */
+import { type Decision, type Replication, replications } from '../../api/kinds/replication.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { beginState, type Outcome, Runner } from '../../flow/flow.ts';
+import type { Informer, Outcome as Again } from '../../kube/api.ts';
+import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
+import type { Source } from '../../kube/reconciler.ts';
+import type { Context, Controller } from '../context.ts';
+import { finalizers } from '../labels.ts';
+import { Lanes } from '../lanes.ts';
+import { uidOf } from '../migration/run.ts';
+import { condition } from '../status.ts';
+import { reach, Unsettled } from '../teleport/preflight.ts';
+import { type ReplicationRun, runOf } from './as-plan.ts';
+import { countsOf, pendingChecks, runChecks } from './checks/all.ts';
+import { aheadOf, intervalMsOf, isPassed, nextOf, offersFor } from './decide.ts';
+import { agreedAfter, remediate } from './fixes.ts';
+import { journey } from './journey.ts';
+import { leave } from './leave.ts';
+import { lookAt } from './look.ts';
+import { progressOf, resultOf, syncOf } from './progress.ts';
+import { Saved } from './saved.ts';
+import { followUps } from './slices.ts';
+import { sourcesOf } from './sources.ts';
+import {
+  tellBegin,
+  tellChecks,
+  tellDecision,
+  tellEnd,
+  tellFixed,
+  tellLag,
+  tellRefused,
+} from './telling.ts';
+
+/** Slices in a row without a pause. */
+const slicesMax = 16;
+const againMs = 5_000;
+const turnMs = 2_000;
+/** The age of the data is told so often. */
+const lagMs = 15_000;
+
+interface Known {
+  readonly runner: Runner<ReplicationRun>;
+  /** What `save` writes to in the slice at hand. */
+  saved: Saved;
+}
+
+export class ReplicationController implements Controller {
+  readonly name = 'Replication';
+  readonly concurrency = 4;
+  readonly sources: readonly Source[];
+  readonly #c: Context;
+  readonly #objects: Informer<Replication>;
+  /** By uid. */
+  readonly #known = new Map<string, Known>();
+  /** Whose turn it is is found out by one at a time. */
+  readonly #turns = new Lanes();
+
+  constructor(context: Context) {
+    this.#c = context;
+    this.#objects = context.informers.replications;
+    this.sources = sourcesOf(context);
+  }
+
+  async reconcile(key: string): Promise<Again> {
+    const cached = this.#objects.get(parseKey(key));
+    if (cached === undefined) return {};
+    // Asked now: a state that is older than what was done would have it done again.
+    const object = await this.#c.client.get(replications, keyOf(cached));
+    if (object === undefined) {
+      this.#forget(cached);
+      return {};
+    }
+    const saved = new Saved(this.#c, object);
+    try {
+      if (object.metadata.deletionTimestamp !== undefined) return await this.#leave(saved);
+      return await this.#go(saved);
+    } catch (error) {
+      return this.#trouble(saved, error);
+    }
+  }
+
+  async #go(saved: Saved): Promise<Again> {
+    const next = nextOf(saved.object, saved.nowMs());
+    switch (next.do) {
+      case 'begin':
+        return this.#begin(saved);
+      case 'check':
+        return this.#check(saved);
+      case 'take':
+        return this.#take(saved, next.decision);
+      case 'drop':
+        return this.#drop(saved, next);
+      case 'remediate':
+        return this.#remediate(saved);
+      case 'queue':
+        return this.#queue(saved);
+      case 'advance':
+        return this.#advance(saved);
+      case 'rest':
+        return this.#rest(saved, next.untilMs);
+    }
+  }
+
+  #forget({ metadata }: Replication): void {
+    this.#known.delete(metadata.uid ?? '');
+    this.#c.ports.metrics.set('transship_replication_lag_seconds', 0, {
+      replication: `${metadata.namespace}/${metadata.name}`,
+    });
+  }
+
+  async #begin(saved: Saved): Promise<Again> {
+    const { client, ports } = this.#c;
+    saved.object = await ensureFinalizer(
+      client,
+      replications,
+      saved.object,
+      finalizers.replication,
+    );
+    const { spec, status, metadata } = saved.object;
+    const runs = (status?.runs ?? 0) + 1;
+    saved.forget();
+    this.#known.delete(metadata.uid ?? '');
+    await saved.say('Checking', 'the clusters are being looked at', {
+      phase: 'Checking',
+      state: 'InProgress',
+      jobId: `${uidOf(saved.object).slice(0, 8)}-${runs}`,
+      run: spec.run ?? 1,
+      runs,
+      startTime: saved.now(),
+      completionTime: undefined,
+      checks: pendingChecks(),
+      compatible: undefined,
+      actionable: undefined,
+      incompatible: undefined,
+      offers: undefined,
+      overruled: undefined,
+      itinerary: undefined,
+      step: undefined,
+      percent: undefined,
+    });
+    tellBegin(ports, saved.object);
+    return { againAfterMs: 1 };
+  }
+
+  async #check(saved: Saved): Promise<Again> {
+    const seen = await lookAt(this.#c, saved.object);
+    const checks = runChecks(seen);
+    const counts = countsOf(checks);
+    const { onlyCheck = false, decision } = saved.object.spec;
+    const isGood = isPassed(counts);
+    const offers = offersFor(checks, { onlyCheck });
+    const found = { checks, ...counts, offers, checkedTime: saved.now() };
+    const said = messageOf(counts);
+    const passed = condition('ChecksPassed', isGood, isGood ? 'Passed' : 'ChecksFailed', said);
+    if (isGood && !onlyCheck) {
+      for (const sentence of followUps(saved.object, seen.slices)) saved.note(sentence);
+      await saved.write({ ...found, phase: 'Queued' }, [passed, ...waiting('Queued', said)]);
+      tellChecks(this.#c.ports, saved.object);
+      // It was given beforehand, and is not needed.
+      if (decision !== undefined) await this.#clear(saved);
+      return { againAfterMs: 1 };
+    }
+    const state = isGood ? 'InProgress' : 'Error';
+    const more = isGood ? 'set spec.onlyCheck to false to go on' : `choose: ${offers.join(', ')}`;
+    const reason = isGood ? 'Checked' : 'ChecksFailed';
+    const drafts = [passed, ...waiting(reason, `${said}; ${more}`, isGood)];
+    await saved.write({ ...found, phase: 'Halted', state }, drafts);
+    tellChecks(this.#c.ports, saved.object);
+    return { againAfterMs: 1 };
+  }
+
+  /** Written down first: who comes after a crash knows that it was taken. */
+  async #take(saved: Saved, decision: Decision): Promise<Again> {
+    const { generation = 0 } = saved.object.metadata;
+    const decided = { decision, time: saved.now(), generation };
+    const taken = { decided, offers: undefined };
+    switch (decision) {
+      case 'Remediate':
+        await saved.say('Remediating', 'what can be corrected is being corrected', {
+          ...taken,
+          phase: 'Remediating',
+          state: 'InProgress',
+        });
+        break;
+      case 'Recheck':
+        await saved.say('Checking', 'the clusters are being looked at', {
+          ...taken,
+          phase: 'Checking',
+          state: 'InProgress',
+          checks: pendingChecks(),
+        });
+        break;
+      case 'ProceedAnyway': {
+        const message = 'a person decided to proceed in spite of the checks';
+        const change = { ...taken, phase: 'Queued', state: 'InProgress', overruled: true } as const;
+        const passed = condition('ChecksPassed', true, 'Overruled', message);
+        await saved.write(change, [passed, ...waiting('Queued', message)]);
+        break;
+      }
+      case 'Stop': {
+        const change = { phase: 'Stopped', state: 'Error', completionTime: saved.now() } as const;
+        const message = 'it was stopped after its checks; raise spec.run to begin again';
+        const drafts = [condition('Succeeded', false, 'Canceled', message)];
+        await saved.write({ ...taken, ...change }, drafts);
+        break;
+      }
+    }
+    tellDecision(this.#c.ports, saved.object, decision);
+    await this.#clear(saved);
+    return { againAfterMs: 1 };
+  }
+
+  async #drop(
+    saved: Saved,
+    { decision, isTaken }: { readonly decision: Decision; readonly isTaken: boolean },
+  ): Promise<Again> {
+    if (!isTaken) tellRefused(this.#c.ports, saved.object, decision);
+    await this.#clear(saved);
+    return { againAfterMs: 1 };
+  }
+
+  /** The spec says what is still to be decided, and nothing is. */
+  async #clear({ object }: Saved): Promise<void> {
+    const { uid, resourceVersion } = object.metadata;
+    const patch = { metadata: { uid, resourceVersion }, spec: { decision: null } };
+    await this.#c.client.patch(replications, keyOf(object), patch);
+  }
+
+  async #remediate(saved: Saved): Promise<Again> {
+    const seen = await lookAt(this.#c, saved.object);
+    const done = await remediate(this.#runOf(saved), seen);
+    for (const what of done) tellFixed(this.#c.ports, saved.object, what);
+    await saved.say('Checking', 'it is looked at what was corrected', {
+      phase: 'Checking',
+      agreed: agreedAfter(seen),
+      checks: pendingChecks(),
+    });
+    return { againAfterMs: 1 };
+  }
+
+  /** One pair of clusters is one lane: two that look at once would both see that nobody runs. */
+  async #queue(saved: Saved): Promise<Again> {
+    const { source, destination } = saved.object.spec;
+    const ahead = await this.#turns.run(`${source} ${destination}`, async () => {
+      const all: Replication[] = [];
+      for await (const one of this.#c.client.list(replications)) all.push(one);
+      const other = aheadOf(saved.object, all);
+      if (other !== undefined) return other;
+      const itinerary = beginState(journey().main.itinerary);
+      await saved.say('Running', 'it begins', { phase: 'Running', itinerary, percent: 0 });
+      return undefined;
+    });
+    if (ahead === undefined) return { againAfterMs: 1 };
+    const name = keyText(keyOf(ahead));
+    const message = `it waits for replication ${name}: between ${source} and ${destination} one runs at a time`;
+    await saved.say('WaitsForOther', message);
+    return { againAfterMs: turnMs };
+  }
+
+  #runOf(saved: Saved): ReplicationRun {
+    const { source, destination } = saved.object.spec;
+    const { remotes } = this.#c;
+    return runOf({
+      context: this.#c,
+      replication: saved.object,
+      source: reach(remotes.find(source), source),
+      destination: reach(remotes.find(destination), destination),
+      warn: (sentence) => saved.note(sentence),
+      tell: (counts) => saved.count(counts),
+    });
+  }
+
+  #runnerOf(saved: Saved): Runner<ReplicationRun> {
+    const { uid = '' } = saved.object.metadata;
+    const known = this.#known.get(uid);
+    if (known !== undefined) {
+      known.saved = saved;
+      return known.runner;
+    }
+    const { clock, log } = this.#c.ports;
+    const late: { known?: Known } = {};
+    const runner = new Runner(journey(), {
+      clock,
+      log,
+      save: async (itinerary) => (late.known?.saved ?? saved).write({ itinerary }),
+    });
+    late.known = { runner, saved };
+    this.#known.set(uid, late.known);
+    return runner;
+  }
+
+  async #advance(saved: Saved): Promise<Again> {
+    const runner = this.#runnerOf(saved);
+    for (let slices = 1; ; slices++) {
+      const run = this.#runOf(saved);
+      const state = saved.object.status?.itinerary ?? [];
+      const { outcome } = await runner.advance(state, run, {});
+      const isAgain = outcome.kind === 'again' && outcome.afterMs === 0;
+      if (!isAgain || slices >= slicesMax) return this.#told(saved, outcome);
+    }
+  }
+
+  async #told(saved: Saved, outcome: Outcome): Promise<Again> {
+    const progress = progressOf(saved.object, { ...this.#copiesOf(saved.object), outcome });
+    const { drafts } = this.#sync(saved);
+    switch (outcome.kind) {
+      case 'again': {
+        const entry = saved.object.status?.itinerary?.find(({ name }) => name === outcome.step);
+        const said = waiting('Running', entry?.message ?? outcome.step, true);
+        await saved.write(progress, [...said, ...drafts]);
+        return { againAfterMs: Math.max(1, outcome.afterMs) };
+      }
+      case 'waiting': {
+        const message = `${outcome.step}: ${outcome.message}; ${outcome.remedy}`;
+        await saved.write(progress, [...waiting('Waiting', message, true), ...drafts]);
+        return { againAfterMs: Math.max(1, outcome.afterMs) };
+      }
+      case 'succeeded':
+        return this.#succeeded(saved, progress);
+      case 'undone':
+      case 'failed':
+      case 'needsRollback':
+      case 'held':
+        return this.#failed(saved, progress);
+    }
+  }
+
+  #copiesOf(one: Replication) {
+    const { volumeTransfers, imageTransfers } = this.#c.informers;
+    const key = keyText(keyOf(one));
+    const isOwned = ({ metadata }: { metadata: Replication['metadata'] }): boolean =>
+      metadata.ownerReferences?.some(({ uid }) => uid === one.metadata.uid) === true;
+    return {
+      volumes: volumeTransfers.byIndex('migration', key).filter(isOwned),
+      images: imageTransfers.byIndex('migration', key).filter(isOwned),
+    };
+  }
+
+  async #succeeded(saved: Saved, progress: object): Promise<Again> {
+    const isContinuous = intervalMsOf(saved.object) !== undefined;
+    const message = `the namespaces are at ${saved.object.spec.destination}`;
+    const end = [
+      condition('Ready', true, 'Ready', message),
+      condition('Succeeded', true, 'Completed', message),
+    ];
+    await saved.write(
+      {
+        ...progress,
+        ...resultOf(saved.object, saved.nowMs()),
+        phase: isContinuous ? 'Waiting' : 'Done',
+        state: 'Success',
+        completionTime: saved.now(),
+      },
+      end,
+    );
+    tellEnd(this.#c.ports, saved.object, { reason: 'Completed', message, isGood: true });
+    return { againAfterMs: 1 };
+  }
+
+  /** A continuous one tries again when it is due. */
+  async #failed(saved: Saved, progress: object): Promise<Again> {
+    const state = saved.object.status?.itinerary ?? [];
+    const broken = state.find(({ failure }) => failure !== undefined);
+    const text = broken?.failure ?? 'Internal: a step failed';
+    const reason = /^[A-Za-z]+(?=:)/.exec(text)?.[0] ?? 'Internal';
+    const isContinuous = intervalMsOf(saved.object) !== undefined;
+    const again = isContinuous ? 'it begins again when it is due' : 'raise spec.run to try again';
+    const why = text.slice(text.indexOf(':') + 1).trim();
+    const message = `step ${broken?.name ?? '?'} failed: ${why}; ${again}`;
+    await saved.write(
+      {
+        ...progress,
+        phase: isContinuous ? 'Waiting' : 'Done',
+        state: 'Error',
+        completionTime: saved.now(),
+      },
+      [condition('Succeeded', false, reason, message)],
+    );
+    tellEnd(this.#c.ports, saved.object, { reason, message, isGood: false });
+    return { againAfterMs: 1 };
+  }
+
+  /** How old its data is goes on to be told while nothing else happens. */
+  async #rest(saved: Saved, untilMs: number | undefined): Promise<Again> {
+    this.#known.delete(uidOf(saved.object));
+    const { drafts, lagSeconds } = this.#sync(saved);
+    if (drafts.length > 0) {
+      await saved.write({ lagSeconds }, drafts);
+      const leftMs = (untilMs ?? Number.POSITIVE_INFINITY) - saved.nowMs();
+      return { againAfterMs: Math.max(1, Math.min(lagMs, leftMs)) };
+    }
+    const { metadata, status } = saved.object;
+    if (status?.observedGeneration !== metadata.generation) await saved.write({});
+    return {};
+  }
+
+  #sync(saved: Saved) {
+    const { object } = saved;
+    const sync = syncOf(object, saved.nowMs());
+    const { namespace, name } = object.metadata;
+    if (sync.lagSeconds !== undefined) {
+      const labels = { replication: `${namespace}/${name}` };
+      this.#c.ports.metrics.set('transship_replication_lag_seconds', sync.lagSeconds, labels);
+    }
+    if (sync.alarm !== undefined) tellLag(this.#c.ports, object, sync.alarm);
+    return sync;
+  }
+
+  async #leave(saved: Saved): Promise<Again> {
+    const isHeld = saved.object.metadata.finalizers?.includes(finalizers.replication) === true;
+    if (!isHeld) return {};
+    const left = await leave(this.#c, saved, () => this.#runOf(saved));
+    if (left !== undefined) {
+      await saved.say('Deleting', left);
+      return { againAfterMs: 1_000 };
+    }
+    this.#forget(saved.object);
+    const { client } = this.#c;
+    await removeFinalizer(client, replications, saved.object, finalizers.replication);
+    return {};
+  }
+
+  /** A cluster that cannot be asked, or refuses: it is told, and tried again. */
+  async #trouble(saved: Saved, error: unknown): Promise<Again> {
+    const { reason, message, remedy } = asTransshipError(error);
+    if (!(error instanceof TransshipError) || reason === 'Stopping') throw error;
+    if (error instanceof Unsettled) return { againAfterMs: 1_000 };
+    const told = ['ApiUnreachable', 'Forbidden', 'NotAccessible', 'Unauthorized'];
+    if (!told.includes(reason)) throw error;
+    const { drafts } = this.#sync(saved);
+    const said = waiting(reason, `${message}; ${remedy}`);
+    await saved.write({}, [...said, ...drafts]);
+    return { againAfterMs: againMs };
+  }
+}
+
+function messageOf({ compatible = 0, actionable = 0, incompatible = 0 }): string {
+  return `${compatible} checks are compatible, ${actionable} actionable, ${incompatible} incompatible`;
+}
+
+function waiting(reason: string, message: string, isReady = false) {
+  return [
+    condition('Ready', isReady, isReady ? 'Ready' : reason, message),
+    condition('Succeeded', 'Unknown', reason, message),
+  ];
+}

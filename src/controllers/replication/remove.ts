@@ -1,0 +1,214 @@
+/**
+ * The end of a replication: what it made at the destination goes, and nothing else. What is ours
+ * says so itself, by the mark that it was made with; what others have changed or use since is kept.
+ */
+import { historyPolicies } from '../../api/kinds/history-policy.ts';
+import { volumes as ourVolumes } from '../../api/kinds/volume.ts';
+import { createDiscovery } from '../../kube/discovery.ts';
+import { keyOf, keyText, type KubeObject, type ResourceType } from '../../kube/objects.ts';
+import {
+  customResourceDefinitions,
+  namespaces,
+  type PersistentVolumeClaim,
+  persistentVolumeClaims,
+  persistentVolumes,
+} from '../../kube/resources.ts';
+import { type StatefulSet, statefulSets } from '../../kube/workloads.ts';
+import { keepClaimsOf } from '../../workload/claim-template-run.ts';
+import { takeInventory } from '../../workload/inventory.ts';
+import { nameText } from '../../workload/names.ts';
+import { visit } from '../../workload/needs.ts';
+import { orderForDelete } from '../../workload/order.ts';
+import { findHolders } from '../../workload/rebind-volumes.ts';
+import { preparedFor } from '../../workload/transform-context.ts';
+import { whyKindExcluded } from '../../workload/exclusions.ts';
+import { madeNamespaces, removeNamespaces } from '../migration/namespaces.ts';
+import { namespacesAt, uidOf } from '../migration/run.ts';
+import type { ReplicationRun } from './as-plan.ts';
+import { editorsOf } from './edits.ts';
+import { takeBackFixes } from './fixes.ts';
+
+type Run = ReplicationRun;
+
+export interface Removal {
+  /** What is still there, and will go; empty: all is done. */
+  readonly left: readonly string[];
+  /** What stays, and why. */
+  readonly notes: readonly string[];
+}
+
+function isOurs(run: Run, { metadata }: KubeObject): boolean {
+  const id = uidOf(run.replication);
+  return metadata.annotations?.[preparedFor] === id;
+}
+
+/** One look and one push at everything; called until nothing is left. */
+export async function removeAll(run: Run): Promise<Removal> {
+  const objects = await removeObjects(run);
+  if (objects.left.length > 0) return objects;
+  const claims = await removeClaims(run);
+  if (claims.left.length > 0) return { ...claims, notes: [...objects.notes, ...claims.notes] };
+  const outside = await removeOutside(run);
+  const fixed = await takeBackFixes(run);
+  const made = await madeNamespaces(run);
+  await removeNamespaces(run);
+  const stays = made.flatMap(({ name, inside }) =>
+    inside === undefined ? [] : [`Namespace ${name} stays: ${inside} is in it.`],
+  );
+  return { left: [], notes: [...objects.notes, ...claims.notes, ...outside, ...fixed, ...stays] };
+}
+
+/** Users before what they use. Claims are for afterwards. */
+async function removeObjects(run: Run): Promise<Removal> {
+  const { client } = run.destination;
+  const served = await createDiscovery(client).resources();
+  const names: string[] = [];
+  const there = new Set<string>();
+  await visit(client, namespaces, ({ metadata }) => void there.add(metadata.name ?? ''));
+  for (const name of namespacesAt(run, 'destination')) if (there.has(name)) names.push(name);
+  if (names.length === 0) return { left: [], notes: [] };
+  const { items } = await takeInventory(client, { namespaces: names, served });
+  const [left, notes]: [string[], string[]] = [[], []];
+  for (const { type, name } of orderForDelete(items)) {
+    if (isClaim(type) || whyKindExcluded(type.group, type.kind) !== undefined) continue;
+    const object = await client.get<KubeObject>(type, name);
+    if (object === undefined || !isOurs(run, object)) continue;
+    const editors = editorsOf(object);
+    if (editors.length > 0) {
+      notes.push(`${nameText(name)} stays: ${editors.join(', ')} has changed it since.`);
+      continue;
+    }
+    await removeOne(run, type, object);
+    const still = await client.get<KubeObject>(type, name);
+    if (still?.metadata.uid === object.metadata.uid) left.push(nameText(name));
+  }
+  return { left, notes };
+}
+
+const isClaim = ({ group, plural }: ResourceType): boolean =>
+  group === '' && plural === persistentVolumeClaims.plural;
+
+async function removeOne(run: Run, type: ResourceType, object: KubeObject): Promise<void> {
+  if (object.metadata.deletionTimestamp !== undefined) return;
+  const { client } = run.destination;
+  const isSet = type.plural === statefulSets.plural && type.group === statefulSets.group;
+  // Claims that the set made by itself have data that was never replicated.
+  if (isSet) await keepClaimsOf(client, object as StatefulSet);
+  const { uid = '' } = object.metadata;
+  await client.delete(type, keyOf(object), { uid, propagation: 'Background' });
+}
+
+/** With their data, unless somebody uses them still. */
+async function removeClaims(run: Run): Promise<Removal> {
+  const { client } = run.destination;
+  const [left, notes]: [string[], string[]] = [[], []];
+  for (const namespace of namespacesAt(run, 'destination')) {
+    const ours: PersistentVolumeClaim[] = [];
+    await visit(
+      client,
+      persistentVolumeClaims,
+      (claim) => void (isOurs(run, claim) && ours.push(claim)),
+      { namespace },
+    );
+    for (const claim of ours) {
+      const text = `claim ${keyText(keyOf(claim))}`;
+      const [holder] = await findHolders(client, [keyOf(claim)]);
+      if (holder !== undefined && !(await isEndingHolder(run, claim))) {
+        notes.push(`${text[0]?.toUpperCase()}${text.slice(1)} stays with its data: ${holder}.`);
+        continue;
+      }
+      left.push(text);
+      await removeClaim(run, claim);
+    }
+  }
+  left.push(...(await removeVolumes(run)));
+  return { left, notes };
+}
+
+/** Pods of what was just deleted hold it for a while yet. */
+async function isEndingHolder(run: Run, claim: PersistentVolumeClaim): Promise<boolean> {
+  if (claim.metadata.deletionTimestamp !== undefined) return true;
+  const { client } = run.destination;
+  const { namespace = '', name = '' } = claim.metadata;
+  const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true } as const;
+  let isEnding = false;
+  await visit(
+    client,
+    pods,
+    (pod: KubeObject) => {
+      const uses = JSON.stringify(pod).includes(`"claimName":${JSON.stringify(name)}`);
+      if (uses && pod.metadata.deletionTimestamp !== undefined) isEnding = true;
+    },
+    { namespace },
+  );
+  return isEnding;
+}
+
+async function removeClaim(run: Run, claim: PersistentVolumeClaim): Promise<void> {
+  const { client } = run.destination;
+  const key = { namespace: '', name: claim.spec?.volumeName ?? '' };
+  const volume = key.name === '' ? undefined : await client.get(persistentVolumes, key);
+  if (volume?.spec?.claimRef?.uid === claim.metadata.uid && volume !== undefined) {
+    await condemn(run, key.name, volume.metadata.resourceVersion);
+  }
+  if (claim.metadata.deletionTimestamp !== undefined) return;
+  const { uid = '' } = claim.metadata;
+  await client.delete(persistentVolumeClaims, keyOf(claim), { uid });
+}
+
+async function condemn(run: Run, name: string, version = ''): Promise<void> {
+  const key = { namespace: '', name };
+  await run.destination.client.patch(persistentVolumes, key, {
+    metadata: { resourceVersion: version },
+    spec: { persistentVolumeReclaimPolicy: 'Delete' },
+  });
+}
+
+/** Those that nobody claims: half made, or let go by a run that was interrupted. */
+async function removeVolumes(run: Run): Promise<readonly string[]> {
+  const { client } = run.destination;
+  const left: string[] = [];
+  const found: { name: string; version: string | undefined; isFree: boolean; isDelete: boolean }[] =
+    [];
+  await visit(client, persistentVolumes, (volume) => {
+    if (!isOurs(run, volume)) return;
+    const { name = '', resourceVersion } = volume.metadata;
+    const isFree = volume.status?.phase !== 'Bound';
+    const isDelete = volume.spec?.persistentVolumeReclaimPolicy === 'Delete';
+    found.push({ name, version: resourceVersion, isFree, isDelete });
+  });
+  for (const { name, version, isFree, isDelete } of found) {
+    if (!isFree) continue;
+    left.push(`PersistentVolume ${name}`);
+    if (!isDelete) await condemn(run, name, version);
+  }
+  return left;
+}
+
+/** What was made for it outside the namespaces, unless others have come to use it. */
+async function removeOutside(run: Run): Promise<readonly string[]> {
+  const { client } = run.destination;
+  const notes: string[] = [];
+  const definitions: KubeObject[] = [];
+  await visit(client, customResourceDefinitions, (one) => {
+    if (isOurs(run, one)) definitions.push(one);
+  });
+  for (const one of definitions) {
+    const served = await createDiscovery(client).resources();
+    const type = served.find(({ group, plural }) => `${plural}.${group}` === one.metadata.name);
+    let count = 0;
+    if (type !== undefined) await visit(client, type, () => void (count += 1));
+    if (count > 0) notes.push(`Definition ${one.metadata.name} stays: there are ${count} of it.`);
+    else await client.delete(customResourceDefinitions, keyOf(one as never), {});
+  }
+  const used = new Set<string>();
+  await visit(client, ourVolumes, ({ spec }) => void used.add(spec.historyPolicy ?? ''));
+  const policies: KubeObject[] = [];
+  await visit(client, historyPolicies, (one) => void (isOurs(run, one) && policies.push(one)));
+  for (const one of policies) {
+    const { name = '' } = one.metadata;
+    if (used.has(name)) notes.push(`History policy ${name} stays: volumes use it.`);
+    else await client.delete(historyPolicies, { namespace: '', name });
+  }
+  return notes;
+}
