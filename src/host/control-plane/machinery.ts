@@ -2,6 +2,8 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import { dirname, extname, join } from 'node:path';
+import { resources } from '../../api/kinds/resources.ts';
+import { annotations } from '../../controllers/labels.ts';
 import type { StartPlane } from '../../cli/ports.ts';
 import { type Runtime, type RuntimeOptions, startRuntime } from '../../embedded/runtime/runtime.ts';
 import type { NodePorts } from '../../embedded/runtime/ports.ts';
@@ -90,8 +92,16 @@ function nodePorts(options: MachineryOptions, node: string): NodePorts {
   undo.push(() => watch.stop());
   const others = [name, ...nodes].filter((one) => one !== node).map(agentOf);
   const { attachments } = at(node);
-  const volumes = createVolumeMounts({ ...mounts, several: { others, attachments } });
+  const wish = (volume: string, leader: string) => askToLead(client, volume, leader);
+  const lead = { clock: client.connection.clock, others, wish };
+  const volumes = createVolumeMounts({ ...mounts, several: { lead, attachments } });
   return { ...common, volumes, isUp: watch.isUp, onReturn: watch.onReturn };
+}
+
+/** The controllers do the rest. */
+async function askToLead(client: KubeClient, volume: string, leader: string): Promise<void> {
+  const metadata = { annotations: { [annotations.lead]: leader } };
+  await client.patch(resources.volumes, { namespace: '', name: volume }, { metadata });
 }
 
 function nodeFacts(name: string, kubeletPort: number | undefined): NodeFacts {

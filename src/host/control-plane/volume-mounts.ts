@@ -6,7 +6,7 @@ import type { AttachmentObject } from '../../api/objects.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import type { Log } from '../../base/ports.ts';
 import type { MountedVolume, VolumeMounts } from '../../embedded/runtime/ports.ts';
-import { leadVolume } from '../../embedded/runtime/storage/lead-volume.ts';
+import { type LeadPorts, leadVolume } from '../../embedded/runtime/storage/lead-volume.ts';
 import { detachVolume } from '../attach.ts';
 
 /** Reasons of a machine that cannot attach at all: pods then have the NBD address alone. */
@@ -19,8 +19,8 @@ export interface VolumeMountsOptions {
   readonly log: Log;
   /** In a cluster of several nodes. */
   readonly several?: {
-    /** Agents of the other nodes, which may have the volume. */
-    readonly others: readonly ControlClient[];
+    /** How a volume comes here that another node has. */
+    readonly lead: Omit<LeadPorts, 'own'>;
     /** Where the agent records what it attached: undone without it once it is gone. */
     readonly attachments: string;
   };
@@ -41,7 +41,7 @@ export function createVolumeMounts(options: VolumeMountsOptions): VolumeMounts {
     }
   };
   const mountNow: VolumeMounts['mount'] = async (volume, how) => {
-    if (several !== undefined) await leadVolume(volume, agent, several.others);
+    if (several !== undefined) await leadVolume(volume, { ...several.lead, own: agent });
     const { uri } = await agent.call('volume.uri', { volume });
     const mount = join(directory, volume);
     try {

@@ -1,10 +1,25 @@
 /**
- * A volume for a pod of one node, wherever its data is: the node's agent becomes the one writer,
- * after the one before it has let go, or has been lost. Who still writes keeps the volume.
+ * A volume for a pod of one node, wherever its data is: the node's agent has to become its one
+ * writer. Who leads is the controllers' decision alone; here it is asked for, and waited for.
  */
 import type { ControlClient } from '../../../api/control-client.ts';
 import type { ReplicaSetObject, VolumeObject } from '../../../api/objects.ts';
 import { asTransshipError, fail } from '../../../base/errors.ts';
+import type { Clock } from '../../../base/ports.ts';
+import { sleep } from '../../../kube/waiting.ts';
+
+/** Then the pod says why it waits, and asks again. */
+const patienceMs = 30_000;
+const lookMs = 250;
+
+export interface LeadPorts {
+  readonly clock: Clock;
+  readonly own: ControlClient;
+  /** Agents of the other nodes. */
+  readonly others: readonly ControlClient[];
+  /** Asks the controllers that this agent lead the volume. */
+  readonly wish: (volume: string, agent: string) => Promise<void>;
+}
 
 /** What an agent has of the volume, as far as it says. */
 interface Sight {
@@ -14,45 +29,39 @@ interface Sight {
 }
 
 /**
- * Resolves when `own` serves the volume. `InUse` while another node has it open, `NotFound` when
- * none of the agents that answer has it, and what the agents say.
+ * Resolves when `own` serves the volume. `InUse` while another node has it or its agent is not known
+ * to be lost, `NotFound` when none of the agents that answer has it, and what the agents say.
  */
-export async function leadVolume(
-  volume: string,
-  own: ControlClient,
-  others: readonly ControlClient[],
-): Promise<void> {
+export async function leadVolume(volume: string, ports: LeadPorts): Promise<void> {
+  const { clock, own, others, wish } = ports;
   const here = await look(own, volume);
-  if (here.set?.role === 'Leader' || (here.set === undefined && here.view !== undefined)) return;
+  if (servesIt(here)) return;
   const sights = await Promise.all(others.map((agent) => lookIfThere(agent, volume)));
-  const seen = sights.filter((one) => one !== undefined);
-  const wanted = await takeFrom(volume, [here, ...seen]);
-  await own.call('replica.lead', { volume, members: wanted.join(',') });
+  const seen = [here, ...sights.filter((one) => one !== undefined)];
+  if (seen.every(({ set }) => set === undefined)) await makeSet(volume, seen);
+  await wish(volume, own.cluster);
+  const deadlineMs = clock.monotonicMs() + patienceMs;
+  while (clock.monotonicMs() < deadlineMs) {
+    if (servesIt(await look(own, volume))) return;
+    await sleep(clock, lookMs);
+  }
+  const leader = seen.find(({ set }) => set?.role === 'Leader')?.agent.cluster;
+  const who = leader === undefined ? 'another node' : `node ${leader}`;
+  fail('InUse', `volume ${volume} is with ${who}, which has not let it go yet`);
 }
 
-/** The members of the set, which nobody leads any more. */
-async function takeFrom(volume: string, sights: readonly Sight[]): Promise<readonly string[]> {
-  const leader = sights.find(({ set }) => set?.role === 'Leader');
-  if (leader !== undefined) {
-    const { wanted } = leader.set!;
-    await leader.agent.call('replica.yield', { volume });
-    return wanted;
-  }
-  const follower = newestOf(sights);
-  if (follower !== undefined) return follower.wanted;
+function servesIt({ set, view }: Sight): boolean {
+  return set === undefined ? view !== undefined : set.role === 'Leader';
+}
+
+/** One that no other node could use becomes a set of one replica, which any agent may lead. */
+async function makeSet(volume: string, sights: readonly Sight[]): Promise<void> {
   const plain = sights.find(({ view }) => view !== undefined);
   if (plain === undefined) {
-    return fail('NotFound', `no agent that answers has volume ${volume}; a node of it may be down`);
+    fail('NotFound', `no agent that answers has volume ${volume}; its node may be down`);
   }
   const members = `${plain.agent.cluster}/${plain.view!.spec.pool}`;
   await plain.agent.call('replica.lead', { volume, members });
-  await plain.agent.call('replica.yield', { volume });
-  return [members];
-}
-
-function newestOf(sights: readonly Sight[]): ReplicaSetObject | undefined {
-  const sets = sights.flatMap(({ set }) => set ?? []);
-  return sets.toSorted((a, b) => b.epoch - a.epoch || b.sequence - a.sequence)[0];
 }
 
 async function look(agent: ControlClient, volume: string): Promise<Sight> {
@@ -72,15 +81,12 @@ async function lookIfThere(agent: ControlClient, volume: string): Promise<Sight 
   }
 }
 
+/** An agent that only keeps a replica refuses to show it as a volume of its own. */
 async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {
-    const { reason } = asTransshipError(error);
-    // An agent that only keeps a replica refuses to show it as a volume of its own.
-    if (reason === 'NotFound' || reason === 'Conflict' || reason === 'Unsupported') {
-      return undefined;
-    }
-    throw error;
+    if (asTransshipError(error).reason === 'AgentUnreachable') throw error;
+    return undefined;
   }
 }
