@@ -5,8 +5,8 @@ import type { Clock, Timer } from '../base/ports.ts';
 import type { PoolApi, VolumeOrigin } from '../volume/api.ts';
 import type { BlockRange } from '../volume/types.ts';
 import { fill, type FillProgress } from './filler.ts';
-import type { Peer } from './peer.ts';
 import type { PeerSource } from './source.ts';
+import type { TeleportPeer } from './teleport-peer.ts';
 import type { TeleportProgress } from '../api/objects.ts';
 
 /** How long the filler waits before it asks again for what the source did not give. */
@@ -19,7 +19,7 @@ const rateWindowMs = 5000;
 export interface RunOptions {
   readonly clock: Clock;
   readonly origin: VolumeOrigin;
-  readonly peer: Peer;
+  readonly peer: TeleportPeer;
   /** The pool that holds the volumes of this lease, while there are any. */
   readonly pool: () => PoolApi | undefined;
   readonly onLink: (run: TeleportRun) => void;

@@ -9,7 +9,7 @@ import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { PoolApi, VolumeApi, VolumeOrigin } from '../volume/api.ts';
 import { nameHex } from '../volume/name.ts';
 import type { LeaseGrant } from '../volume/types.ts';
-import type { Peer } from './peer.ts';
+import type { TeleportPeer } from './teleport-peer.ts';
 import {
   afterRestart,
   noProgress,
@@ -33,7 +33,7 @@ export interface TeleportsOptions {
   readonly cluster: string;
   readonly pools: () => readonly { readonly name: string; readonly api: PoolApi }[];
   /** `NotFound` for a cluster that is not a peer. */
-  readonly peer: (name: string) => Peer;
+  readonly peer: (name: string) => TeleportPeer;
   readonly load: () => readonly TeleportRecord[];
   readonly save: (records: readonly TeleportRecord[]) => void;
   readonly onChange?: (record: TeleportRecord) => void;
@@ -184,7 +184,7 @@ export class TeleportManager {
     for (const leaseId of this.#runs.keys()) this.#stop(leaseId);
   }
 
-  #lease(peer: Peer, request: TeleportRequest, leaseId: string): Promise<LeaseGrant> {
+  #lease(peer: TeleportPeer, request: TeleportRequest, leaseId: string): Promise<LeaseGrant> {
     const { atMs, snapshot } = request;
     return peer.grantLease({
       volume: request.volume,
@@ -201,7 +201,7 @@ export class TeleportManager {
     readonly request: TeleportRequest;
     readonly teleport: string;
     readonly grant: LeaseGrant;
-    readonly peer: Peer;
+    readonly peer: TeleportPeer;
   }): Promise<void> {
     const { pool, request, teleport, peer } = what;
     const { version, leaseId } = what.grant;
@@ -259,7 +259,11 @@ export class TeleportManager {
     }
   }
 
-  #begin(origin: VolumeOrigin, peer: Peer, bytesPerSecond: number | undefined): TeleportRun {
+  #begin(
+    origin: VolumeOrigin,
+    peer: TeleportPeer,
+    bytesPerSecond: number | undefined,
+  ): TeleportRun {
     const { leaseId, cluster } = origin;
     if (bytesPerSecond !== undefined) {
       this.#rates.set(leaseId, cluster, bytesPerSecond);
