@@ -154,8 +154,9 @@ test('of two replicas at most one is told to become like the other', () => {
 });
 
 const nothing = 'nothing';
-/** What a voter may hold: complete with a mark, being rebuilt with or without what it was before. */
+/** What a voter may hold: complete with a mark, being rebuilt, or no more what it acknowledged. */
 const states = [
+  { complete: false, sequence: 2, isLost: true },
   ...[0, 1, 2].map((sequence) => ({ complete: true, sequence })),
   ...[0, 1, 2].map((sequence) => ({ complete: false, sequence })),
   nothing,
@@ -178,6 +179,7 @@ function replicaOf(state: State, configuration: Configuration): ReplicaKnowledge
   const base = { set: 'ours', promised: termOf(3), configuration };
   if (state.complete) return { ...base, phase: 'Healthy', mark: held, fallback: undefined };
   const mark = { epoch: 2, sequence: 9 };
+  if ('isLost' in state) return { ...base, phase: 'Lost', mark: held, fallback: undefined };
   return { ...base, phase: 'Filling', mark, fallback: { mark: held } };
 }
 
@@ -200,7 +202,9 @@ test('an election never starts from a replica that lacks something acknowledged'
       for (let bits = 0; bits < 2 ** count; bits += 1) {
         const promises = all.filter((_, at) => (bits >> at) % 2 === 1);
         const election = elect('ours', promises);
-        const there = promises.filter(({ replica }) => replica !== undefined).length;
+        const there = promises.filter(({ replica }) => {
+          return replica !== undefined && replica.phase !== 'Lost';
+        }).length;
         assert.equal(election.kind === 'won', there >= majorityOf(count));
         if (election.kind !== 'won') continue;
         won += 1;
@@ -219,7 +223,7 @@ function checkSource(source: Source, promises: readonly Promised[]): void {
   assert.equal(source.reverts, !isWhole);
   assert.deepEqual(source.mark, isWhole ? chosen.mark : chosen.fallback?.mark);
   for (const { replica } of promises) {
-    if (replica === undefined) continue;
+    if (replica === undefined || replica.phase === 'Lost') continue;
     const { phase, mark, fallback } = replica;
     const best = phase === 'Healthy' ? mark : fallback!.mark;
     assert.ok(compareMarks(best, source.mark) <= 0);

@@ -108,7 +108,7 @@ export type Election =
       readonly configuration: Configuration;
       readonly source: Source;
     }
-  /** Too few voters of the newest configuration known have promised. */
+  /** Too few voters of the newest configuration known have promised and hold something whole. */
   | { readonly kind: 'short'; readonly configuration: Configuration | undefined };
 
 /** Where everything acknowledged is. */
@@ -128,18 +128,17 @@ export function elect(set: string, promises: readonly Promised[]): Election {
   const ours = promises.filter(({ replica }) => replica?.set === set);
   const configuration = newestOf(ours.map(({ replica }) => replica!.configuration));
   if (configuration === undefined) return { kind: 'short', configuration };
-  const agents = new Set(ours.map(({ agent }) => agent));
+  // A voter that lost what it had proves nothing: it may have acknowledged what nobody else has.
+  const proving = ours.filter(({ agent, replica }) => stateOf(agent, replica!) !== undefined);
+  const agents = new Set(proving.map(({ agent }) => agent));
   if (!isMajority(configuration, agents)) return { kind: 'short', configuration };
   let source: Source | undefined;
-  for (const { agent, replica } of ours) {
+  for (const { agent, replica } of proving) {
     if (roleOf(configuration, agent) !== 'voter') continue;
-    const state = stateOf(agent, replica!);
-    if (state === undefined) continue;
+    const state = stateOf(agent, replica!)!;
     if (source === undefined || isBetter(state, source)) source = state;
   }
-  return source === undefined
-    ? { kind: 'short', configuration }
-    : { kind: 'won', configuration, source };
+  return { kind: 'won', configuration, source: source! };
 }
 
 function stateOf(agent: string, replica: ReplicaKnowledge): Source | undefined {
