@@ -12,6 +12,7 @@ async function main(): Promise<number> {
   rememberCompiled(homeOf(process.env));
   if (args[0] === 'agent') return runAgent(args.slice(1));
   if (args[0] === 'control-plane') return runPlane(args.slice(1));
+  if (args[0] === 'door-keeper') return runKeeper(args.slice(1));
   if (args[0] === 'demo-part') return (await demo()).runPart(args.slice(1));
   return runCommand(args);
 }
@@ -46,6 +47,15 @@ async function runPlane([home = '', settings = '{}']: readonly string[]): Promis
   };
   const code = await runControlPlane({ home, start, version: versionOf(), onReady });
   process.exit(code);
+}
+
+/** What keeps devices while the agent restarts: `door-keeper DIRECTORY`; not for people. */
+async function runKeeper([directory = '']: readonly string[]): Promise<number> {
+  const [{ runDoorKeeper }, { sayReady }] = await Promise.all([
+    import('./host/door-keeper.ts'),
+    import('./host/service-process.ts'),
+  ]);
+  process.exit(await runDoorKeeper(directory, sayReady));
 }
 
 async function runCommand(args: readonly string[]): Promise<number> {

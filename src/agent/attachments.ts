@@ -10,6 +10,8 @@ export interface AttachRequest {
   readonly mount: string | undefined;
   readonly format: string | undefined;
   readonly readOnly: boolean;
+  /** The device waits while the agent is away, instead of failing. */
+  readonly keep: boolean;
 }
 
 export class Attachments {

@@ -53,13 +53,14 @@ export function doorHandlers(parts: AgentParts): Doors {
       metadata: { name: volume, cluster: info.cluster },
       uri: tls === undefined ? uriOf(volume) : tlsUriOf(volume, tls),
     }),
-    'volume.attach': async ({ volume, mount, format, readOnly }) =>
+    'volume.attach': async ({ volume, mount, format, readOnly, keep }) =>
       attachments.attach({
         volume,
         uri: uriOf(volume),
         mount,
         format,
         readOnly: readOnly === true,
+        keep: keep === true,
       }),
     'volume.detach': async ({ volume }) => {
       // A volume that is gone may still have left a mount, so only an unknown one is refused.

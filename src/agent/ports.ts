@@ -52,6 +52,8 @@ export interface Attacher {
     readonly mount: string | undefined;
     readonly format: string | undefined;
     readonly readOnly: boolean;
+    /** The device waits while the agent is away, instead of failing. */
+    readonly keep: boolean;
   }): Promise<Attached>;
   /** Idempotent: also undoes what a crash left half done. */
   detach(volume: string): Promise<void>;

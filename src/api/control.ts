@@ -157,11 +157,12 @@ export const operations = {
     snapshot: 'text?',
     overwrite: 'flag?',
   }).streams<Job, Job>(),
-  'volume.attach': operation('A block device or mounted directory on this host.', {
+  'volume.attach': operation('A block device or mounted directory on this host; `keep` waits over restarts.', {
     volume: 'text',
     mount: 'text?',
     format: 'text?',
     readOnly: 'flag?',
+    keep: 'flag?',
   }).answers<objects.AttachmentObject>(),
   'volume.detach': operation('Undoes attach; leaves nothing behind.', {
     volume: 'text',
@@ -210,6 +211,7 @@ export const operations = {
 
   'teleport.start': operation('Teleports a volume of a peer to this cluster.', {
     cluster: 'text',
+    agent: 'text?',
     volume: 'text',
     name: 'text?',
     atMs: 'number?',

@@ -185,7 +185,10 @@ class NodeCalls {
   }
 
   async #attach(volume: string): Promise<string> {
-    const attachment = await this.#ports.agent.control.call('volume.attach', { volume });
+    const attachment = await this.#ports.agent.control.call('volume.attach', {
+      volume,
+      keep: true,
+    });
     const { device } = attachment.status;
     return device ?? fail('DiskFailed', `volume ${volume} was attached without a device`);
   }

@@ -190,7 +190,7 @@ function portsOf(paths: AgentPaths, shared: Shared): AgentPorts {
     random: createRandom(),
     home: createDisk(paths.directory),
     images: createImages(paths.directory),
-    attacher: createAttacher(paths.attachments),
+    attacher: createAttacher(paths.attachments, process.argv[1] ?? ''),
     // The answer to the request that asked for it goes out first.
     requestStop: () => void setImmediate(requestStop),
   };

@@ -2,13 +2,22 @@
 import type { Attached, Attacher } from '../agent/ports.ts';
 import { fail } from '../base/errors.ts';
 import { type Attachment, attachVolume, detachVolume, listAttachments } from './attach.ts';
+import { closeKept, openKept } from './door-keeper.ts';
+import { parseNbdUri } from './nbd-client.ts';
 
-export function createAttacher(stateDirectory: string): Attacher {
+/** `mainPath`: of this program, for the process that keeps devices while the agent is away. */
+export function createAttacher(stateDirectory: string, mainPath: string): Attacher {
+  const keptUri = async (name: string, uri: string): Promise<string> => {
+    const { socketPath } = parseNbdUri(uri);
+    if (socketPath === undefined) fail('BadArgument', `${uri} is not on this host`);
+    return openKept({ directory: stateDirectory, mainPath }, { name, socketPath });
+  };
   return {
-    attach: async ({ volume, uri, mount, format, readOnly }) => {
+    attach: async ({ volume, uri: agentUri, mount, format, readOnly, keep }) => {
       if (format !== undefined && format !== 'ext4' && format !== 'xfs') {
         fail('BadArgument', `a volume is formatted as ext4 or xfs, not ${format}`);
       }
+      const uri = keep ? await keptUri(volume, agentUri) : agentUri;
       const attachment = await attachVolume({
         uri,
         name: volume,
@@ -21,6 +30,7 @@ export function createAttacher(stateDirectory: string): Attacher {
     },
     detach: async (volume) => {
       await detachVolume({ name: volume, stateDirectory });
+      await closeKept(stateDirectory, volume);
     },
     list: async () =>
       listAttachments(stateDirectory).map((attachment) => ({

@@ -44,6 +44,11 @@ export class NbdClient implements BlockDevice {
     this.#replies = new ReplyReader(this.#pending, description.allocationId);
   }
 
+  /** The connection is gone: what failed since may have happened or not. */
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   /** Takes received bytes; keeps no reference to them. */
   receive(bytes: Uint8Array): void {
     if (this.#broken !== undefined) return;

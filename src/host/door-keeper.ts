@@ -1,0 +1,163 @@
+/**
+ * Keeps devices of this host alive over restarts of the agent: a process between `nbdfuse` and the
+ * agent that waits where `nbdfuse` would give up. One for all attachments of an agent; it starts
+ * with the first that wants it and ends with the last.
+ */
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { TransshipError, asTransshipError, fail } from '../base/errors.ts';
+import { KeptDevice } from '../nbd/kept-device.ts';
+import { fromWireError, toWireError } from '../api/wire.ts';
+import { startBackground } from './background.ts';
+import { createClock } from './clock.ts';
+import { createMetrics } from './metrics.ts';
+import { connectNbd, unixNbdUri } from './nbd-client.ts';
+import { createNbdServer } from './nbd-server.ts';
+import { runService } from './service-process.ts';
+import { listenPrivately } from './unix-socket.ts';
+
+/** Longer than the restart of a node's agent, shorter than what operators take for a hang. */
+const waitMs = 10 * 60_000;
+/** After the last device: the next attachment soon finds a process that runs. */
+const idleMs = 2_000;
+const requestBytesMax = 4096;
+
+const doorSocket = (directory: string): string => path.join(directory, 'keeper.sock');
+const controlSocket = (directory: string): string => path.join(directory, 'keeper-control.sock');
+
+interface KeeperRequest {
+  readonly name: string;
+  /** The agent's NBD socket; absent: the device is not wanted any more. */
+  readonly socketPath?: string;
+}
+
+interface KeeperAnswer {
+  readonly error?: unknown;
+}
+
+/** The keeper's own process. `directory` is that of the attachments. */
+export function runDoorKeeper(
+  directory: string,
+  onReady: (error?: unknown) => void,
+): Promise<number> {
+  return runService({
+    what: 'door keeper',
+    cluster: path.basename(path.dirname(directory)),
+    onReady,
+    wire: async ({ log, undo, requestStop }) => {
+      const clock = createClock();
+      const devices = new Map<string, KeptDevice>();
+      const server = await createNbdServer({
+        socketPath: doorSocket(directory),
+        exports: { find: (name) => devices.get(name), list: () => [...devices.keys()] },
+        log,
+        metrics: createMetrics(),
+      });
+      undo.push(() => server.close());
+      const endIfIdle = () => {
+        clock.after(idleMs, () => {
+          if (devices.size === 0) requestStop();
+        });
+      };
+      const answer = async ({ name, socketPath }: KeeperRequest): Promise<void> => {
+        devices.get(name)?.close();
+        devices.delete(name);
+        if (socketPath === undefined) return endIfIdle();
+        const connect = () => connectNbd({ exportName: name, socketPath });
+        const onLost = () => log.log('warn', 'the agent is away; its device waits', { name });
+        const onBack = (awayMs: number) => log.log('info', 'the agent is back', { name, awayMs });
+        devices.set(name, await KeptDevice.open({ connect, clock, waitMs, onLost, onBack }));
+      };
+      const control = net.createServer((socket) => serveOne(socket, answer));
+      await listenPrivately(control, controlSocket(directory));
+      undo.push(() => new Promise((resolve) => control.close(() => resolve())));
+      endIfIdle();
+    },
+  });
+}
+
+/** One line of JSON each way. */
+function serveOne(socket: net.Socket, answer: (request: KeeperRequest) => Promise<void>): void {
+  let text = '';
+  socket.on('error', () => socket.destroy());
+  socket.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+    if (text.length > requestBytesMax) socket.destroy();
+    if (!text.includes('\n')) return;
+    socket.removeAllListeners('data');
+    const done = (said: KeeperAnswer) => socket.end(`${JSON.stringify(said)}\n`);
+    // Only we write to this socket (mode 0600).
+    answer(JSON.parse(text) as KeeperRequest).then(
+      () => done({}),
+      (error: unknown) => done({ error: toWireError(asTransshipError(error)) }),
+    );
+  });
+}
+
+/** How the keeper of an agent is reached and started. */
+export interface KeeperPlace {
+  readonly directory: string;
+  /** This program's main file. */
+  readonly mainPath: string;
+}
+
+/** The address of a door that waits for the agent. Starts the keeper where none runs. */
+export async function openKept(
+  place: KeeperPlace,
+  request: { readonly name: string; readonly socketPath: string },
+): Promise<string> {
+  for (let isLast = false; ; isLast = true) {
+    try {
+      await ask(place.directory, request);
+      return unixNbdUri(request.name, doorSocket(place.directory));
+    } catch (error) {
+      const isAway = asTransshipError(error).reason === 'AgentUnreachable';
+      if (!isAway || isLast) throw error;
+      await startKeeper(place);
+    }
+  }
+}
+
+/** Nothing to do where no keeper runs: then it keeps nothing. */
+export async function closeKept(directory: string, name: string): Promise<void> {
+  try {
+    await ask(directory, { name });
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'AgentUnreachable') throw error;
+  }
+}
+
+async function startKeeper({ directory, mainPath }: KeeperPlace): Promise<void> {
+  try {
+    await startBackground({
+      what: 'the keeper of devices',
+      args: ['--disable-warning=ExperimentalWarning', mainPath, 'door-keeper', directory],
+      directory,
+      log: path.join(directory, 'keeper.log'),
+    });
+  } catch (error) {
+    // Somebody else was quicker: then it runs.
+    if (asTransshipError(error).reason !== 'InUse') throw error;
+  }
+}
+
+async function ask(directory: string, request: KeeperRequest): Promise<void> {
+  const socketPath = controlSocket(directory);
+  if (!fs.existsSync(socketPath)) fail('AgentUnreachable', 'no keeper of devices runs');
+  const said = await new Promise<string>((resolve, reject) => {
+    const socket = net.connect({ path: socketPath });
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    socket.once('connect', () => socket.write(`${JSON.stringify(request)}\n`));
+    socket.once('error', (error) => {
+      reject(new TransshipError('AgentUnreachable', error.message, { cause: error }));
+    });
+    socket.once('close', () => resolve(text));
+  });
+  if (said === '') fail('AgentUnreachable', 'the keeper of devices ended before it answered');
+  const { error } = JSON.parse(said) as KeeperAnswer;
+  if (error !== undefined) throw fromWireError(error);
+}

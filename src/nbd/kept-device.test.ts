@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { TransshipError } from '../base/errors.ts';
+import type { Clock } from '../base/ports.ts';
+import { type KeptConnection, KeptDevice } from './kept-device.ts';
+import { MemoryDevice } from './memory-device.ts';
+
+/** Time that passes only when somebody waits. */
+function idleClock(): Clock {
+  let nowMs = 0;
+  return {
+    wallMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    after: (ms, run) => {
+      nowMs += ms;
+      const timer = setImmediate(run);
+      return { cancel: () => clearImmediate(timer) };
+    },
+  };
+}
+
+/** A server over one memory device: its connections break when told, its requests may hang. */
+class Server {
+  readonly device = new MemoryDevice({ sizeBytes: 1024 * 1024 });
+  isUp = true;
+  /** Writes carried out but not answered, as when the process dies before the reply. */
+  holdsAnswers = false;
+  /** The disk below is broken. */
+  fails = false;
+  connects = 0;
+  #open: { break: () => void }[] = [];
+
+  async connect(): Promise<KeptConnection> {
+    if (!this.isUp) throw new TransshipError('SourceUnreachable', 'nobody answers');
+    this.connects++;
+    const { device } = this;
+    const waiting: ((error: Error) => void)[] = [];
+    const connection = { isBroken: false };
+    const answered = async <T>(value: T | Promise<T>): Promise<T> => {
+      const result = await value;
+      if (this.fails) throw new TransshipError('DataCorrupt', 'a chunk fails its check');
+      if (!this.holdsAnswers) return result;
+      return new Promise((_, reject) => waiting.push(reject));
+    };
+    this.#open.push({
+      break: () => {
+        connection.isBroken = true;
+        for (const reject of waiting) reject(new TransshipError('SourceUnreachable', 'broken'));
+      },
+    });
+    return Object.assign(connection, {
+      sizeBytes: device.sizeBytes,
+      blockSizeBytes: device.blockSizeBytes,
+      readOnly: false,
+      read: (into: Uint8Array, at: number) => answered(device.read(into, at)),
+      write: (from: Uint8Array, at: number) => answered(device.write(from, at)),
+      writeZeroes: (at: number, bytes: number) => answered(device.writeZeroes(at, bytes)),
+      flush: () => answered(device.flush()),
+      prefetch: async () => undefined,
+      extents: (at: number, bytes: number) => device.extents(at, bytes),
+      cork: () => undefined,
+      uncork: () => undefined,
+      disconnect: () => undefined,
+    });
+  }
+
+  kill(): void {
+    this.isUp = false;
+    for (const one of this.#open.splice(0)) one.break();
+  }
+}
+
+const open = (server: Server, waitMs = 60_000): Promise<KeptDevice> =>
+  KeptDevice.open({ connect: () => server.connect(), clock: idleClock(), waitMs });
+
+suite('a device that outlives its server', () => {
+  test('requests without an answer are sent again, with the data of their call', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.holdsAnswers = true;
+    const data = new Uint8Array(4096).fill(7);
+    const written = device.write(data, 8192);
+    // The caller uses its buffer again before the answer.
+    data.fill(9);
+    await new Promise(setImmediate);
+    await server.device.write(new Uint8Array(4096), 8192);
+    server.kill();
+    server.holdsAnswers = false;
+    await new Promise(setImmediate);
+    server.isUp = true;
+    await written;
+    const back = new Uint8Array(4096);
+    await device.read(back, 8192);
+    assert.deepEqual(back, new Uint8Array(4096).fill(7));
+  });
+
+  test('all requests that wait come back over one connection', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.kill();
+    const reads = Array.from({ length: 20 }, () => device.read(new Uint8Array(512), 0));
+    server.isUp = true;
+    await Promise.all(reads);
+    assert.equal(server.connects, 2);
+  });
+
+  test('an error of the server is told at once', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.fails = true;
+    await assert.rejects(device.read(new Uint8Array(512), 0), { reason: 'DataCorrupt' });
+    assert.equal(server.connects, 1);
+  });
+
+  test('a server that stays away fails the request in the end, and the next one waits', async () => {
+    const server = new Server();
+    const device = await open(server, 1000);
+    server.kill();
+    await assert.rejects(device.flush(), { reason: 'SourceUnreachable' });
+    const later = device.flush();
+    server.isUp = true;
+    await later;
+  });
+
+  test('another export in its place is refused', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.kill();
+    Object.assign(server, { device: new MemoryDevice({ sizeBytes: 512 * 1024 }), isUp: true });
+    await assert.rejects(device.flush(), { reason: 'Conflict' });
+  });
+
+  test('closing ends what waits', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.kill();
+    const waiting = device.flush();
+    device.close();
+    await assert.rejects(waiting, { reason: 'Stopping' });
+  });
+});
