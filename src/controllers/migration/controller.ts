@@ -23,7 +23,8 @@ import { isOpen, migrationsOf, needsPlan, planKeyOf } from '../plan/migrations.t
 import { inferType } from '../plan/type.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { reach } from '../teleport/preflight.ts';
-import { hasCutOver } from './cutover.ts';
+import { cutoverOf, hasCutOver } from './cutover.ts';
+import { forgetFrozen, freezePlan, frozenPlan, thawPlan } from './frozen-plan.ts';
 import { journeyOf } from './journey.ts';
 import type { Run } from './run.ts';
 import { Saved } from './saved.ts';
@@ -100,7 +101,8 @@ export class MigrationController implements Controller {
     if (changed !== undefined) return this.#blocked(saved, changed);
     if (!hasBegun(saved.object)) await this.#begin(saved, sides.plan);
     else if (hasOnlyLooked(saved.object)) await this.#follow(saved, sides.plan);
-    return this.#advance(saved, sides);
+    const plan = await frozenPlan(this.#c, saved.object, sides.plan);
+    return this.#advance(saved, { ...sides, plan });
   }
 
   /** Over: nothing is left to be taken back, but for a rehearsal that somebody looks at. */
@@ -111,9 +113,21 @@ export class MigrationController implements Controller {
     if (isHeld(object) && !(isKept && succeeded?.status === 'True')) {
       // The plan first: who takes over after that comes here again.
       await this.#letPlanGo(object);
+      await this.#forget(object);
       await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
     }
     return {};
+  }
+
+  /** Plans as they were for runs from which no rollback leads back any more. */
+  async #forget(object: Migration): Promise<void> {
+    const plan = this.#c.informers.plans.get(parseKey(planKeyOf(object)));
+    const standing = plan && cutoverOf({ context: this.#c, plan })?.metadata.uid;
+    const others = this.#c.informers.migrations.byIndex('plan', planKeyOf(object));
+    const over = object.spec.type === 'Rollback' ? others.filter(hasCutOver) : [object];
+    for (const one of over) {
+      if (one.metadata.uid !== standing) await forgetFrozen(this.#c, one);
+    }
   }
 
   /** Unless another migration of it is open. */
@@ -131,6 +145,7 @@ export class MigrationController implements Controller {
     const { client } = this.#c;
     await ensureFinalizer(client, plans, plan, finalizers.plan);
     saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.migration);
+    await freezePlan(this.#c, saved.object, plan);
     const { type, retry = 0 } = saved.object.spec;
     await saved.write({
       startTime: saved.now(),
@@ -143,6 +158,7 @@ export class MigrationController implements Controller {
 
   /** What the plan names now is what this slice looks at. */
   async #follow(saved: Saved, plan: Plan): Promise<void> {
+    await freezePlan(this.#c, saved.object, plan);
     const now = pairsOf(plan);
     const { namespaces } = saved.object.status ?? {};
     if (JSON.stringify(namespaces) !== JSON.stringify(now)) await saved.write({ namespaces: now });
@@ -167,6 +183,8 @@ export class MigrationController implements Controller {
       return;
     }
     saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.migration);
+    const plan = this.#c.informers.plans.get(parseKey(planKeyOf(saved.object)));
+    if (plan !== undefined) await thawPlan(this.#c, saved.object, plan);
     this.#known.delete(saved.object.metadata.uid ?? '');
     await saved.write({ itinerary, retried: spec.retry ?? 0, completionTime: undefined });
   }

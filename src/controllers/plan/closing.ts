@@ -4,7 +4,9 @@ import type { Plan } from '../../api/kinds/plan.ts';
 import { asTransshipError } from '../../base/errors.ts';
 import { keyOf } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
+import { cutoverOf, hasCutOver } from '../migration/cutover.ts';
 import { finishPlan } from '../migration/finish-plan.ts';
+import { forgetFrozen, frozenPlan } from '../migration/frozen-plan.ts';
 import type { Run } from '../migration/run.ts';
 import { needlessStages, removalWord, removeStages } from '../migration/staged-claims.ts';
 import { conditionOf } from '../status.ts';
@@ -46,10 +48,12 @@ export async function closePlan(
   // What a cluster that was forgotten still has of it is for whoever forgot it.
   if (isKnown(source) === undefined || isKnown(destination) === undefined) return undefined;
   try {
-    const run = runFor(context, plan);
+    const cutover = cutoverOf({ context, plan });
+    const run = runFor(context, cutover ? await frozenPlan(context, cutover, plan) : plan);
     const left = await removeNeedless(run, said);
     if (left !== undefined) return left;
     await finishPlan(run);
+    for (const one of all.filter(hasCutOver)) await forgetFrozen(context, one);
     return undefined;
   } catch (error) {
     const { message, remedy, reason } = asTransshipError(error);
