@@ -19,7 +19,14 @@ const makeNamespaces: readonly Shared[] = prepareSteps
 
 const copies: readonly Shared[] = copySteps
   .filter(({ name }) => name === 'copyAhead' || name === 'copyLast')
-  .map((step): Shared => ({ ...step, isNeeded: async (run) => hasVolumes(run.replication) }));
+  .map((step): Shared => {
+    return {
+      ...step,
+      isNeeded: async (run) => hasVolumes(run.replication),
+      // That the source runs on is what a replication is: `fillVolumes` says what that means.
+      ensure: (run) => step.ensure({ ...run, warn: () => undefined }),
+    };
+  });
 
 const removeTransfers: readonly Shared[] = migrationFinish.filter(({ name }) => {
   return name === 'removeTransfers';

@@ -42,6 +42,9 @@ const minuteMs = 60_000;
 const patience = { waitMs: 30_000 };
 const linesMax = 100;
 
+/** Copied file by file or block by block: the next copy needs only what differs from it. */
+const intoVolumes: ReadonlySet<string | undefined> = new Set(['Filesystem', 'Block']);
+
 type Run = ReplicationRun;
 
 function reboundKey(run: Run): ObjectKey {
@@ -133,6 +136,7 @@ const fillVolumes: Step<Run> = {
   deadlineMs: 30 * minuteMs,
   isNeeded: async ({ replication }) => hasVolumes(replication),
   observe: async (run) => {
+    await warnOfFiles(run);
     const filling = (await pendingSwaps(run)).filter(({ transfer }) => isFilling(transfer));
     if (filling.length === 0) return { kind: 'done' };
     const progress = filling.slice(0, linesMax).map(({ transfer }) => progressLine(transfer));
@@ -140,6 +144,18 @@ const fillVolumes: Step<Run> = {
   },
   ensure: async () => undefined,
 };
+
+/** What copies files or blocks of a volume that is in use reads each at another moment. */
+async function warnOfFiles(run: Run): Promise<void> {
+  for (const { spec, status } of await transfersOf(run, 'l')) {
+    if (!intoVolumes.has(status?.method)) continue;
+    const { namespace, claim } = spec.source;
+    run.warn(
+      `Claim ${namespace}/${claim} was copied by ${status?.method} while its source ran: its files ` +
+        'or blocks are each as they were when they were read.',
+    );
+  }
+}
 
 /** `isSwapped` of migrations looks at their source. */
 const atDestination = (run: Run): Run => ({ ...run, source: run.destination });
@@ -171,9 +187,6 @@ export async function undoSwap(run: Run): Promise<void> {
   await undoRebind(client, reboundStore(run), patience);
   await removeEmptyRecords(client, reboundKey(run));
 }
-
-/** Copied file by file or block by block: the next copy needs only what differs from it. */
-const intoVolumes: ReadonlySet<string | undefined> = new Set(['Filesystem', 'Block']);
 
 /**
  * What was under the claims before: kept under another claim where the next copy is written over
