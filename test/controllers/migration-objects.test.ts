@@ -209,6 +209,33 @@ suite('objects of a migration', () => {
     assert.equal(after, undefined);
   });
 
+  test('updates of what will run are tried too, and change nothing by that', async () => {
+    const scene = await startScene();
+    const { destination } = scene;
+    const labels = { app: 'shop' };
+    await put(destination, {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { namespace: 'shop', name: 'web' },
+      spec: {
+        replicas: 7,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [{ name: 'x', image: 'z' }] } },
+      },
+    });
+    const existing = [{ resource: 'deployments.apps', policy: 'Update' as const }];
+    const patch = '[{"op":"replace","path":"/spec/replicas","value":-1}]';
+    const wrong = { existing, patches: [{ group: 'apps', kind: 'Deployment', patch }] };
+    const run = makeRun(scene, { plan: wrong });
+    await go(run, stopping);
+    const step = named(all, 'makeObjects');
+    await assert.rejects(step.ensure(run), /Deployment shop\/web would not be taken .*replicas/);
+    await takeBack(step, run);
+    await bring(step, makeRun(scene, { plan: { existing } }));
+    const there = await destination.get(deployments, { namespace: 'shop', name: 'web' });
+    assert.equal(there?.spec?.replicas, 7);
+  });
+
   test('a rehearsal runs beside it all, and nothing of it is seen outside', async () => {
     const scene = await startScene('shop-rehearsal');
     const here = await picture(scene.source, 'shop');

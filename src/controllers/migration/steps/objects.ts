@@ -4,13 +4,14 @@ import type { Observation, Step } from '../../../flow/flow.ts';
 import { createDiscovery } from '../../../kube/discovery.ts';
 import { keyOf, type KubeObject } from '../../../kube/objects.ts';
 import { collectionPath } from '../../../kube/paths.ts';
+import { compareObject } from '../../../workload/existing.ts';
 import { typeOf } from '../../../workload/existing-run.ts';
 import { nameOf, nameText } from '../../../workload/names.ts';
 import type { Run } from '../run.ts';
 import { lastCopySpoiled } from './audit.ts';
 import { makesObjects, quiesces } from './moving.ts';
 import { closeSourceFence } from './fence.ts';
-import { hasMade, makeAll, markMade, proveMakeable, unmakeAll } from './made.ts';
+import { existingRulesOf, hasMade, makeAll, markMade, proveMakeable, unmakeAll } from './made.ts';
 import { objectsOf, type RunSurvey, surveyRun } from './prepared-objects.ts';
 import { findHoldersAt } from './stop.ts';
 import { leftToStop, stopPart } from './stopping.ts';
@@ -46,13 +47,20 @@ const makeObjects: Step<Run> = {
 async function tryAll(run: Run, survey: RunSurvey): Promise<void> {
   const { client } = run.destination;
   const discovery = createDiscovery(client);
+  const rules = await existingRulesOf(run);
   for await (const object of objectsOf(run, survey, 'Running')) {
     const type = await typeOf(discovery, object);
-    // What is there already is changed and not made: that is seen when it is done.
-    if ((await client.get<KubeObject>(type, keyOf(object))) !== undefined) continue;
-    const path = collectionPath(type, object.metadata.namespace);
+    const there = await client.get<KubeObject>(type, keyOf(object));
+    const { decision, uid } = compareObject(object, there, rules);
     try {
-      await client.request('POST', `${path}?dryRun=All`, object);
+      if (decision === 'Create') {
+        const path = collectionPath(type, object.metadata.namespace);
+        await client.request('POST', `${path}?dryRun=All`, object);
+      } else if (decision === 'Update') {
+        // Of any version: only its status may have changed since it was read.
+        const metadata = { ...object.metadata, uid };
+        await client.apply(type, { ...object, metadata }, { dryRun: true });
+      }
     } catch (error) {
       if (!(error instanceof TransshipError) || error.reason === 'AlreadyExists') throw error;
       const name = nameText(nameOf(object));
