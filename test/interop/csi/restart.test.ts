@@ -1,0 +1,109 @@
+// The agent of a node is killed while a pod's device is written to: the device waits, nothing fails.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProcesses } from '../../../src/host/block-probe.ts';
+import { startCloud, until } from '../cloud.ts';
+import { missing, must } from '../tools.ts';
+
+const MiB = 1024 * 1024;
+const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
+const reason = isRoot
+  ? missing('nbdfuse', 'losetup', 'fio', 'mkfs.ext4')
+  : 'needs root and /dev/fuse to attach volumes';
+
+interface Writer {
+  readonly ended: Promise<number | null>;
+  readonly said: () => string;
+}
+
+/** Writes the device over and over, each block with a header that fio knows again, and reads it. */
+function startFio(device: string, seconds: number): Writer {
+  const words = [
+    '--name=pod',
+    `--filename=${device}`,
+    '--rw=randwrite',
+    '--bs=16k',
+    '--size=64m',
+    '--ioengine=libaio',
+    '--iodepth=8',
+    '--direct=1',
+    '--fsync=32',
+    '--loops=1000',
+    `--runtime=${seconds}`,
+    '--verify=crc32c',
+    '--verify_fatal=1',
+    '--verify_backlog=256',
+  ];
+  const child = spawn('fio', words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+  }
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { ended, said: () => text };
+}
+
+function keepersOf(home: string): readonly number[] {
+  return findProcesses((words) => {
+    return words.includes('door-keeper') && words.some((word) => word.startsWith(home));
+  });
+}
+
+test('kill -9 of the agent below a writer', { skip: reason, timeout: 10 * 60_000 }, async () => {
+  await using cloud = await startCloud(['east']);
+  const agent = cloud.agent('east');
+  await agent.create('db', 96 * MiB);
+  const { status } = await agent.call('volume.attach', { volume: 'db', keep: true });
+  const writer = startFio(status.device!, 12);
+  assert.equal(keepersOf(cloud.home).length, 1);
+  let isOver = false;
+  void writer.ended.then(() => {
+    isOver = true;
+  });
+  let kills = 0;
+  while (!isOver && kills < 3) {
+    const before = await agent.metric('transship_nbd_');
+    await until(
+      'some writes',
+      async () => isOver || (await agent.metric('transship_nbd_')) > before,
+    );
+    await agent.kill();
+    kills++;
+    await sleep(200);
+    await agent.start();
+  }
+  assert.equal(await writer.ended, 0, writer.said());
+  assert.equal(kills, 3);
+  await agent.call('volume.detach', { volume: 'db' });
+  // Nothing is left: the last device takes its keeper along.
+  await until('the keeper to end', () => keepersOf(cloud.home).length === 0);
+  assert.equal((await must('losetup', '--all')).includes(cloud.home), false);
+});
+
+test('a mounted file system over restarts', { skip: reason, timeout: 10 * 60_000 }, async () => {
+  await using cloud = await startCloud(['east']);
+  const agent = cloud.agent('east');
+  await agent.create('files', 64 * MiB);
+  const mount = join(cloud.home, 'mnt');
+  const request = { volume: 'files', mount, format: 'ext4', keep: true };
+  await agent.call('volume.attach', request);
+  for (let round = 0; round < 3; round++) {
+    const file = join(mount, `file-${round}`);
+    const copy = must('dd', 'if=/dev/urandom', `of=${file}`, 'bs=64k', 'count=100', 'oflag=dsync');
+    await agent.kill();
+    await agent.start();
+    await copy;
+  }
+  await must('sync', '--file-system', mount);
+  const sums = await must('sh', '-c', `cd ${mount} && sha256sum file-*`);
+  await agent.call('volume.detach', { volume: 'files' });
+  await agent.call('volume.attach', { volume: 'files', mount });
+  assert.equal(await must('sh', '-c', `cd ${mount} && sha256sum file-*`), sums);
+  await agent.call('volume.detach', { volume: 'files' });
+});
