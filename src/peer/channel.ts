@@ -24,7 +24,7 @@ export interface Channel {
 /** One control or demand request, within the demand time-out. */
 export async function askInTime(
   channel: Channel,
-  call: { readonly type: number; readonly payload: Uint8Array; readonly credit: number },
+  call: { readonly type: number; readonly payload: readonly Uint8Array[]; readonly credit: number },
   outer?: AbortSignal,
 ): Promise<Reply> {
   const { name, clock, pool, demandTimeoutMs: ms } = channel;
@@ -38,7 +38,7 @@ export async function askInTime(
   try {
     const { type, payload, credit } = call;
     const { signal } = deadline;
-    return await pool.call({ type, lane: 'demand', payload: [payload], credit, signal });
+    return await pool.call({ type, lane: 'demand', payload, credit, signal });
   } finally {
     deadline.done();
   }

@@ -52,7 +52,7 @@ async function measureClock(
 ): Promise<{ readonly roundTripMs: number; readonly clockDifferenceMs: number }> {
   const { clock } = channel;
   const startMs = clock.monotonicMs();
-  const call = { type: operations.ping, payload: new Uint8Array(0), credit: 1024 };
+  const call = { type: operations.ping, payload: [new Uint8Array(0)], credit: 1024 };
   const theirMs = decodePing(await askInTime(channel, call));
   const roundTripMs = clock.monotonicMs() - startMs;
   return { roundTripMs, clockDifferenceMs: theirMs - (clock.wallMs() - roundTripMs / 2) };

@@ -22,6 +22,7 @@ import {
 import { createPeer, type Peer, type PeerHost } from './peer.ts';
 import { areFellows, clusterOf, type PeerRecord } from './record.ts';
 import { openRegistry, type PeerRegistry } from './registry.ts';
+import type { ReplicaService } from './replica/replica-server.ts';
 import { type Answer, type Incoming, openSession, type Session } from './session.ts';
 import { decodeToken, encodeToken, TokenDesk } from './token.ts';
 
@@ -42,6 +43,7 @@ export interface CloudOptions {
   /** Holds `peers.json`. */
   readonly disk: Disk;
   readonly store: PeerStore;
+  readonly replicas?: ReplicaService;
   readonly dialer: Dialer;
   readonly clock: Clock;
   readonly random: Random;

@@ -31,6 +31,8 @@ export const operations = {
   replicaWrite: 32,
   replicaFlush: 33,
   replicaState: 34,
+  replicaRead: 35,
+  replicaChange: 36,
 } as const;
 
 /** Set in the type of a reply. */

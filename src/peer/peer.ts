@@ -28,6 +28,7 @@ import {
 } from './messages.ts';
 import { createRateLimit, type RateLimit } from './rate.ts';
 import type { PeerRecord, PeerState } from './record.ts';
+import type { ReplicaService } from './replica/replica-server.ts';
 import { createPeerServer, type PeerServer } from './server.ts';
 import { onlyPayload, type Reply, type Session } from './session.ts';
 import { createPeerSource, type PeerSource, type SourceOptions } from './source.ts';
@@ -51,6 +52,8 @@ export interface PeerOptions {
   readonly dialer: Dialer;
   /** What is served to this peer. */
   readonly store: PeerStore;
+  /** The replicas kept here; without it replica operations are `Unsupported`. */
+  readonly replicas?: ReplicaService;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -85,9 +88,18 @@ export interface Peer {
   /** Waits for the link; resolves with how many the peer verified and stored. */
   push(chunks: readonly StoredChunk[], signal?: AbortSignal): Promise<number>;
   sourceFor(options?: SourceOptions): PeerSource;
+  /** One demand request of another part of this folder; waits at most `timeoutMs` for a link. */
+  ask(call: PeerAsk): Promise<Reply>;
   /** Measures the link with real bytes. */
   check(options?: { readonly probeBytes?: number }): Promise<PeerCheck>;
   close(): void;
+}
+
+export interface PeerAsk {
+  readonly type: number;
+  readonly payload: readonly Uint8Array[];
+  readonly credit: number;
+  readonly timeoutMs: number;
 }
 
 /** A peer and its way in: links that the other side opened. */
@@ -240,6 +252,11 @@ class ChannelPeer implements Peer {
     return createPeerSource(this.#parts.channel, renew, options);
   }
 
+  ask({ type, payload, credit, timeoutMs }: PeerAsk): Promise<Reply> {
+    const channel = { ...this.#parts.channel, demandTimeoutMs: timeoutMs };
+    return askInTime(channel, { type, payload, credit });
+  }
+
   check(options: { readonly probeBytes?: number } = {}): Promise<PeerCheck> {
     return checkPeer(this.#parts.channel, options);
   }
@@ -271,7 +288,8 @@ class ChannelPeer implements Peer {
   }
 
   #ask(type: number, payload: Uint8Array): Promise<Reply> {
-    return askInTime(this.#parts.channel, { type, payload, credit: limits.frameBytesMax });
+    const credit = limits.frameBytesMax;
+    return askInTime(this.#parts.channel, { type, payload: [payload], credit });
   }
 }
 

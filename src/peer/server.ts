@@ -22,6 +22,7 @@ import {
   operations,
 } from './messages.ts';
 import type { RateLimit } from './rate.ts';
+import { type ReplicaService, serveReplica } from './replica/replica-server.ts';
 import { type Answer, answering, type Handler, type Incoming } from './session.ts';
 
 /** Names read from the store at a time: a frame's worth, so that little waits in memory. */
@@ -37,6 +38,7 @@ export interface ServerOptions {
   readonly peerName: string;
   /** For what goes to this peer in the background. */
   readonly outgoing: RateLimit;
+  readonly replicas?: ReplicaService;
 }
 
 /** One per peer: what must be remembered across its links. */
@@ -145,6 +147,15 @@ function serve(service: Service): Promise<void> {
       return servePush(service);
     case operations.probe:
       return serveProbe(service);
+    case operations.replicaWrite:
+    case operations.replicaRead:
+    case operations.replicaFlush:
+    case operations.replicaState:
+    case operations.replicaChange: {
+      const { replicas } = service.options;
+      if (replicas === undefined) fail('Unsupported', 'this agent keeps no replicas');
+      return serveReplica(replicas, service.incoming, service.answer);
+    }
     default:
       return fail('Unsupported', `operation ${service.incoming.type} is unknown to this agent`);
   }

@@ -82,7 +82,7 @@ class ChannelSource implements PeerSource {
   async readPath(request: PathRequest): Promise<readonly StoredChunk[]> {
     const payload = encodePathRequest(request);
     const credit = pathCredit(request);
-    const reply = await this.#demand({ type: operations.read, payload, credit });
+    const reply = await this.#demand({ type: operations.read, payload: [payload], credit });
     const chunks = reply.payloads.flatMap((part) => decodeChunks(part));
     this.#received(chunks, 'demand');
     // Blocks may be holes, pages may be shared: only an empty answer is suspicious.
@@ -135,7 +135,7 @@ class ChannelSource implements PeerSource {
   }
 
   async #pullNow(names: readonly Name[]): Promise<Part> {
-    const payload = encodeNames(names);
+    const payload = [encodeNames(names)];
     const credit = names.length * chunkWireBytesMax;
     return partOf(await this.#demand({ type: operations.pull, payload, credit }), names.length);
   }
@@ -164,7 +164,11 @@ class ChannelSource implements PeerSource {
     }
   }
 
-  async #demand(call: { type: number; payload: Uint8Array; credit: number }): Promise<Reply> {
+  async #demand(call: {
+    type: number;
+    payload: readonly Uint8Array[];
+    credit: number;
+  }): Promise<Reply> {
     if (this.#gone !== undefined) throw this.#gone;
     const { clock, metrics } = this.#channel;
     const startMs = clock.monotonicMs();

@@ -106,6 +106,8 @@ export type PointOperation =
 export interface RebuildLimits {
   /** Undefined: only the share holds. */
   readonly bytesPerSecond: number | undefined;
+  /** Of the time, above 0 and up to 1: how much of it the rebuild may take. */
+  readonly share: number;
 }
 
 /**

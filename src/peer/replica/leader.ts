@@ -1,0 +1,218 @@
+/**
+ * The one writer of a replicated volume, as a block device: whole sectors go to the quorum, reads
+ * come from a replica that has everything acknowledged (design.md 4.6). Who is in step and who is a
+ * voter is decided in `led-set.ts`.
+ */
+import { fail, TransshipError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { BlockDevice, Extent } from '../../base/ports.ts';
+import type { VolumeApi } from '../../volume/api.ts';
+import type { SectorRecord } from '../../volume/head.ts';
+import type { Member } from '../../volume/replica-types.ts';
+import type { MemberStream } from './member-stream.ts';
+import { Quorum, quorumMs, type QuorumOptions } from './quorum.ts';
+import { Ragged } from './ragged.ts';
+
+const { sectorBytes } = limits;
+const lookAgainMs = 20;
+
+export interface LeaderOptions extends QuorumOptions {
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  /** The replica in this process, when there is one. */
+  readonly local: () => VolumeApi | undefined;
+  /** A read was answered by another replica than the one that should. */
+  readonly onReadElsewhere: (member: Member, problem: TransshipError) => void;
+}
+
+export class Leader implements BlockDevice {
+  readonly quorum: Quorum;
+  readonly #o: LeaderOptions;
+  readonly #ragged = new Ragged();
+  #hold: Promise<void> | undefined;
+  #lastUseMs = Number.NEGATIVE_INFINITY;
+  sizeBytes: number;
+
+  constructor(options: LeaderOptions) {
+    this.#o = options;
+    this.quorum = new Quorum(options);
+    this.sizeBytes = options.sizeBytes;
+  }
+
+  get blockSizeBytes(): number {
+    return this.#o.blockBytes;
+  }
+  get readOnly(): boolean {
+    return false;
+  }
+  /** Read or written within the last second. */
+  get isBusy(): boolean {
+    return this.#o.clock.monotonicMs() - this.#lastUseMs < 1000;
+  }
+
+  read(into: Uint8Array, offset: number): undefined | Promise<void> {
+    this.#check(offset, into.length);
+    this.#lastUseMs = this.#o.clock.monotonicMs();
+    const { quorum } = this;
+    const stream = quorum.reader();
+    if (stream === undefined) return this.#readLater(into, offset);
+    try {
+      const wait = stream.port.read(quorum.term, { into, offset, sequence: quorum.acked });
+      return wait?.catch((error: unknown) => this.#readElsewhere(into, offset, stream, error));
+    } catch (error) {
+      return this.#readElsewhere(into, offset, stream, error);
+    }
+  }
+
+  write(from: Uint8Array, offset: number): undefined | Promise<void> {
+    this.#check(offset, from.length);
+    if (from.length === 0) return undefined;
+    // The caller's bytes change after this call; all replicas share one copy.
+    return this.#writeOwn(new Uint8Array(from), offset);
+  }
+
+  writeZeroes(offset: number, lengthBytes: number): undefined | Promise<void> {
+    this.#check(offset, lengthBytes);
+    if (lengthBytes === 0) return undefined;
+    const end = offset + lengthBytes;
+    const first = Math.ceil(offset / sectorBytes);
+    const isEnd = end === this.sizeBytes;
+    const last = isEnd ? Math.ceil(end / sectorBytes) : Math.floor(end / sectorBytes);
+    if (last <= first) return this.#writeOwn(new Uint8Array(lengthBytes), offset);
+    const waits: (undefined | Promise<void>)[] = [];
+    const before = first * sectorBytes - offset;
+    if (before > 0) waits.push(this.#writeOwn(new Uint8Array(before), offset));
+    const behind = isEnd ? 0 : end - last * sectorBytes;
+    if (behind > 0) waits.push(this.#writeOwn(new Uint8Array(behind), end - behind));
+    const zero = { firstSector: first, sectors: last - first, data: undefined };
+    waits.push(this.#submitWhenFree(zero));
+    return allOf(waits);
+  }
+
+  flush(): Promise<void> {
+    return this.quorum.flush();
+  }
+
+  async prefetch(offset: number, lengthBytes: number): Promise<void> {
+    this.quorum.usable();
+    await this.#localInStep()?.prefetch(offset, lengthBytes);
+  }
+
+  async extents(offset: number, lengthBytes: number): Promise<readonly Extent[]> {
+    this.#check(offset, lengthBytes);
+    const local = this.#localInStep();
+    if (local !== undefined) return local.extents(offset, lengthBytes);
+    return [{ lengthBytes, hole: false }];
+  }
+
+  cork(): void {
+    this.quorum.cork();
+  }
+  uncork(): void {
+    this.quorum.uncork();
+  }
+
+  /**
+   * Runs `work` between two writes: everything numbered is acknowledged and applied by all in step,
+   * and new writes wait until it is done. Who is late by more than `waitMs` goes out of step.
+   */
+  async between<T>(waitMs: number, work: (sequence: number) => Promise<T>): Promise<T> {
+    while (this.#hold !== undefined) await this.#hold;
+    const { quorum } = this;
+    quorum.usable();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hold = promise;
+    try {
+      const sequence = await quorum.settled();
+      await quorum.allApplied(sequence, waitMs);
+      return await work(sequence);
+    } finally {
+      this.#hold = undefined;
+      resolve();
+    }
+  }
+
+  #writeOwn(data: Uint8Array, offset: number): undefined | Promise<void> {
+    if (this.#hold !== undefined) return this.#hold.then(() => this.#writeOwn(data, offset));
+    this.quorum.usable();
+    this.#lastUseMs = this.#o.clock.monotonicMs();
+    const isWhole = offset % sectorBytes === 0 && data.length % sectorBytes === 0;
+    if (!isWhole) return this.#ragged.run(offset, data.length, () => this.#fillUp(data, offset));
+    const sectors = data.length / sectorBytes;
+    return this.#submitWhenFree({ firstSector: offset / sectorBytes, sectors, data });
+  }
+
+  #submitWhenFree(record: SectorRecord): undefined | Promise<void> {
+    const offset = record.firstSector * sectorBytes;
+    const busy = this.#ragged.over(offset, record.sectors * sectorBytes) ?? this.#hold;
+    if (busy !== undefined) return busy.then(() => this.#submitWhenFree(record));
+    return this.quorum.submit(record);
+  }
+
+  /** Reads what surrounds the bytes in their sectors: replicas know whole sectors only. */
+  async #fillUp(data: Uint8Array, offset: number): Promise<void> {
+    const start = Math.floor(offset / sectorBytes) * sectorBytes;
+    const end = Math.ceil((offset + data.length) / sectorBytes) * sectorBytes;
+    // Every write that was numbered before is read; none to these sectors is numbered meanwhile.
+    await this.quorum.settled();
+    const whole = new Uint8Array(end - start);
+    await this.read(whole.subarray(0, Math.min(end, this.sizeBytes) - start), start);
+    while (this.#hold !== undefined) await this.#hold;
+    whole.set(data, offset - start);
+    const sectors = whole.length / sectorBytes;
+    await this.quorum.submit({ firstSector: start / sectorBytes, sectors, data: whole });
+  }
+
+  #localInStep(): VolumeApi | undefined {
+    return this.quorum.reader()?.port.isLocal === true ? this.#o.local() : undefined;
+  }
+
+  async #readElsewhere(
+    into: Uint8Array,
+    offset: number,
+    from: MemberStream,
+    cause: unknown,
+  ): Promise<void> {
+    const { quorum } = this;
+    const tried = new Set([from]);
+    let problem = cause;
+    for (let next = quorum.reader(tried); next !== undefined; next = quorum.reader(tried)) {
+      if (problem instanceof TransshipError && problem.reason === 'Fenced') from.leave(problem);
+      quorum.usable();
+      tried.add(next);
+      try {
+        await next.port.read(quorum.term, { into, offset, sequence: quorum.acked });
+        if (cause instanceof TransshipError) this.#o.onReadElsewhere(from.port.member, cause);
+        return;
+      } catch (error) {
+        problem = error;
+      }
+    }
+    throw problem;
+  }
+
+  /** No replica can answer now; one will, or the time is over. */
+  async #readLater(into: Uint8Array, offset: number): Promise<void> {
+    const { clock } = this.#o;
+    const until = clock.monotonicMs() + quorumMs;
+    while (this.quorum.reader() === undefined) {
+      this.quorum.usable();
+      if (clock.monotonicMs() > until) throw this.quorum.noQuorum();
+      await new Promise<void>((resolve) => {
+        clock.after(lookAgainMs, resolve);
+      });
+    }
+    await this.read(into, offset);
+  }
+
+  #check(offset: number, lengthBytes: number): void {
+    this.quorum.usable();
+    if (offset >= 0 && offset + lengthBytes <= this.sizeBytes) return;
+    fail('BadArgument', `${offset}+${lengthBytes} is past the end (${this.sizeBytes} bytes)`);
+  }
+}
+
+function allOf(waits: readonly (undefined | Promise<void>)[]): undefined | Promise<void> {
+  const left = waits.filter((one) => one !== undefined);
+  return left.length === 0 ? undefined : Promise.all(left).then(() => undefined);
+}
