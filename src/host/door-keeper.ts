@@ -86,13 +86,21 @@ function serveOne(socket: net.Socket, answer: (request: KeeperRequest) => Promis
     if (text.length > requestBytesMax) socket.destroy();
     if (!text.includes('\n')) return;
     socket.removeAllListeners('data');
-    const done = (said: KeeperAnswer) => socket.end(`${JSON.stringify(said)}\n`);
-    // Only we write to this socket (mode 0600).
-    answer(JSON.parse(text) as KeeperRequest).then(
-      () => done({}),
-      (error: unknown) => done({ error: toWireError(asTransshipError(error)) }),
-    );
+    void answered(text, answer).then((said) => socket.end(`${JSON.stringify(said)}\n`));
   });
+}
+
+async function answered(
+  text: string,
+  answer: (request: KeeperRequest) => Promise<void>,
+): Promise<KeeperAnswer> {
+  try {
+    // Only we write to this socket (mode 0600).
+    await answer(JSON.parse(text) as KeeperRequest);
+    return {};
+  } catch (error) {
+    return { error: toWireError(asTransshipError(error)) };
+  }
 }
 
 /** How the keeper of an agent is reached and started. */
