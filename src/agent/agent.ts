@@ -1,6 +1,7 @@
 /** One agent: its parts put together, started in order, and ended in the reverse order. */
 import type { BlockDevice, Timer } from '../base/ports.ts';
 import type { Cloud, CloudSelf } from '../peer/cloud.ts';
+import { clusterOf } from '../peer/record.ts';
 import { Attachments } from './attachments.ts';
 import { Clusters } from './clusters.ts';
 import { startCollector } from './collector.ts';
@@ -62,6 +63,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     policies,
     events,
     peer,
+    isAgentOf: (name, cluster) =>
+      cloud.peers().some(({ record }) => record.name === name && clusterOf(record) === cluster),
   });
   const clusters = new Clusters({ ...options, cloud, pools, events, teleports });
   const attachments = new Attachments(ports.attacher, events, info.cluster);

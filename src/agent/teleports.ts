@@ -24,6 +24,8 @@ export interface TeleportsOptions {
   readonly events: Events;
   /** `NotFound` for a cluster that is not a peer. */
   readonly peer: (name: string) => Peer;
+  /** Whether a peer of this name is one agent of that cluster. */
+  readonly isAgentOf: (name: string, cluster: string) => boolean;
 }
 
 const documentPath = 'teleports.json';
@@ -61,10 +63,13 @@ export class Teleports {
 
   async start(request: RequestOf<'teleport.start'>): Promise<TeleportObject> {
     const { pools, policies } = this.#o;
-    const { name = request.volume, historyPolicy = 'none', thin = false, pool, ...rest } = request;
-    checkTrust(this.#o.peer(request.cluster));
+    const { agent, ...asked } = request;
+    const { name = asked.volume, historyPolicy = 'none', thin = false, pool, ...rest } = asked;
+    const cluster = this.#peerOf(request.cluster, agent);
+    checkTrust(this.#o.peer(cluster));
     const record = await this.#manager.start({
       ...rest,
+      cluster,
       name,
       thin,
       policy: policies.find(historyPolicy),
@@ -74,6 +79,12 @@ export class Teleports {
     const made = pools.find(name);
     if (made !== undefined) policies.assign(made.volume.id, historyPolicy);
     return this.#view(record);
+  }
+
+  /** The agent that has the volume, where it is one of several and has joined by its own name. */
+  #peerOf(cluster: string, agent: string | undefined): string {
+    if (agent === undefined || agent === cluster) return cluster;
+    return this.#o.isAgentOf(agent, cluster) ? agent : cluster;
   }
 
   list(): readonly TeleportObject[] {

@@ -62,6 +62,7 @@ export class Cloud implements AsyncDisposable {
   readonly agents = new Map<string, Agent>();
   readonly #options: CloudOptions;
   readonly #scratch = scratch();
+  readonly #upped = new Set<string>();
   readonly #agents;
   readonly planes: Planes;
 
@@ -103,11 +104,21 @@ export class Cloud implements AsyncDisposable {
     return agent;
   }
 
-  /** An agent that somebody else started in this home. */
-  adopt(name: string): Agent {
-    const agent = new Agent(name, this.home, this.#agents);
+  /** An agent that somebody else started in this home: with `memberOf` a node of that cluster. */
+  adopt(name: string, memberOf?: string): Agent {
+    const paths = agentPaths(this.home, name, memberOf);
+    const agent = new Agent(name, paths, this.#agents);
     this.agents.set(name, agent);
     return agent;
+  }
+
+  /** A cluster of several nodes with its control plane, as `transship up` starts it. */
+  async upNodes(cluster: string, count: number): Promise<readonly Agent[]> {
+    this.#upped.add(cluster);
+    await this.must('up', cluster, '--nodes', String(count), '--detach');
+    return this.#agents
+      .agentsOf(cluster)
+      .map((name) => this.adopt(name, name === cluster ? undefined : cluster));
   }
 
   async join(first: string, second: string): Promise<void> {
@@ -155,6 +166,8 @@ export class Cloud implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    // Their pods are processes that would outlive a killed control plane.
+    for (const cluster of this.#upped) await this.cli('down', cluster);
     for (const name of this.agents.keys()) await this.#stopPlane(name);
     for (const agent of this.agents.values()) {
       await agent.kill();
@@ -216,9 +229,9 @@ export class Agent {
   readonly #agents;
   #port = 0;
 
-  constructor(name: string, home: string, agents: ReturnType<typeof createAgents>) {
+  constructor(name: string, paths: AgentPaths, agents: ReturnType<typeof createAgents>) {
     this.name = name;
-    this.paths = agentPaths(home, name);
+    this.paths = paths;
     this.#agents = agents;
     this.client = agents.connect(name);
   }

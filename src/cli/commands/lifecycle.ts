@@ -207,7 +207,10 @@ async function showUp(cli: Cli, names: readonly string[], kubeconfig: string): P
   const clusters: ClusterObject[] = [];
   const { agents } = cli.ports;
   for (const name of names.flatMap((cluster) => agents.agentsOf(cluster))) {
-    clusters.push(await agents.connect(name).call('agent.status', {}));
+    const status = agents.connect(name).call('agent.status', {});
+    // Of several one may be lost already; it is looked after next.
+    if (agents.clusterOf(name) === undefined) clusters.push(await status);
+    else await status.then((one) => clusters.push(one)).catch(() => undefined);
   }
   const serverOf = ({ metadata, spec }: ClusterObject) =>
     servers.get(spec.memberOf ?? metadata.name);

@@ -86,18 +86,20 @@ export async function makeVolume(
       },
     },
     spec: {
-      source: { teleport: teleportSourceOf(teleport, plan.sourceVolume) },
+      source: { teleport: teleportSourceOf(teleport, plan) },
       ...(historyPolicy === undefined ? {} : { historyPolicy }),
     },
   };
   return makeOwn(teleport, access, volumes, made);
 }
 
-function teleportSourceOf({ spec }: Teleport, volume: string): TeleportSource {
+function teleportSourceOf({ spec }: Teleport, plan: Plan): TeleportSource {
   const { source, at, snapshot, thin = false, bandwidth } = spec;
+  const agent = plan.source?.metadata.annotations?.[annotations.agent] ?? source.cluster;
   return {
     cluster: source.cluster,
-    volume,
+    ...(agent === source.cluster ? {} : { agent }),
+    volume: plan.sourceVolume,
     thin,
     ...(at === undefined ? {} : { at }),
     ...(snapshot === undefined ? {} : { snapshot }),
