@@ -1,7 +1,7 @@
 /** What the simulator's processes say to each other. */
 
 import type { Story } from './move-story.ts';
-import type { CallSite, Survey } from './move-trouble.ts';
+import type { CallSite, EffectSite, Survey } from './move-trouble.ts';
 
 export interface Order {
   readonly seed: number;
@@ -24,6 +24,6 @@ export interface Verdict {
 export interface Told {
   readonly survey: Survey;
   readonly happened: boolean;
-  readonly missed: readonly CallSite[];
+  readonly missed: readonly (CallSite | EffectSite)[];
   readonly endings: readonly string[];
 }

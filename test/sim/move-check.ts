@@ -1,9 +1,10 @@
 /** What must be true of a migration that waits, and of both clusters when one is over. */
 import type { Migration } from '../../src/api/kinds/migration.ts';
+import type { Plan } from '../../src/api/kinds/plan.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { ourLabels } from '../../src/workload/ours.ts';
 import { Mismatch } from './model.ts';
-import { differences, isOpen, pictureOf } from './move-shop.ts';
+import { differences, isOpen, pictureOf, shop, webImage } from './move-shop.ts';
 import type { Trouble } from './move-trouble.ts';
 import { type MoveWorld, type SideName, sides } from './move-world.ts';
 
@@ -38,6 +39,10 @@ export function checkEnd(world: MoveWorld, ended: Ended): void {
   const { migration } = ended;
   const succeeded = migration?.status?.conditions?.find(({ type }) => type === 'Succeeded');
   const problems = [...helpersLeft(world)];
+  if (succeeded?.status === 'True') {
+    problems.push(...workLeft(world, migration));
+    problems.push(...recordsLeft(world, migration?.spec.type ?? ''));
+  }
   const isDone = succeeded?.status === 'True';
   if (succeeded?.reason === needsRollback) {
     // Then a person decides, who must be told what there is to choose from.
@@ -62,6 +67,49 @@ function helpersLeft(world: MoveWorld): readonly string[] {
       .filter(isHelper)
       .map(({ kind, metadata }) => `${kind} ${metadata.name} is left at ${side}`),
   );
+}
+
+/** Kinds of records that a migration which is done leaves for the next one, and no others. */
+const recordsKept: Readonly<Record<string, readonly string[]>> = {
+  Stage: ['retained'],
+  Cutover: ['stopped', 'made', 'retained', 'rebound', 'templates'],
+  Rollback: [],
+  Rehearsal: ['made'],
+};
+
+function recordsLeft(world: MoveWorld, type: string): readonly string[] {
+  const kept = recordsKept[type] ?? [];
+  return sides.flatMap((side) =>
+    [...world.side(side).api.objects.values()].flatMap(({ kind, metadata }) => {
+      const { name = '', annotations = {} } = metadata;
+      const record = kind === 'Secret' && /^transship-(undo-)?([a-z]+)/.exec(name)?.[2];
+      const isLeft = typeof record === 'string' && !kept.includes(record);
+      const isFence = kind === 'ResourceQuota' && type !== 'Cutover';
+      const isTorn = annotations['transship.dev/torn'] !== undefined;
+      return isLeft || isFence || isTorn ? [`${kind} ${name} is left at ${side}`] : [];
+    }),
+  );
+}
+
+/** Hooks that did not run and images that are not there, though it says that all is done. */
+function workLeft({ east, west, data }: MoveWorld, migration: Migration | undefined) {
+  const { name = '' } = migration?.metadata ?? {};
+  const [plan] = east.api.list<Plan>('Plan');
+  const isWhole = plan?.spec.destination === 'west' && migration?.spec.type === 'Cutover';
+  if (plan === undefined || !isWhole) return [];
+  const ran = new Set(data.hooks.filter((one) => one.migration === name).map(({ phase }) => phase));
+  const left = (plan.spec.hooks ?? [])
+    .filter(({ phase }) => !ran.has(phase))
+    .map(({ phase }) => `hook ${phase} did not run`);
+  const { repository, tag } = webImage;
+  const [before, now] = [east, west].map((side) => side.registry.digestOf(repository, tag));
+  const runs = JSON.stringify(west.api.find('Deployment', 'web', shop));
+  const isRewritten = runs.includes(`"registry.west/${repository}:${tag}"`);
+  if (plan.spec.images !== 'Skip') {
+    if (now !== before) left.push(`the image at west is ${now} and not ${before}`);
+    if (!isRewritten) left.push('the image at west is not the one that is run');
+  }
+  return left;
 }
 
 function whereItRuns(
@@ -106,6 +154,8 @@ function isKept(line: string, migration: Migration | undefined): boolean {
   if (line.startsWith('Secret shop/transship-undo-retained') && line.includes(': gone'))
     return true;
   if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
+  // What hooks printed goes with the migration.
+  if (/^ConfigMap default\/hook-.*-output: .* instead of nothing$/.test(line)) return true;
   // What cannot be listed may be there: then the namespace stays, and it says so.
   const isToldToStay = migration?.status?.warnings?.some((one) => one.startsWith('Namespace shop'));
   if (isToldToStay === true && /^(Namespace \/shop|ConfigMap shop\/kube-root-ca)/.test(line)) {

@@ -14,12 +14,21 @@ export interface Worker {
   readonly namespace: string;
 }
 
+export interface HookRan {
+  readonly migration: string;
+  readonly phase: string;
+  readonly cluster: string;
+}
+
 export class MoveData {
   readonly #volumes = new Map<string, Content>();
   readonly #running = new Set<Worker>();
   /** Number of the last write that was made into each by its workload. */
   readonly #own = new Map<string, number>();
   readonly #fail: (error: Error) => void;
+  readonly hooks: HookRan[] = [];
+  /** How often a hook may run for a migration. */
+  hookRunsMax: (migration: string) => number = () => 1;
   #writes = 0;
   /** Number of the last write of all. */
   #newest = 0;
@@ -88,6 +97,23 @@ export class MoveData {
     const expected = this.isSandbox(namespace) ? 'a whole copy' : this.#newest;
     const found = `${String(this.read(path))} in ${path}`;
     this.#fail(new Mismatch(`${app} starts at ${cluster} on ${found} instead of ${expected}`));
+  }
+
+  /** A hook begins: once, at its side, and where the shop is as its phase says. */
+  hook(ran: HookRan): void {
+    const { migration, phase, cluster } = ran;
+    this.hooks.push(ran);
+    const times = this.hooks.filter((one) => {
+      return one.migration === migration && one.phase === phase;
+    }).length;
+    const what = `hook ${phase} of ${migration} at ${cluster}`;
+    if (times > this.hookRunsMax(migration)) this.#fail(new Mismatch(`${what} runs again`));
+    const places = [...this.#running].map((one) => one.cluster);
+    const isSource = cluster === this.source;
+    const isEarly = phase === 'PreBackup' || phase === 'PostRestore';
+    const isWrong = isEarly ? places.some((one) => one !== cluster) : places.length > 0;
+    if (isWrong) this.#fail(new Mismatch(`${what} begins while the shop is open at ${places}`));
+    if (isSource !== phase.endsWith('Backup')) this.#fail(new Mismatch(`${what}: the wrong side`));
   }
 
   end(worker: Worker): void {

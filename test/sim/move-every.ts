@@ -1,6 +1,6 @@
 /** Everything that can come between in a tale: its last migration, interrupted in each way once. */
 import type { Chapter, Story } from './move-story.ts';
-import { type CallSite, ever, type Refusal, type Survey } from './move-trouble.ts';
+import { type CallSite, type EffectSite, ever, type Refusal, type Survey } from './move-trouble.ts';
 import { storyBook, type Tale } from './move-tales.ts';
 
 export const ways = ['kill', 'once', 'refused', 'forEver', 'cancel', 'pause'] as const;
@@ -19,7 +19,8 @@ const passing = ['unreachable', 'failed', 'busy', 'lost'] as const;
 const lasting = ['unreachable', 'forbidden'] as const;
 
 export function plainStory(tale: string): Story {
-  return { ...taleOf(tale), trouble: { kind: 'none' } };
+  const { plan, chapters } = taleOf(tale);
+  return { plan, chapters, trouble: { kind: 'none' } };
 }
 
 function taleOf(tale: string): Tale {
@@ -34,21 +35,19 @@ function taleOf(tale: string): Tale {
 export function interruptionsOf(tale: string, survey: Survey): readonly Interruption[] {
   const told = taleOf(tale);
   const last = told.chapters.at(-1)!;
-  const own = (place: string) => place.startsWith(`${last.name}/`);
+  const own = (place: string) =>
+    place.startsWith(`${last.name}/`) && told.places?.test(place) !== false;
   const places = [...survey.calls.keys()].filter(own);
-  const begin = (way: Way, name: string, trouble: Story['trouble']): Interruption => {
-    return { tale, way, name, story: { ...told, trouble } };
+  const { plan, chapters } = told;
+  const begin: Begin = (way, name, trouble) => {
+    return { tale, way, name, story: { plan, chapters, trouble } };
   };
-  const kills = survey.effects.flatMap((place, at) => {
-    const trouble = { kind: 'kill', after: at + 1, times: 1, ms: 1_000 } as const;
-    return own(place) ? [begin('kill', `kill after effect ${at + 1}, ${place}`, trouble)] : [];
-  });
   const sites = places.map((place) =>
     [...survey.calls.get(place)!].map((call) => ({ place, call })),
   );
   const orders = places.filter((place) => !/\/(begin|over|undo .*)$/.test(place));
   return [
-    ...kills,
+    ...kills(survey, own, begin),
     ...onceEach(sites, begin),
     ...refusedOnce(sites, begin),
     ...forEver(sites.flat(), begin),
@@ -57,6 +56,25 @@ export function interruptionsOf(tale: string, survey: Survey): readonly Interrup
 }
 
 type Begin = (way: Way, name: string, trouble: Story['trouble']) => Interruption;
+
+/** Whoever goes on does so from the same state, so that one run has a kill at each place. */
+function kills(survey: Survey, own: (place: string) => boolean, begin: Begin) {
+  const counts = [...survey.effects].filter(([place]) => own(place));
+  const most = Math.max(0, ...counts.map(([, count]) => count));
+  return Array.from({ length: most }, (_, at) => {
+    const number = at + 1;
+    const effects = counts.filter(([, count]) => count >= number);
+    return killed(
+      effects.map(([place]) => ({ place, number })),
+      begin,
+    );
+  });
+}
+
+function killed(effects: readonly EffectSite[], begin: Begin): Interruption {
+  const name = `kill after ${effects.map(({ place, number }) => `effect ${number} of ${place}`)}`;
+  return begin('kill', name, { kind: 'kills', effects, ms: 1_000 });
+}
 
 /** What passes leaves the run as it was, so that one run has a failing call at each place. */
 function onceEach(sites: readonly (readonly CallSite[])[], begin: Begin): readonly Interruption[] {
@@ -72,11 +90,19 @@ function onceFailing(calls: readonly CallSite[], how: Refusal | 'lost', begin: B
   return begin('once', name, { kind: 'calls', calls, times: 1, how });
 }
 
-/** A call that a run of many did not come to, alone. */
-export function again({ tale, story }: Interruption, missed: CallSite): Interruption | undefined {
+/** What a run of many did not come to, alone; undefined: it was alone. */
+export function again(
+  { tale, story }: Interruption,
+  missed: CallSite | EffectSite,
+): Interruption | undefined {
   const { trouble } = story;
-  if (trouble.kind !== 'calls' || trouble.calls.length === 1) return undefined;
   const alone: Begin = (way, name, own) => ({ tale, way, name, story: { ...story, trouble: own } });
+  if (trouble.kind === 'kills' && 'number' in missed) {
+    return trouble.effects.length === 1 ? undefined : killed([missed], alone);
+  }
+  if (trouble.kind !== 'calls' || trouble.calls.length === 1 || !('call' in missed)) {
+    return undefined;
+  }
   return onceFailing([missed], trouble.how, alone);
 }
 
@@ -98,12 +124,11 @@ function refusedOnce(
   });
 }
 
-/** Changes from each place on; looks, of which there are many, from three places each. */
+/** Changes from each place on; looks, which steps have in common, from one place each. */
 function forEver(sites: readonly CallSite[], begin: Begin): readonly Interruption[] {
   const byCall = Map.groupBy(sites, ({ call }) => call);
-  const all = [...byCall.values()].flatMap((own) => {
-    const [first, middle, last] = [own[0]!, own[own.length >> 1]!, own.at(-1)!];
-    return isRead(first) ? [...new Set([first, middle, last])] : own;
+  const all = [...byCall.values()].flatMap((own, at) => {
+    return isRead(own[0]!) ? [own[at % own.length]!] : own;
   });
   return all.map((site, at) => {
     const how = lasting[at % lasting.length]!;
@@ -121,8 +146,9 @@ function orderedAt(
   const before = told.chapters.slice(0, -1);
   const begin = (way: Way, change: Partial<Chapter>): Interruption => {
     const chapters = [...before, { ...last, ...change }];
-    const story: Story = { ...told, chapters, trouble: { kind: 'none' } };
+    const story: Story = { plan: told.plan, chapters, trouble: { kind: 'none' } };
     return { tale, way, name: `${way} at ${place}`, story };
   };
-  return [begin('cancel', { cancelAt: place }), begin('pause', { pauseAt: place })];
+  const pause = begin('pause', { pauseAt: place });
+  return last.cancelAt === undefined ? [begin('cancel', { cancelAt: place }), pause] : [pause];
 }

@@ -105,10 +105,8 @@ function count(tally: Tally, one: Interruption, { violation, told }: Verdict): v
   const ending = told?.endings.find((text) => text.startsWith(`${last} `))?.split(' ')[1];
   add(tally.byEnding, ending ?? 'no end');
   if (violation !== undefined) return tell(tally, `${tale}, ${name}`, story, violation);
-  const isAlone = story.trouble.kind === 'kill' || told?.missed.length === 1;
-  if (isAlone && told?.happened === false && again(one, told.missed[0]!) === undefined) {
-    add(tally.byWay, 'that did not come about');
-  }
+  const missed = told?.missed.filter((site) => again(one, site) === undefined) ?? [];
+  if (missed.length > 0) add(tally.byWay, 'not');
 }
 
 function tell(tally: Tally, name: string, story: Story, violation: string): void {
@@ -123,18 +121,21 @@ function progressOf({ done, failed, started }: Tally, all: number): string {
 }
 
 function summaryOf({ done, failed, byWay, byEnding, started }: Tally): string {
+  const notMet = byWay.get('not') ?? 0;
+  byWay.delete('not');
   const list = (counts: Map<string, number>) =>
     [...counts].map(([key, number]) => `${number} ${wordOf[key as Way] ?? key}`).join(', ');
   const minutes = ((Date.now() - started) / 60_000).toFixed(1);
   return [
     `${done} interruptions in ${minutes} minutes: ${list(byWay)}`,
+    `${notMet} of them did not come about, also alone`,
     `they ended: ${list(byEnding)}`,
     `${done - failed.length} passed, ${failed.length} failed, 0 skipped`,
   ].join('\n');
 }
 
 const wordOf: Readonly<Record<Way, string>> = {
-  kill: 'kills after an effect',
+  kill: 'runs with a kill at each place',
   once: 'runs with calls that fail once at each place',
   refused: 'single calls refused once',
   forEver: 'calls that fail for ever',

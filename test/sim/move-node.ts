@@ -127,10 +127,11 @@ export class MoveNode {
     this.#ran.set(key, [...(this.#ran.get(key) ?? []), ran]);
   }
 
-  #begin(attempt: Attempt, { argv, mounts }: ProcessSpec, ran: () => Ran): () => void {
+  #begin(attempt: Attempt, { argv, mounts, env }: ProcessSpec, ran: () => Ran): () => void {
     const [program, , side] = argv;
     const volume = mounts.find(({ source }) => source.startsWith('/volumes/'))?.source;
     if (program === 'transship' && side === 'server') return this.#serve(volume ?? '', ran);
+    if (program === 'hook') return this.#hook(env, ran);
     if (program === 'transship') return this.#copy(volume ?? '', mounts, ran);
     return this.#work(attempt, volume, program === 'once' ? ran : undefined);
   }
@@ -171,6 +172,17 @@ export class MoveNode {
       if (volume !== undefined && this.#o.rng.chance(0.5)) data.write(worker, volume);
       data.end(worker);
     };
+  }
+
+  #hook(env: Readonly<Record<string, string>>, ran: () => Ran): () => void {
+    const { data, name: cluster } = this.#o;
+    const phase = env['TRANSSHIP_PHASE'] ?? '';
+    data.hook({ migration: env['TRANSSHIP_MIGRATION'] ?? '', phase, cluster });
+    return this.#repeat(`hook ${phase}`, writeEveryMs, () => {
+      ran().lines.push(`${phase} is noted`);
+      this.#exit(ran(), 0);
+      return false;
+    });
   }
 
   #serve(path: string, ran: () => Ran): () => void {

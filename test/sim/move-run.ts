@@ -9,7 +9,7 @@ import { Mismatch } from './model.ts';
 import { checkEnd, checkWords, endOf, needsRollback } from './move-check.ts';
 import { hub, isOpen, openShop, pictureOf, setUp, shop } from './move-shop.ts';
 import { MoveWorld, type MoveMutation, sides } from './move-world.ts';
-import { type CallSite, ever, type Survey, type Trouble } from './move-trouble.ts';
+import { type CallSite, type EffectSite, ever, type Survey, type Trouble } from './move-trouble.ts';
 import { watchPlaces } from './move-orders.ts';
 import { type Chapter, type Story, storyOf } from './move-story.ts';
 
@@ -34,8 +34,8 @@ export interface MoveResult extends RunResult {
   readonly happened: boolean;
   readonly effects: number;
   readonly survey: Survey;
-  /** Calls that did not fail, because nothing asked for them where they were to. */
-  readonly missed: readonly CallSite[];
+  /** What was to be disturbed and did not come about. */
+  readonly missed: readonly (CallSite | EffectSite)[];
   /** How its migrations ended, in order. */
   readonly endings: readonly string[];
 }
@@ -52,6 +52,7 @@ export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
   } catch (error) {
     violation = error instanceof Error ? error : new Error(String(error));
   }
+  world.close();
   violation = world.violation ?? violation;
   if (violation !== undefined) world.say(`story: ${JSON.stringify(story)}`);
   const { traceHash, events } = world.scheduler;
@@ -85,6 +86,7 @@ async function tell(world: MoveWorld, story: Story): Promise<void> {
     } as never),
   );
   world.startControllers();
+  world.data.hookRunsMax = (name) => 1 + (find(world, name)?.spec.retry ?? 0);
   await scheduler.idle(2_000);
   world.onScale = (replicas) => {
     const key = { namespace: shop, name: 'web' };

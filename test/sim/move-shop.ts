@@ -1,5 +1,7 @@
 /** The namespace that moves, the clusters it moves between, and how a person sees them. */
 import { clusters } from '../../src/api/kinds/cluster.ts';
+import { hooks } from '../../src/api/kinds/hook.ts';
+import type { PlanSpec } from '../../src/api/kinds/plan.ts';
 import { kinds } from '../../src/api/kinds/all.ts';
 import { crdOf } from '../../src/api/kinds/crd.ts';
 import { applyObjects } from '../../src/controllers/install.ts';
@@ -13,6 +15,17 @@ import type { MoveSide, MoveWorld, SideName } from './move-world.ts';
 
 export const shop = 'shop';
 export const hub = 'default';
+/** Of the image that its Deployment runs. */
+export const webImage = { repository: 'shop/web', tag: '1' } as const;
+export const hookNames = { Source: 'note-here', Destination: 'note-there' } as const;
+
+/** One hook of each phase. */
+export const allHooks: NonNullable<PlanSpec['hooks']> = [
+  { hook: hookNames.Source, phase: 'PreBackup' },
+  { hook: hookNames.Source, phase: 'PostBackup' },
+  { hook: hookNames.Destination, phase: 'PreRestore' },
+  { hook: hookNames.Destination, phase: 'PostRestore' },
+];
 
 function template(app: string, container: object, more: object = {}): object {
   return {
@@ -34,23 +47,30 @@ export async function setUp(world: MoveWorld, { name, admin }: MoveSide): Promis
   for (const one of [directoryClass(), plain]) await admin.create(storageClasses, one as never);
   if (name !== 'east') return;
   await admin.create(namespaces, { metadata: { name: systemNamespace } });
-  const spec = { local: true, agents: [] };
+  const registry = (side: string) => ({ registry: { host: `registry.${side}` } });
+  const spec = { local: true, agents: [], ...registry(name) };
   await admin.create(clusters, { metadata: { name }, spec } as never);
   const place = { namespace: systemNamespace, name: 'west', key: 'kubeconfig' };
   await admin.create(secrets, {
     metadata: { namespace: systemNamespace, name: 'west' },
     data: { kubeconfig: Buffer.from('west').toString('base64') },
   });
-  const there = { kubeconfigSecretRef: place };
+  const there = { kubeconfigSecretRef: place, ...registry('west') };
   await admin.create(clusters, { metadata: { name: 'west' }, spec: there } as never);
+  for (const target of ['Source', 'Destination'] as const) {
+    await admin.create(hooks, {
+      metadata: { namespace: hub, name: hookNames[target] },
+      spec: { command: ['hook'], target, namespace: shop },
+    } as never);
+  }
   world.scheduler.note('the hub is set up');
 }
 
 /** Workloads of all sorts, of which one writes. */
-export async function openShop({ admin }: MoveSide): Promise<void> {
+export async function openShop({ admin, name, registry }: MoveSide): Promise<void> {
   await admin.create(namespaces, { metadata: { name: shop } });
-  const named = (name: string, rest: object) =>
-    ({ metadata: { namespace: shop, name }, ...rest }) as never;
+  const named = (own: string, rest: object) =>
+    ({ metadata: { namespace: shop, name: own }, ...rest }) as never;
   const selector = (app: string) => ({ selector: { matchLabels: { app } } });
   const data = {
     metadata: { name: 'data' },
@@ -74,7 +94,10 @@ export async function openShop({ admin }: MoveSide): Promise<void> {
       },
     }),
   );
-  const web = { replicas: 2, ...selector('web'), template: template('web', {}) };
+  const { repository, tag } = webImage;
+  registry.push(repository, tag, 'the web of the shop');
+  const image = `registry.${name}/${repository}:${tag}`;
+  const web = { replicas: 2, ...selector('web'), template: template('web', { image }) };
   await admin.create(deployments, named('web', { spec: web }));
   const once = template('nightly', { command: ['once'] }, { restartPolicy: 'Never' });
   const spec = { schedule: '*/2 * * * *', jobTemplate: { spec: { template: once } } };

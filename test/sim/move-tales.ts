@@ -1,28 +1,53 @@
 /** Stories that are interrupted everywhere: each kind of migration, and each kind of work. */
+import { allHooks } from './move-shop.ts';
 import type { Chapter, Story } from './move-story.ts';
 
-export type Tale = Omit<Story, 'trouble'>;
+export interface Tale extends Omit<Story, 'trouble'> {
+  /** Where its last migration is interrupted: where it does what no other tale does. */
+  readonly places?: RegExp;
+}
 
 const go: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
 const back: Chapter = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry' };
 const bare: Chapter = { ...back, spec: { type: 'Rollback', keepData: false } };
+const full: Story['plan'] = { images: 'Auto', hooks: allHooks };
 const conversion: Story['plan'] = {
   destination: 'east',
   type: 'StorageConversion',
   volumes: [{ namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' }],
 };
 
+const takenBack = /\/(undo .*|removeTransfers|removeHelpers|proveAsBefore|over)$/;
+
 /** The last migration of each is the one that is interrupted. */
 export const storyBook: Readonly<Record<string, Tale>> = {
-  stage: { plan: {}, chapters: [{ name: 'stage', spec: { type: 'Stage' }, inCase: 'retry' }] },
-  cutover: { plan: {}, chapters: [go] },
-  canceled: { plan: {}, chapters: [{ ...go, cancelAt: 'go/makeObjects' }] },
+  cutover: { plan: full, chapters: [go] },
+  canceled: {
+    plan: full,
+    chapters: [{ ...go, cancelAt: 'go/makeObjects' }],
+    places: takenBack,
+  },
   back: { plan: {}, chapters: [go, back] },
   backWithoutData: { plan: {}, chapters: [go, bare] },
-  conversion: { plan: conversion, chapters: [go] },
+  conversion: {
+    plan: conversion,
+    chapters: [go],
+    places: /\/(copyLast|auditVolumes|swapClaims|startDestination|cleanUp)$/,
+  },
+  conversionCanceled: {
+    plan: conversion,
+    chapters: [{ ...go, cancelAt: 'go/swapClaims' }],
+    places: takenBack,
+  },
   conversionBack: { plan: conversion, chapters: [go, back] },
+  stage: {
+    plan: {},
+    chapters: [{ name: 'stage', spec: { type: 'Stage' }, inCase: 'retry' }],
+    places: /\/(begin|copyAhead|cleanUp|over)$/,
+  },
   rehearsal: {
     plan: {},
     chapters: [{ name: 'try', spec: { type: 'Rehearsal' }, inCase: 'retry' }],
+    places: /\/(makeNamespaces|copyLast|makeObjects|startDestination|cleanUp|over)$/,
   },
 };

@@ -7,6 +7,8 @@ export type Trouble =
   | { readonly kind: 'none' }
   /** SIGKILL as the answer to that effect arrives, and after as many again. */
   | { readonly kind: 'kill'; readonly after: number; readonly times: number; readonly ms: number }
+  /** SIGKILL after single effects, each the first time that it comes about. */
+  | { readonly kind: 'kills'; readonly effects: readonly EffectSite[]; readonly ms: number }
   | { readonly kind: 'lostAnswer'; readonly after: number }
   /** Requests of a kind are refused, from the given one on. */
   | {
@@ -32,6 +34,12 @@ export type Trouble =
 export interface CallSite {
   readonly place: string;
   readonly call: string;
+}
+
+/** The first effect at a place is number 1. */
+export interface EffectSite {
+  readonly place: string;
+  readonly number: number;
 }
 
 /** So often that it is for ever; a number that JSON can say. */
@@ -118,8 +126,8 @@ export interface TroubleHands {
 
 /** What was asked for and done while things could go wrong, in order. */
 export interface Survey {
-  /** The place of each effect. */
-  readonly effects: string[];
+  /** Number of effects at each place. */
+  readonly effects: Map<string, number>;
   /** `east GET pods`: at every place each call once. */
   readonly calls: Map<string, Set<string>>;
 }
@@ -131,7 +139,8 @@ export class Troublemaker {
   effects = 0;
   /** It took place. */
   happened = false;
-  readonly survey: Survey = { effects: [], calls: new Map() };
+  readonly survey: Survey = { effects: new Map(), calls: new Map() };
+  readonly #met = new Set<EffectSite>();
   readonly #failed = new Map<CallSite, number>();
   #isCalm = false;
   #asked = 0;
@@ -192,9 +201,10 @@ export class Troublemaker {
     return undefined;
   }
 
-  /** Calls that were to fail and were not even asked for. */
-  get missed(): readonly CallSite[] {
+  /** What was to be disturbed and did not come about. */
+  get missed(): readonly (CallSite | EffectSite)[] {
     const { trouble } = this;
+    if (trouble.kind === 'kills') return trouble.effects.filter((site) => !this.#met.has(site));
     if (trouble.kind !== 'calls') return [];
     return trouble.calls.filter((site) => !this.#failed.has(site));
   }
@@ -204,7 +214,7 @@ export class Troublemaker {
     this.effects += 1;
     const { trouble } = this;
     if (this.#isCalm) return false;
-    this.survey.effects.push(this.#hands.place());
+    if (this.#isKilledHere()) this.#hands.kill(trouble.kind === 'kills' ? trouble.ms : 0);
     if (!('after' in trouble)) return false;
     if (trouble.kind === 'kill') return this.#kill(trouble);
     if (this.effects !== trouble.after) return false;
@@ -215,6 +225,20 @@ export class Troublemaker {
     }
     if (trouble.kind === 'scale') this.#hands.scale(trouble.replicas);
     return trouble.kind === 'lostAnswer';
+  }
+
+  /** Counts it at its place. */
+  #isKilledHere(): boolean {
+    const place = this.#hands.place();
+    const { effects } = this.survey;
+    const number = (effects.get(place) ?? 0) + 1;
+    effects.set(place, number);
+    if (this.trouble.kind !== 'kills') return false;
+    const site = this.trouble.effects.find((one) => one.place === place && one.number === number);
+    if (site === undefined) return false;
+    this.#met.add(site);
+    this.happened = true;
+    return true;
   }
 
   #kill({ after, times, ms }: Extract<Trouble, { kind: 'kill' }>): boolean {

@@ -3,7 +3,6 @@
  * processes, and the controllers that move a namespace from one to the other.
  */
 import type { Migration } from '../../src/api/kinds/migration.ts';
-import type { Pod } from '../../src/kube/workloads.ts';
 import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import type { UserInfo } from '../../src/embedded/server/api.ts';
 import { type Runtime, startRuntime } from '../../src/embedded/runtime/runtime.ts';
@@ -20,6 +19,7 @@ import { silentMetrics } from './control-worker.ts';
 import { MoveData } from './move-data.ts';
 import { MoveNode } from './move-node.ts';
 import { placeOf } from './move-place.ts';
+import { registryDoor, SimRegistry } from './move-registry.ts';
 import { type Trouble, Troublemaker } from './move-trouble.ts';
 import { createRng, type Rng } from './rng.ts';
 import { Scheduler, simRandom } from './scheduler.ts';
@@ -41,6 +41,8 @@ export interface MoveSide {
   readonly api: SimApi;
   readonly admin: KubeClient;
   readonly node: MoveNode;
+  /** `registry.` and the name of the side. */
+  readonly registry: SimRegistry;
   runtime: Runtime | undefined;
 }
 
@@ -154,7 +156,8 @@ export class MoveWorld {
       onLine: () => this.trouble.effect(),
     });
     const admin = this.#client(api, new Life(`user of ${name}`, scheduler), rng.fork('admin'));
-    late.side = { name, api, admin, node, runtime: undefined };
+    const registry = new SimRegistry();
+    late.side = { name, api, admin, node, registry, runtime: undefined };
     return late.side;
   }
 
@@ -247,7 +250,13 @@ export class MoveWorld {
         openCluster: async (_name, { text }) => transport(text as SideName),
         openAgent: () => fail('Unsupported', 'there are no agents here'),
         repositories: { probe: () => Promise.reject(new Error('there are none here')) },
-        registries: { open: () => fail('Unsupported', 'there are none here') },
+        registries: registryDoor({
+          scheduler,
+          rng: rng.fork('registries'),
+          life,
+          trouble: this.trouble,
+          find: (host) => this.side(host.replace('registry.', '') as SideName),
+        }),
         movers: {
           image: 'transship',
           certificates: (name) => certificatesOf(name, clock.wallMs()),
@@ -281,9 +290,10 @@ export class MoveWorld {
     this.scheduler.at(afterMs, 'controllers start again', () => this.startControllers());
   }
 
-  /** Pods of people that run at a side, by what their processes do. */
-  pods(name: SideName): readonly Pod[] {
-    return this.side(name).api.list<Pod>('Pod');
+  /** Everybody ends, so that nothing that waits keeps this world in memory. */
+  close(): void {
+    this.#controllers?.life.end();
+    for (const name of sides) this.side(name).api.kill();
   }
 }
 
