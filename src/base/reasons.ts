@@ -114,6 +114,16 @@ export const reasons = {
     true,
     'Bring back the agents of the replicas that the message names; nothing acknowledged is lost.',
   ),
+  RedundancyLost: entry(
+    'refused',
+    true,
+    'Wait until another replica is Healthy, or add one in a pool of another node.',
+  ),
+  Draining: entry(
+    'refused',
+    true,
+    'Choose a pool that is not being drained, or end its drain with `transship pool undrain`.',
+  ),
   Stopping: entry('failed', true, 'Try again when the agent has restarted.'),
   Canceled: entry('interrupted', false, 'Nothing to do: it was asked for.'),
   TimedOut: entry('timedOut', true, 'It still runs; watch it, or wait longer with --timeout.'),

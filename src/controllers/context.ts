@@ -10,6 +10,7 @@ import type { Replication } from '../api/kinds/replication.ts';
 import type { Repository } from '../api/kinds/repository.ts';
 import type { Teleport } from '../api/kinds/teleport.ts';
 import type { Volume } from '../api/kinds/volume.ts';
+import type { VolumeReplica } from '../api/kinds/volume-replica.ts';
 import type { VolumeTransfer } from '../api/kinds/volume-transfer.ts';
 import type { Informer, KubeClient, Outcome } from '../kube/api.ts';
 import type { Source } from '../kube/reconciler.ts';
@@ -25,6 +26,7 @@ export interface LocalInformers {
   readonly pools: Informer<Pool>;
   readonly policies: Informer<HistoryPolicy>;
   readonly volumes: Informer<Volume>;
+  readonly volumeReplicas: Informer<VolumeReplica>;
   readonly teleports: Informer<Teleport>;
   readonly repositories: Informer<Repository>;
   readonly plans: Informer<Plan>;

@@ -7,10 +7,14 @@ export const labels = {
   /** Of a Pool: the agent that has it, and its name there. */
   agent: 'transship.dev/agent',
   pool: 'transship.dev/pool',
+  /** Of a Pool, as on its node: to choose pools by node. */
+  hostname: 'kubernetes.io/hostname',
   /** The object was made because an agent has the thing, not the other way round. */
   adopted: 'transship.dev/adopted',
   /** A history policy that comes with Transship. */
   preset: 'transship.dev/preset',
+  /** Of a VolumeReplica: its volume. */
+  volume: 'transship.dev/volume',
   /** What a Teleport made at its destination. */
   teleport: 'transship.dev/teleport-uid',
   /** A Volume made for a claim. */
@@ -39,8 +43,11 @@ export const annotations = {
   historyPolicy: 'transship.dev/history-policy',
   /** On what was made for a claim or teleport: `namespace/name` of it. */
   madeFor: 'transship.dev/made-for',
-  /** The agent that holds a volume; chosen once. */
+  /** The agent that holds a volume; of a replicated one, that leads it. */
   agent: 'transship.dev/agent',
+  /** The agent that is to lead a replicated volume, because it is to be used there; taken away
+   * when it does. */
+  lead: 'transship.dev/lead',
   selectedNode: 'volume.kubernetes.io/selected-node',
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
   /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */

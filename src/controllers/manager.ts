@@ -13,6 +13,7 @@ import { replications } from '../api/kinds/replication.ts';
 import { repositories } from '../api/kinds/repository.ts';
 import { teleports } from '../api/kinds/teleport.ts';
 import { volumes } from '../api/kinds/volume.ts';
+import { volumeReplicas } from '../api/kinds/volume-replica.ts';
 import { type VolumeTransfer, volumeTransfers } from '../api/kinds/volume-transfer.ts';
 import type { Informer } from '../kube/api.ts';
 import { createInformer } from '../kube/informer.ts';
@@ -41,6 +42,7 @@ import { RepositoryController } from './repository/controller.ts';
 import { StatusWriter } from './status.ts';
 import { TeleportController } from './teleport/controller.ts';
 import { VolumeController } from './volume/controller.ts';
+import { VolumeReplicaController } from './volume-replica/controller.ts';
 import { VolumeTransferController } from './volume-transfer/controller.ts';
 
 export const leaseNamespace = 'transship-system';
@@ -133,6 +135,7 @@ function run(ports: ControllerPorts): Running {
     new PoolController(context),
     new HistoryPolicyController(context),
     new VolumeController(context),
+    new VolumeReplicaController(context),
     new ClaimController(context),
     new PersistentVolumeController(context),
     new TeleportController(context),
@@ -186,6 +189,9 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
           return claim !== undefined && isUnclaimed ? [claim] : [];
         },
       },
+    }),
+    volumeReplicas: createInformer(client, volumeReplicas, {
+      indexes: { volume: ({ spec }) => [spec.volume] },
     }),
     teleports: createInformer(client, teleports, {
       indexes: {

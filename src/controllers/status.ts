@@ -159,5 +159,7 @@ function factsOf(status: object | undefined): string {
   });
   // The end of a teleport comes with what it counted last.
   const { phase } = (known['teleport'] ?? {}) as { readonly phase?: unknown };
-  return JSON.stringify([short, phase, ...factNames.map((name) => known[name])]);
+  const replicas = (known['replicas'] ?? []) as readonly Readonly<Record<string, unknown>>[];
+  const states = replicas.map(({ pool, state, voter }) => [pool, state, voter]);
+  return JSON.stringify([short, phase, states, ...factNames.map((name) => known[name])]);
 }

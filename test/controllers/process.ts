@@ -42,7 +42,8 @@ export interface ProcessOptions {
   readonly fuse: Fuse;
   /** To the API server of a cluster. */
   readonly transport: (cluster: string) => KubeTransport;
-  readonly agent: ControlClient;
+  /** The only agent, or each by its name. */
+  readonly agent: ControlClient | ((name: string) => ControlClient);
   readonly registries?: RegistryDoor;
   readonly onEvent: (event: EventDraft) => void;
   readonly onLog: (message: string) => void;
@@ -82,7 +83,7 @@ export class Process {
       client: this.client,
       events: { record: (event) => onEvent(event), stop: async () => undefined },
       openCluster: async (_name, { text }) => this.#transport(text),
-      openAgent: () => this.#agent(),
+      openAgent: ({ name }) => this.#agent(name),
       repositories: {
         probe: async () => fail('Unsupported', 'there are no repositories here'),
       },
@@ -151,8 +152,9 @@ export class Process {
     };
   }
 
-  #agent(): ControlClient {
-    const { agent, cluster, fuse } = this.#o;
+  #agent(place: string): ControlClient {
+    const { agent: given, cluster, fuse } = this.#o;
+    const agent = typeof given === 'function' ? given(place) : given;
     return {
       cluster,
       call: (name, request) => {

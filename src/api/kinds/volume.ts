@@ -52,6 +52,9 @@ const teleport = fields(
   'A volume of another cluster. It can be used at once; its blocks come after, or never if thin.',
   {
     cluster: ownName('The Cluster that has the volume.'),
+    agent: optional(
+      ownName('The agent there that has it, where it is one of several; else the first is asked.'),
+    ),
     volume: ownName('The volume there.'),
     at: optional(time('The moment to take; now when neither it nor a snapshot is given.')),
     snapshot: optional(ownName('The snapshot to take.')),
@@ -65,7 +68,7 @@ const teleport = fields(
   {
     rules: [
       atMostOneOf('at', 'snapshot'),
-      ...fixed(['cluster', 'volume', 'at', 'snapshot']),
+      ...fixed(['cluster', 'agent', 'volume', 'at', 'snapshot']),
       {
         rule: '!(has(self.thin) && self.thin) || (has(oldSelf.thin) && oldSelf.thin)',
         message: 'thin can be changed from true to false only',
@@ -216,6 +219,8 @@ const usage = fields('What the volume takes.', {
 const replica = fields('One copy of the volume.', {
   pool: ownName('The Pool that keeps it.'),
   node: optional(objectName('The node of that pool.')),
+  agent: optional(objectName('The agent that has that pool.')),
+  at: optional(text('The name that the agent has for the pool.', { max: bounds.label })),
   ...replicaStatus,
 });
 
@@ -227,7 +232,15 @@ const replicaSet = fields('How its copies stand; absent for a volume that never 
   quorum: optional(count('Copies that must have a write before it is acknowledged.')),
   wanted: optional(count('Copies that the spec asks for.')),
   healthy: optional(count('Of those, the ones that are Healthy.')),
-  settled: optional(count('Copies that it had when nothing was to be changed the last time.')),
+  pools: optional(
+    setOf(
+      'The pools of its copies when nothing was to be changed the last time.',
+      ownName('One.'),
+      {
+        max: replicasMax,
+      },
+    ),
+  ),
   shown: optional(shown('Healthy copies of those that are wanted.')),
 });
 

@@ -24,9 +24,25 @@ export class Agents {
     return this.#mirrors.get(name);
   }
 
-  /** The agent that has a volume of this name, or had one when it was last seen. */
+  /**
+   * The agent that has a volume of this name, or had one when it was last seen: of a replicated
+   * one, the agent that leads it.
+   */
   holding(volume: string): AgentMirror | undefined {
-    return this.all.find(({ volumes }) => volumes.has(volume));
+    return this.leading(volume) ?? this.all.find(({ volumes }) => volumes.has(volume));
+  }
+
+  /** The agent that leads a replicated volume, or did when it was last seen; the latest of them. */
+  leading(volume: string): AgentMirror | undefined {
+    let found: AgentMirror | undefined;
+    let epoch = -1;
+    for (const mirror of this.all) {
+      const set = mirror.sets.get(volume);
+      if (set?.role !== 'Leader' || set.epoch <= epoch) continue;
+      found = mirror;
+      epoch = set.epoch;
+    }
+    return found;
   }
 
   /** True when nothing that an agent holds can be missing here: conclusions from absence hold. */

@@ -11,6 +11,7 @@ import type {
   HistoryPolicyObject,
   JobObject,
   PoolObject,
+  ReplicaSetObject,
   TeleportObject,
   VolumeObject,
 } from '../../api/objects.ts';
@@ -19,10 +20,18 @@ import type { Clock } from '../../base/ports.ts';
 import { sleep } from '../../kube/waiting.ts';
 import { within } from '../pace.ts';
 import type { AgentPlace } from '../ports.ts';
+import { Seen } from './seen.ts';
 
 /** What changed: the controllers of this kind look at this name again. */
 export interface MirrorChange {
-  readonly kind: 'Volume' | 'Teleport' | 'Pool' | 'HistoryPolicy' | 'Cluster' | 'Agent';
+  readonly kind:
+    | 'Volume'
+    | 'ReplicaSet'
+    | 'Teleport'
+    | 'Pool'
+    | 'HistoryPolicy'
+    | 'Cluster'
+    | 'Agent';
   readonly name: string;
 }
 
@@ -42,11 +51,12 @@ const backoffMsMax = 10_000;
 const volumesEveryMs = 15_000;
 const movingEveryMs = 2_000;
 const restingEveryMs = 15_000;
+const setsEveryMs = 5_000;
 const poolsEveryMs = 5_000;
 const policiesEveryMs = 20_000;
 const clustersEveryMs = 10_000;
 
-type Polled = 'volumes' | 'teleports' | 'pools' | 'policies' | 'clusters';
+type Polled = 'volumes' | 'sets' | 'teleports' | 'pools' | 'policies' | 'clusters';
 
 const teleportEnds: ReadonlySet<string> = new Set(['Available', 'Canceled', 'Failed']);
 
@@ -56,6 +66,8 @@ export class AgentMirror {
   readonly place: AgentPlace;
   readonly #o: MirrorOptions;
   readonly #volumes = new Seen<VolumeObject>();
+  /** By volume. */
+  readonly #sets = new Seen<ReplicaSetObject>();
   /** By destination volume, the latest of each. */
   readonly #teleports = new Seen<TeleportObject>();
   readonly #pools = new Seen<PoolObject>();
@@ -66,6 +78,7 @@ export class AgentMirror {
   #status: ClusterObject | undefined;
   #synced = false;
   #trouble: TransshipError | undefined;
+  #troubleSinceMs: number | undefined;
 
   constructor(options: MirrorOptions) {
     this.#o = options;
@@ -83,12 +96,23 @@ export class AgentMirror {
     return this.#trouble;
   }
 
+  /** How long nobody could ask it; 0 while it answers. */
+  get silentMs(): number {
+    const since = this.#troubleSinceMs;
+    return since === undefined ? 0 : this.#o.clock.monotonicMs() - since;
+  }
+
   get usable(): boolean {
     return this.#synced && this.#trouble === undefined;
   }
 
   get volumes(): ReadonlyMap<string, VolumeObject> {
     return this.#volumes.items;
+  }
+
+  /** Replicated volumes that it leads or keeps a replica of. */
+  get sets(): ReadonlyMap<string, ReplicaSetObject> {
+    return this.#sets.items;
   }
 
   get teleports(): ReadonlyMap<string, TeleportObject> {
@@ -119,9 +143,7 @@ export class AgentMirror {
       this.#note(name, answer as unknown as ApiObject);
       return answer;
     } catch (error) {
-      const isAboutOne = name === 'volume.show' || name === 'volume.delete';
-      const isGone = asTransshipError(error).reason === 'NotFound';
-      if (isAboutOne && isGone && 'name' in request) this.#removeVolume(String(request.name));
+      if (asTransshipError(error).reason === 'NotFound') this.#noteGone(name, request);
       throw error;
     }
   }
@@ -153,10 +175,23 @@ export class AgentMirror {
     return within(clock, callDeadlineMs, client.call(name, request), late);
   }
 
+  #noteGone(operation: OperationName, request: object): void {
+    const isAboutVolume = operation === 'volume.show' || operation === 'volume.delete';
+    if (isAboutVolume && 'name' in request) this.#removeVolume(String(request.name));
+    const isAboutSet = operation === 'replica.show' || operation === 'replica.drop';
+    if (isAboutSet && 'volume' in request) this.#removeSet(String(request.volume));
+  }
+
   #note(operation: OperationName, answer: ApiObject): void {
+    if (answer.kind === 'ReplicaSet') {
+      const set = answer as ReplicaSetObject;
+      if (operation === 'replica.drop') this.#removeSet(set.volume);
+      else if (this.#sets.put(set.volume, set)) this.#tell('ReplicaSet', set.volume);
+      return;
+    }
     const { name } = answer.metadata ?? {};
     if (name === undefined) return;
-    if (operation === 'volume.delete') this.#removeVolume(name);
+    if (operation === 'volume.delete') this.#forget(name);
     else if (answer.kind === 'Volume') this.#sawVolume(answer as VolumeObject);
     else if (answer.kind === 'Teleport') {
       const teleport = answer as TeleportObject;
@@ -180,6 +215,15 @@ export class AgentMirror {
     if (this.#volumes.drop(name)) this.#tell('Volume', name);
   }
 
+  #forget(name: string): void {
+    this.#removeVolume(name);
+    this.#removeSet(name);
+  }
+
+  #removeSet(volume: string): void {
+    if (this.#sets.drop(volume)) this.#tell('ReplicaSet', volume);
+  }
+
   #tell(kind: MirrorChange['kind'], name: string): void {
     if (this.#synced) this.#o.onChange({ kind, name });
   }
@@ -194,6 +238,7 @@ export class AgentMirror {
       } catch (error) {
         if (signal.aborted) return;
         this.#trouble = asTransshipError(error);
+        this.#troubleSinceMs ??= clock.monotonicMs();
         this.#o.onChange({ kind: 'Agent', name: place.name });
         await sleep(clock, backoffMs, signal);
         backoffMs = Math.min(backoffMs * 2, backoffMsMax);
@@ -233,11 +278,13 @@ export class AgentMirror {
   #ready(): void {
     this.#synced = true;
     this.#trouble = undefined;
+    this.#troubleSinceMs = undefined;
     this.#o.onChange({ kind: 'Agent', name: this.place.name });
   }
 
   async #readDue(): Promise<void> {
     if (this.#isDue('volumes', volumesEveryMs)) await this.#readVolumes();
+    if (this.#isDue('sets', this.#setsEveryMs())) await this.#readSets();
     if (this.#isDue('teleports', this.#teleportsEveryMs())) await this.#readTeleports();
     if (this.#isDue('pools', poolsEveryMs)) await this.#readPools();
     if (this.#isDue('policies', policiesEveryMs)) await this.#readPolicies();
@@ -250,6 +297,14 @@ export class AgentMirror {
     if (lastMs !== undefined && nowMs - lastMs < everyMs) return false;
     this.#lastMs.set(what, nowMs);
     return true;
+  }
+
+  #setsEveryMs(): number {
+    for (const { phase, replicas, wanted, blocker } of this.#sets.items.values()) {
+      const isSettled = phase === 'Healthy' && blocker === undefined;
+      if (!isSettled || replicas.length !== wanted.length) return tickMs;
+    }
+    return setsEveryMs;
   }
 
   #teleportsEveryMs(): number {
@@ -271,6 +326,24 @@ export class AgentMirror {
     const { items } = await this.#ask('volume.list', {});
     const listed = items.map((one) => [one.metadata.name, one] as const);
     for (const name of this.#volumes.replace(listed, since)) this.#tell('Volume', name);
+  }
+
+  async #readSets(): Promise<void> {
+    const since = this.#sets.mark();
+    const listed = await this.#listSets();
+    for (const name of this.#sets.replace(listed, since)) this.#tell('ReplicaSet', name);
+  }
+
+  async #listSets(): Promise<readonly (readonly [string, ReplicaSetObject])[]> {
+    try {
+      const { items } = await this.#ask('replica.list', {});
+      return items.map((one) => [one.volume, one] as const);
+    } catch (error) {
+      // An agent that is older than replicated volumes has none.
+      const { reason } = asTransshipError(error);
+      if (reason === 'Unsupported' || reason === 'NotFound') return [];
+      throw error;
+    }
   }
 
   async #readTeleports(): Promise<void> {
@@ -301,50 +374,5 @@ export class AgentMirror {
     this.#status = items.find(({ spec }) => spec.local);
     const listed = items.map((one) => [one.metadata.name, one] as const);
     for (const name of this.#clusters.replace(listed, since)) this.#tell('Cluster', name);
-  }
-}
-
-/** Items by name. A list that was asked for before something newer was seen does not undo it. */
-class Seen<T> {
-  readonly items = new Map<string, T>();
-  readonly #changedAt = new Map<string, number>();
-  #now = 0;
-
-  mark(): number {
-    // Only what changes while the list is on its way matters.
-    this.#changedAt.clear();
-    return this.#now;
-  }
-
-  put(name: string, item: T): boolean {
-    this.#changedAt.set(name, ++this.#now);
-    return this.#set(name, item);
-  }
-
-  drop(name: string): boolean {
-    this.#changedAt.set(name, ++this.#now);
-    return this.items.delete(name);
-  }
-
-  /** Names that changed. */
-  replace(listed: Iterable<readonly [string, T]>, since: number): readonly string[] {
-    const next = new Map(listed);
-    const isNewer = (name: string) => (this.#changedAt.get(name) ?? -1) > since;
-    const changed: string[] = [];
-    for (const [name, item] of next) {
-      if (!isNewer(name) && this.#set(name, item)) changed.push(name);
-    }
-    for (const name of this.items.keys()) {
-      if (next.has(name) || isNewer(name)) continue;
-      this.items.delete(name);
-      changed.push(name);
-    }
-    return changed;
-  }
-
-  #set(name: string, item: T): boolean {
-    const before = this.items.get(name);
-    this.items.set(name, item);
-    return before === undefined || JSON.stringify(before) !== JSON.stringify(item);
   }
 }

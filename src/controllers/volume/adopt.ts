@@ -4,6 +4,7 @@ import type { VolumeObject } from '../../api/objects.ts';
 import { asTransshipError } from '../../base/errors.ts';
 import type { AgentMirror } from '../agents/mirror.ts';
 import type { Context } from '../context.ts';
+import { MemberNames } from './members.ts';
 import { annotations, finalizers, labels } from '../labels.ts';
 
 /** What an agent makes for the time of an export and takes away by itself. */
@@ -16,10 +17,16 @@ export async function adopt(context: Context, name: string): Promise<void> {
   const { agents, client, informers } = context;
   const mirror = agents.holding(name);
   if (mirror === undefined || !mirror.usable || passingPattern.test(name)) return;
+  // A replica without its leader is no volume: whoever leads it tells what it belongs to.
+  const set = mirror.sets.get(name);
+  if (set !== undefined && set.role !== 'Leader') return;
   if (!informers.volumes.isSynced) return;
   const view = await stillThere(mirror, name);
   if (view === undefined) return;
-  const pool = poolObjectOf(context, mirror, view.spec.pool);
+  const names = new MemberNames(informers.pools.list());
+  const one = names.findText(`${mirror.place.name}/${view.spec.pool}`);
+  const kept = set === undefined ? [one] : set.wanted.map((text) => names.findText(text));
+  const pools = kept.filter(({ pool }) => hasPool(context, pool));
   const { size, historyPolicy } = view.spec;
   const blockSize = view.spec.blockSize as NonNullable<Spec['blockSize']>;
   try {
@@ -34,7 +41,7 @@ export async function adopt(context: Context, name: string): Promise<void> {
         size,
         blockSize,
         ...(historyPolicy === 'custom' ? {} : { historyPolicy }),
-        ...(pool === undefined ? {} : { replicas: [{ pool }] }),
+        ...(pools.length === 0 ? {} : { replicas: pools.map(({ pool }) => ({ pool })) }),
       },
     });
   } catch (error) {
@@ -51,10 +58,6 @@ async function stillThere(mirror: AgentMirror, name: string): Promise<VolumeObje
   }
 }
 
-function poolObjectOf(context: Context, mirror: AgentMirror, pool: string): string | undefined {
-  for (const { metadata } of context.informers.pools.list()) {
-    const { [labels.agent]: agent, [labels.pool]: name } = metadata.labels ?? {};
-    if (agent === mirror.place.name && name === pool) return metadata.name;
-  }
-  return undefined;
+function hasPool({ informers }: Context, pool: string): boolean {
+  return informers.pools.get({ namespace: '', name: pool }) !== undefined;
 }

@@ -4,7 +4,7 @@
  * the finalizer and the chosen agent are written before the first effect.
  */
 import { volumes, type Volume } from '../../api/kinds/volume.ts';
-import { asTransshipError, type TransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { removeFinalizer } from '../../kube/finalizers.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -16,9 +16,13 @@ import { Problems } from '../problems.ts';
 import { adopt } from './adopt.ts';
 import { decide, type VolumeStep } from './decide.ts';
 import { Imports } from './imports.ts';
-import type { Observation } from './observation.ts';
+import { isReplicated, type Leadership, leadershipOf } from './leadership.ts';
+import type { Observation, OtherAgent } from './observation.ts';
 import { type Placement, placeOf } from './placement.ts';
+import { poolKeysOf } from './pool-keys.ts';
 import { reportOf } from './report.ts';
+import { setEventsOf } from './set-events.ts';
+import { setSightOf } from './set-sight.ts';
 
 /** Steps of one reconciliation; more would be a loop. */
 const stepsMax = 8;
@@ -29,6 +33,7 @@ const movingAgainMs = 2_000;
 interface Sighting {
   readonly seen: Observation;
   readonly place: Placement;
+  readonly againMs: number | undefined;
 }
 
 export class VolumeController implements Controller {
@@ -37,6 +42,8 @@ export class VolumeController implements Controller {
   readonly #c: Context;
   readonly #problems: Problems;
   readonly #imports: Imports;
+  /** What leaders were told of the speed of rebuilds: none of them says what it was told. */
+  readonly #toldBandwidth = new Map<string, string | undefined>();
   readonly #own = new OwnSource();
   readonly sources: readonly Source[];
 
@@ -45,10 +52,10 @@ export class VolumeController implements Controller {
     const { informers, agents } = context;
     this.sources = [
       watching(informers.volumes),
-      // Adopted volumes name their pool as its object does.
-      watching(informers.pools, () => []),
+      // Adopted volumes name their pool as its object does; what it is says who may come.
+      watching(informers.pools, (change) => poolKeysOf(change, informers.volumes.list())),
       agents.source(({ kind, name }, mirror) => {
-        if (kind === 'Volume' || kind === 'Teleport') return [name];
+        if (kind === 'Volume' || kind === 'Teleport' || kind === 'ReplicaSet') return [name];
         return kind === 'Agent' ? this.#allOf(mirror) : [];
       }),
       this.#own,
@@ -64,6 +71,7 @@ export class VolumeController implements Controller {
     const cached = this.#c.informers.volumes.get({ namespace: '', name });
     if (cached === undefined) {
       this.#problems.clear(name);
+      this.#toldBandwidth.delete(name);
       await adopt(this.#c, name);
       return {};
     }
@@ -84,7 +92,7 @@ export class VolumeController implements Controller {
         return this.#tell(sighting, step);
       }
       try {
-        const next: Volume | undefined = await this.#act(object, step, sighting.place);
+        const next: Volume | undefined = await this.#act(step, sighting);
         if (next === undefined) return {};
         object = next;
         if (step.do === 'import') return await this.#tell(this.#see(object), { do: 'nothing' });
@@ -111,26 +119,57 @@ export class VolumeController implements Controller {
   #see(object: Volume): Sighting {
     const { agents, informers } = this.#c;
     const { name = '', generation = 0 } = object.metadata;
-    const place = placeOf(object, {
-      agents,
-      findPool: (pool) => informers.pools.get({ namespace: '', name: pool }),
-    });
+    const pools = {
+      find: (pool: string) => informers.pools.get({ namespace: '', name: pool }),
+      list: () => informers.pools.list(),
+    };
+    const replicated = isReplicated(object, agents);
+    const lead: Leadership | undefined = replicated ? leadershipOf(object, agents) : undefined;
+    const place: Placement =
+      lead === undefined ? placeOf(object, { agents, pools }) : placeAtLeader(lead);
+    const agent = place.mirror?.place.name;
+    const view = place.mirror?.volumes.get(name);
+    const facts = { object, pools, view: lead?.view, volume: view, agent };
+    const toldBandwidth = this.#toldBandwidth.get(name);
     const seen: Observation = {
       object,
-      agent: place.mirror?.place.name,
+      set: setSightOf({ ...facts, toldBandwidth }, replicated),
+      leader: lead?.to?.place.name,
+      yielding: lead?.from,
+      held: lead?.held,
+      others: replicated ? this.#othersOf(object, lead) : [],
+      agent,
       blocker: place.blocker,
       pool: place.pool,
-      view: place.mirror?.volumes.get(name),
+      view,
       teleport: place.mirror?.teleports.get(name),
       job: this.#imports.find(name),
       problem: this.#problems.blocking(name, generation),
     };
-    return { seen, place };
+    return { seen, place, againMs: lead?.againMs };
+  }
+
+  /** Who else keeps something of a replicated volume, as far as anybody knows. */
+  #othersOf({ metadata, status }: Volume, lead: Leadership | undefined): readonly OtherAgent[] {
+    const { agents } = this.#c;
+    const { name = '' } = metadata;
+    const told = (status?.replicas ?? []).flatMap(({ agent }) => agent ?? []);
+    const known = agents.all.filter(({ sets }) => sets.has(name)).map(({ place }) => place.name);
+    const leader = lead?.view === undefined ? undefined : lead.mirror?.place.name;
+    return [...new Set([...known, ...told])]
+      .filter((agent) => agent !== leader)
+      .flatMap((agent): OtherAgent[] => {
+        const mirror = agents.find(agent);
+        // It said that it has nothing any more.
+        if (mirror?.usable === true && !mirror.sets.has(name)) return [];
+        return [{ name: agent, trouble: mirror?.usable === true ? undefined : silent(mirror) }];
+      });
   }
 
   /** The object as it then is; undefined when this reconciliation ends with it. */
-  async #act(object: Volume, step: VolumeStep, place: Placement): Promise<Volume | undefined> {
+  async #act(step: VolumeStep, { seen, place }: Sighting): Promise<Volume | undefined> {
     const { client } = this.#c;
+    const { object, leader } = seen;
     const { name = '' } = object.metadata;
     if (step.do === 'release') {
       await removeFinalizer(client, volumes, object, finalizers.volume);
@@ -141,15 +180,22 @@ export class VolumeController implements Controller {
       await client.delete(volumes, keyOf(object), uid === undefined ? {} : { uid });
       return undefined;
     }
-    if (step.do === 'claim') return this.#claim(object, place);
-    await this.#actAtAgent(name, step, place.mirror!);
+    if (step.do === 'claim') return this.#claim(object, place, leader);
+    if (step.do === 'yield' || step.do === 'drop') await this.#actElsewhere(name, step);
+    else await this.#actAtAgent(name, step, place.mirror!);
+    if (step.do === 'lead') this.#toldBandwidth.set(name, object.spec.rebuildBandwidth);
     return object;
   }
 
   /** Both at once: an object with our finalizer always says which agent may have it. */
-  async #claim(object: Volume, { mirror }: Placement): Promise<Volume> {
-    const { uid, resourceVersion, finalizers: held = [] } = object.metadata;
-    const placed = { [annotations.agent]: mirror!.place.name };
+  async #claim(object: Volume, { mirror }: Placement, leader?: string): Promise<Volume> {
+    const { uid, resourceVersion, finalizers: held = [], annotations: notes } = object.metadata;
+    const isAsked = notes?.[annotations.lead] !== undefined;
+    const placed = {
+      [annotations.agent]: leader ?? mirror!.place.name,
+      // The wish is met once: should this agent be lost, nothing draws the volume back to it.
+      ...(isAsked && leader !== undefined ? { [annotations.lead]: null } : {}),
+    };
     return this.#c.client.patch(volumes, keyOf(object), {
       metadata: {
         uid,
@@ -157,6 +203,21 @@ export class VolumeController implements Controller {
         annotations: placed,
         finalizers: [...held.filter((one) => one !== finalizers.volume), finalizers.volume],
       },
+    });
+  }
+
+  async #actElsewhere(
+    name: string,
+    step: Extract<VolumeStep, { do: 'yield' | 'drop' }>,
+  ): Promise<void> {
+    const { agents } = this.#c;
+    if (step.do === 'yield') {
+      await agents.find(step.from)?.call('replica.yield', { volume: name });
+      return;
+    }
+    const told = agents.find(step.agent)?.call('replica.drop', { volume: name, force: true });
+    await told?.catch((error: unknown) => {
+      if (asTransshipError(error).reason !== 'NotFound') throw error;
     });
   }
 
@@ -181,6 +242,10 @@ export class VolumeController implements Controller {
         const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond };
         return void (await mirror.call('teleport.fill', { name, ...rate }));
       }
+      case 'lead':
+        await mirror.call('replica.lead', step.request);
+        // Who leads has the volume, with or without a replica of its own.
+        return void (await mirror.call('volume.show', { name }));
       case 'delete':
         return this.#delete(name, step.force, mirror);
       default:
@@ -207,15 +272,17 @@ export class VolumeController implements Controller {
   }
 
   async #tell(sighting: Sighting, step: VolumeStep): Promise<Outcome> {
-    const { seen, place } = sighting;
+    const { seen, place, againMs } = sighting;
     const { object, view } = seen;
     const { name = '' } = object.metadata;
     const pool = view === undefined ? undefined : this.#poolName(view.spec.pool, place);
     const report = reportOf({ seen, step, poolName: pool });
     this.#tellEvents(seen, step);
+    for (const event of setEventsOf(object, report)) this.#c.ports.events.record(event);
     const heldBackMs = await this.#c.statuses.write(volumes, object, report);
     const waits = [
       heldBackMs,
+      againMs,
       this.#problems.againAfterMs(name),
       step.do === 'wait' ? refusedAgainMs : undefined,
       seen.job?.phase === 'Running' ? movingAgainMs : undefined,
@@ -243,6 +310,18 @@ export class VolumeController implements Controller {
     }
     return undefined;
   }
+}
+
+function placeAtLeader({ mirror, blocker }: Leadership): Placement {
+  return {
+    ...(mirror === undefined ? {} : { mirror }),
+    ...(blocker === undefined ? {} : { blocker }),
+  };
+}
+
+function silent(mirror: AgentMirror | undefined): TransshipError {
+  const message = 'it is not one of this cluster any more';
+  return mirror?.trouble ?? new TransshipError('AgentUnreachable', message);
 }
 
 /** What is there after all and is let go of, or taken for another's, would be nobody's. */

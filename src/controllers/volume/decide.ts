@@ -23,6 +23,11 @@ export type VolumeStep =
   | { readonly do: 'policy'; readonly historyPolicy: string }
   | { readonly do: 'fill'; readonly bytesPerSecond: number | undefined }
   | { readonly do: 'delete'; readonly force: boolean }
+  /** The present leader lets go of it; `to` is claimed next. */
+  | { readonly do: 'yield'; readonly from: string }
+  | { readonly do: 'lead'; readonly request: RequestOf<'replica.lead'> }
+  /** What an agent beside the leader keeps of a deleted volume. */
+  | { readonly do: 'drop'; readonly agent: string }
   /** The agent has nothing of it any more: the object may go. */
   | { readonly do: 'release' }
   /** An adopted object whose volume somebody deleted at the agent. */
@@ -36,12 +41,24 @@ export function decide(seen: Observation): VolumeStep {
   const { object, view, blocker } = seen;
   if (blocker !== undefined) return { do: 'wait', problem: blocker };
   const isClaimed = object.metadata.finalizers?.includes(finalizers.volume) === true;
+  const leading = isClaimed ? decideLeading(seen) : undefined;
+  if (leading !== undefined) return leading;
   if (view === undefined) return isClaimed ? decideMaking(seen) : claimIfPossible(seen);
   if (!isOurs(seen) || (!isClaimed && !isAdopted(object))) {
     return { do: 'wait', problem: nameTaken(object) };
   }
   if (!isClaimed) return { do: 'claim' };
   return decideChange(seen);
+}
+
+/** Of a replicated volume that nobody leads, or that another agent is to lead. */
+function decideLeading(seen: Observation): VolumeStep | undefined {
+  const { set, leader, yielding, object } = seen;
+  if (leader !== undefined) return { do: 'claim' };
+  if (yielding !== undefined) return { do: 'yield', from: yielding };
+  const isReplicated = object.status?.replicaSet !== undefined;
+  if (!isReplicated || set === undefined || set.view !== undefined) return undefined;
+  return set.request === undefined ? undefined : { do: 'lead', request: set.request };
 }
 
 export function isAdopted(object: Volume): boolean {
@@ -122,10 +139,11 @@ function cloneOf(source: Source): Pick<RequestOf<'volume.clone'>, 'volume' | 'at
 }
 
 function teleportOf(source: NonNullable<Source['teleport']>) {
-  const { cluster, volume, at, snapshot, thin, bandwidth } = source;
+  const { agent, cluster, volume, at, snapshot, thin, bandwidth } = source;
   const bytesPerSecond = bandwidth === undefined ? undefined : parseRate(bandwidth);
   return {
     cluster,
+    ...(agent === undefined ? {} : { agent }),
     volume,
     thin: thin === true,
     ...(at === undefined ? {} : { atMs: momentMs(at) }),
@@ -155,6 +173,7 @@ function decideChange(seen: Observation): VolumeStep {
   if (historyPolicy !== undefined && historyPolicy !== view!.spec.historyPolicy) {
     return { do: 'policy', historyPolicy };
   }
+  if (seen.set?.request !== undefined) return { do: 'lead', request: seen.set.request };
   return decideFill(seen);
 }
 
@@ -191,7 +210,14 @@ function decideDeletion(seen: Observation): VolumeStep {
     if (force && seen.agent === undefined) return { do: 'release' };
     return { do: 'wait', problem: blocker };
   }
-  if (view !== undefined && isOurs(seen)) return { do: 'delete', force };
+  const isLed = seen.set === undefined || seen.set.view !== undefined;
+  if (view !== undefined && isLed && isOurs(seen)) return { do: 'delete', force };
+  const rest = seen.others.find(({ trouble }) => force !== true || trouble === undefined);
+  if (rest?.trouble !== undefined) {
+    const message = `agent ${rest.name} keeps a replica of it: ${rest.trouble.message}`;
+    return { do: 'wait', problem: new TransshipError('AgentUnreachable', message) };
+  }
+  if (rest !== undefined) return { do: 'drop', agent: rest.name };
   if (view === undefined && (job?.phase === 'Running' || isStarting(teleport))) {
     const message = 'it is just being made; it goes right after';
     return { do: 'wait', problem: new TransshipError('InUse', message) };

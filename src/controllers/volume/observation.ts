@@ -3,9 +3,20 @@ import type { Volume } from '../../api/kinds/volume.ts';
 import type { JobObject, TeleportObject, VolumeObject } from '../../api/objects.ts';
 import { asTransshipError, type TransshipError } from '../../base/errors.ts';
 import { parseBlockSize, parseVolumeSize } from '../../base/units.ts';
+import type { SetSight } from './set-sight.ts';
 
 export interface Observation {
   readonly object: Volume;
+  /** Its replicas; undefined for a plain volume that is to stay one. */
+  readonly set: SetSight | undefined;
+  /** Of a replicated volume: the agent that is to lead it, and is not written down yet. */
+  readonly leader: string | undefined;
+  /** The agent that is to let go of it, so that the one that is written down may lead. */
+  readonly yielding: string | undefined;
+  /** Why that does not happen now. */
+  readonly held: TransshipError | undefined;
+  /** Agents beside that one that have something of it. */
+  readonly others: readonly OtherAgent[];
   /** The agent that has it or is to have it; undefined: none can be chosen now. */
   readonly agent: string | undefined;
   /** Why the agent cannot be asked, or why none can be chosen. */
@@ -20,6 +31,13 @@ export interface Observation {
   readonly job: JobObject['status'] | undefined;
   /** What went wrong last time; the step is tried again when it is undefined or due. */
   readonly problem: TransshipError | undefined;
+}
+
+/** An agent with a replica that is not led there. */
+export interface OtherAgent {
+  readonly name: string;
+  /** Why it cannot be asked. */
+  readonly trouble: TransshipError | undefined;
 }
 
 export interface WantedVolume {
@@ -55,10 +73,12 @@ export function isOurs(seen: Pick<Observation, 'object' | 'view' | 'teleport'>):
   const { sizeBytes, blockBytes } = wanted;
   const { source } = object.spec;
   if (source?.teleport !== undefined) {
-    const from = `${source.teleport.cluster}/${source.teleport.volume}`;
+    const { agent, cluster, volume } = source.teleport;
+    // Agents know each other by their own names: that of the first is the cluster's.
+    const from = [cluster, agent ?? cluster].map((name) => `${name}/${volume}`);
     const told = teleport?.spec.source;
-    const arriving = view.status.source === from;
-    return arriving || (told !== undefined && `${told.cluster}/${told.volume}` === from);
+    const arriving = view.status.source !== undefined && from.includes(view.status.source);
+    return arriving || (told !== undefined && from.includes(`${told.cluster}/${told.volume}`));
   }
   // Clones and images have the size of their source; nothing else tells where they come from.
   if (source !== undefined) return true;

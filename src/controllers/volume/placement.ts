@@ -1,10 +1,10 @@
 /** Which agent has a volume, or is to have it. */
-import type { Pool } from '../../api/kinds/pool.ts';
 import type { Volume } from '../../api/kinds/volume.ts';
 import { TransshipError } from '../../base/errors.ts';
 import type { AgentMirror } from '../agents/mirror.ts';
 import type { Agents } from '../agents/agents.ts';
 import { annotations, labels } from '../labels.ts';
+import { memberOf, membersOf, memberText, type PoolsView } from './members.ts';
 
 export interface Placement {
   readonly mirror?: AgentMirror;
@@ -15,7 +15,7 @@ export interface Placement {
 
 export interface PlacementView {
   readonly agents: Agents;
-  findPool(name: string): Pool | undefined;
+  readonly pools: PoolsView;
 }
 
 /** Once a volume is somewhere, or was promised to an agent, that is where it is looked for. */
@@ -25,22 +25,29 @@ export function placeOf(object: Volume, view: PlacementView): Placement {
   const wanted = poolOf(object, view);
   const chosen = object.metadata.annotations?.[annotations.agent];
   const holder = agents.holding(name);
-  if (holder !== undefined) return reachable(holder, wanted.pool);
+  if (holder !== undefined) return reachable(holder, poolAt(holder, wanted));
   if (chosen !== undefined) {
     const mirror = agents.find(chosen);
-    if (mirror !== undefined) return reachable(mirror, wanted.pool);
+    if (mirror !== undefined) return reachable(mirror, poolAt(mirror, wanted));
     return { blocker: unreachable(`agent ${chosen} is not one of this cluster any more`) };
   }
-  if (!agents.complete) return { blocker: notRead(agents) };
+  if (!agents.complete && !isNameUnique(object)) return { blocker: notRead(agents) };
   if (wanted.blocker !== undefined) return wanted;
-  if (wanted.mirror !== undefined) return reachable(wanted.mirror, wanted.pool);
   const { source } = object.spec;
   const origin = source?.clone?.volume ?? source?.snapshot?.volume;
+  // Its blocks are where those of its source are; where else it is to be comes after.
   if (origin !== undefined) return besides(origin, agents);
-  const usable = agents.all.filter((mirror) => mirror.usable);
-  const best = usable.toSorted((a, b) => freeBytes(b) - freeBytes(a))[0];
-  if (best === undefined) return { blocker: notRead(agents) };
-  return { mirror: best };
+  if (wanted.mirror !== undefined) return reachable(wanted.mirror, wanted.pool);
+  return anywhere(view);
+}
+
+/** No agent that cannot be asked has another volume of a name that was made up for a claim. */
+function isNameUnique({ metadata }: Volume): boolean {
+  return metadata.labels?.[labels.claim] !== undefined;
+}
+
+function poolAt(mirror: AgentMirror, wanted: Placement): string | undefined {
+  return wanted.mirror === mirror ? wanted.pool : undefined;
 }
 
 /** A clone shares the chunks of its source, so it is made in the same pool. */
@@ -51,17 +58,47 @@ function besides(origin: string, agents: Agents): Placement {
   return { blocker: new TransshipError('NotFound', message) };
 }
 
-function poolOf(object: Volume, { agents, findPool }: PlacementView): Placement {
-  const name = object.spec.replicas?.[0]?.pool;
-  if (name === undefined) return {};
-  const { [labels.agent]: agent, [labels.pool]: pool } = findPool(name)?.metadata.labels ?? {};
-  if (agent !== undefined && pool !== undefined) {
+/** Of several pools that are named, the first whose agent answers: the others come after. */
+function poolOf(object: Volume, { agents, pools }: PlacementView): Placement {
+  const names = object.spec.replicas?.map(({ pool }) => pool) ?? [];
+  if (names.length === 0) return {};
+  const members = membersOf(names, pools);
+  if (members instanceof TransshipError) return { blocker: members };
+  const known = members.flatMap(({ agent, at }) => {
     const mirror = agents.find(agent);
-    if (mirror !== undefined) return { mirror, pool };
-    return { blocker: unreachable(`agent ${agent} of pool ${name} is not one of this cluster`) };
-  }
-  return { blocker: new TransshipError('NotFound', `there is no pool ${name} in this cluster`) };
+    return mirror === undefined ? [] : [{ mirror, pool: at }];
+  });
+  const first = known.find(({ mirror }) => mirror.usable) ?? known[0];
+  if (first !== undefined) return first;
+  const { pool, agent } = members[0]!;
+  return { blocker: unreachable(`agent ${agent} of pool ${pool} is not one of this cluster`) };
 }
+
+/** The pool with the most room, unless everything is to leave it. */
+function anywhere({ agents, pools }: PlacementView): Placement {
+  const draining = new Set<string>();
+  for (const pool of pools.list()) {
+    const member = pool.spec.drain === undefined ? undefined : memberOf(pool);
+    if (member !== undefined) draining.add(memberText(member));
+  }
+  const usable = agents.all.filter((mirror) => mirror.usable);
+  const places = usable.flatMap((mirror) => {
+    const agent = mirror.place.name;
+    return [...mirror.pools].map(([pool, { status }]) => {
+      const isOpen = !status.readOnly && !draining.has(memberText({ agent, at: pool }));
+      return { mirror, pool, room: isOpen ? status.freeBytes : -1 };
+    });
+  });
+  const best = places.toSorted((a, b) => b.room - a.room)[0];
+  if (best === undefined) return { blocker: notRead(agents) };
+  if (best.room < 0) return { blocker: new TransshipError('ReadOnly', noRoom) };
+  // An agent with one pool needs not be told.
+  return best.mirror.pools.size > 1
+    ? { mirror: best.mirror, pool: best.pool }
+    : { mirror: best.mirror };
+}
+
+const noRoom = 'no pool takes new volumes: each is full, or being drained';
 
 function reachable(mirror: AgentMirror, pool: string | undefined): Placement {
   const { trouble, synced } = mirror;
@@ -81,9 +118,4 @@ function notRead(agents: Agents): TransshipError {
 
 function unreachable(message: string): TransshipError {
   return new TransshipError('AgentUnreachable', message);
-}
-
-function freeBytes({ pools }: AgentMirror): number {
-  const free = [...pools.values()].map(({ status }) => (status.readOnly ? 0 : status.freeBytes));
-  return Math.max(-1, ...free);
 }

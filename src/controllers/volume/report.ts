@@ -1,11 +1,12 @@
 /** The status of a volume, from what was observed. */
 import type { Volume, VolumeStatus, VolumeTeleportStatus } from '../../api/kinds/volume.ts';
-import type { TeleportObject, VolumeObject } from '../../api/objects.ts';
+import type { ReplicaSetObject, TeleportObject, VolumeObject } from '../../api/objects.ts';
 import type { TransshipError } from '../../base/errors.ts';
 import { formatBytes, formatSize } from '../../base/units.ts';
 import { condition, type Report } from '../status.ts';
 import type { VolumeStep } from './decide.ts';
 import { isOurs, type Observation } from './observation.ts';
+import { type SetReport, setReportOf } from './set-report.ts';
 
 type Conditions = Report['conditions'];
 type Fields = Omit<VolumeStatus, 'conditions' | 'observedGeneration'>;
@@ -33,18 +34,21 @@ export function reportOf({ seen, step, poolName }: Sight): Report {
     return { conditions: [unknownReady(object, blocker), ...deleting], fields };
   }
   if (view === undefined) return pending(seen, step, deleting);
-  const trouble = blocker ?? seen.problem;
+  const trouble = blocker ?? seen.problem ?? seen.set?.problem ?? seen.held;
+  const set = seen.set === undefined ? undefined : setReportOf(object, seen.set);
   const ready = blocker === undefined ? readyOf(seen, view) : unknownReady(object, blocker);
+  const isMoving = view.status.missingBytes > 0 || isScaling(set);
   return {
     conditions: [
       ready,
       completeOf(view),
+      ...(blocker === undefined ? (set?.conditions ?? []) : keptOf(object)),
       ...passedOn(view),
-      ...syncedOf(object, trouble),
+      syncedOf(seen, trouble),
       ...deleting,
     ],
-    fields: fieldsOf({ seen, view, poolName }),
-    ...(view.status.missingBytes > 0 ? {} : { slowMs: usageEveryMs }),
+    fields: { ...fieldsOf({ seen, view, poolName }), ...setFieldsOf(seen, view, set) },
+    ...(isMoving ? {} : { slowMs: usageEveryMs }),
   };
 }
 
@@ -85,7 +89,9 @@ function deletingOf(seen: Observation, step: VolumeStep): Conditions {
   return [condition('Deleting', false, problem.reason, problem.message)];
 }
 
-function readyOf({ job }: Observation, view: VolumeObject): Conditions[number] {
+function readyOf({ job, set }: Observation, view: VolumeObject): Conditions[number] {
+  const offline = set?.view === undefined ? undefined : offlineOf(set.view);
+  if (offline !== undefined) return offline;
   const own = view.status.conditions.find(({ type }) => type === 'Ready');
   if (own?.status === 'False') {
     return condition('Ready', false, reasonOf(own.reason), own.message);
@@ -99,6 +105,15 @@ function readyOf({ job }: Observation, view: VolumeObject): Conditions[number] {
     return condition('Ready', false, 'Initializing', 'it is being made');
   }
   return condition('Ready', true, view.status.phase, 'it can be read and written');
+}
+
+/** Reads and writes wait for a majority, then fail. */
+function offlineOf({ phase, replicas, quorum }: ReplicaSetObject): Conditions[number] | undefined {
+  if (phase !== 'Offline' && phase !== 'Error') return undefined;
+  const bad = replicas.filter(({ state }) => state !== 'Healthy');
+  const who = bad.map(({ agent, state }) => `${agent} (${state})`).join(', ');
+  const message = `${quorum} replicas have to answer; missing are those of agents ${who}`;
+  return condition('Ready', false, 'QuorumLost', message);
 }
 
 function completeOf({ status }: VolumeObject): Conditions[number] {
@@ -128,14 +143,49 @@ function reasonOf(text: string): string {
   return reasonPattern.test(text) ? text : 'Unknown';
 }
 
-function syncedOf(object: Volume, trouble: TransshipError | undefined): Conditions {
-  const replicas = object.spec.replicas?.length ?? 0;
-  if (trouble !== undefined) return [condition('Synced', false, trouble.reason, trouble.message)];
-  if (replicas > 1) {
-    const message = 'more than one replica comes later: only the first one is kept';
-    return [condition('Synced', false, 'Unsupported', message)];
+function syncedOf({ set }: Observation, trouble: TransshipError | undefined): Conditions[number] {
+  if (trouble !== undefined) return condition('Synced', false, trouble.reason, trouble.message);
+  if (set?.request !== undefined) {
+    return condition('Synced', false, 'Initializing', 'its leader is being told of its replicas');
   }
-  return [condition('Synced', true, 'Synced', 'the agent has what the spec says')];
+  return condition('Synced', true, 'Synced', 'the agent has what the spec says');
+}
+
+function isScaling(set: SetReport | undefined): boolean {
+  return (
+    set?.conditions.some(({ type, status }) => {
+      return (type === 'ScalingReplicas' || type === 'Degraded') && status === 'True';
+    }) === true
+  );
+}
+
+/** What was known of its replicas while nobody can be asked. */
+function keptOf({ status }: Volume): Conditions {
+  return (status?.conditions ?? [])
+    .filter(({ type }) => type === 'Degraded' || type === 'ScalingReplicas')
+    .map(({ type, status: is, reason, message }) => {
+      return condition(type, is === 'Unknown' ? 'Unknown' : is === 'True', reason, message);
+    });
+}
+
+function setFieldsOf(
+  { object, set }: Observation,
+  { status }: VolumeObject,
+  report: SetReport | undefined,
+): Partial<Fields> {
+  if (report === undefined) {
+    const { replicas, replicaSet } = object.status ?? {};
+    return replicaSet === undefined || replicas === undefined ? {} : { replicas, replicaSet };
+  }
+  const { replicas, replicaSet } = report;
+  const isUsable = status.phase === 'Available';
+  const { phase } = set!.view!;
+  const told = phase === 'Degraded' || phase === 'Offline' ? phase : undefined;
+  return {
+    replicas,
+    replicaSet,
+    ...(phase === 'Error' ? { phase: 'Failed' } : isUsable && told ? { phase: told } : {}),
+  };
 }
 
 function fieldsOf(what: {

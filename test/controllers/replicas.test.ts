@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { before, suite, test } from 'node:test';
+import { pools } from '../../src/api/kinds/pool.ts';
+import { volumes } from '../../src/api/kinds/volume.ts';
+import { volumeReplicas } from '../../src/api/kinds/volume-replica.ts';
+import { conditionOf, isTrue } from '../../src/controllers/status.ts';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { openNodes, type ReplicaWorld, saveNodes, type SavedNodes } from './replica-world.ts';
+
+const library = createSchemaLibrary();
+const MiB = 1024 * 1024;
+const scaling = 'ScalingVolumeReplicas';
+
+suite('replicas of a volume', () => {
+  let plain: SavedNodes;
+  let two: SavedNodes;
+
+  before(async () => {
+    plain = await saveNodes(library, async (world) => {
+      await world.run(3_000);
+      await world.makeVolume('db', ['p1']);
+      await world.run(3_000);
+      world.nodes.volume('db').dataBytes = 8 * MiB;
+      await world.run(20_000);
+    });
+    two = await saveNodes(library, async (world) => {
+      await world.run(3_000);
+      await world.makeVolume('db', ['p1', 'p2']);
+      await world.until('two', () => world.isSettled('db', ['p1', 'p2']));
+      world.nodes.volume('db').dataBytes = 8 * MiB;
+      await world.run(20_000);
+    });
+  });
+
+  async function shown(world: ReplicaWorld): Promise<readonly string[]> {
+    const all = await world.list(volumeReplicas);
+    return all.map(({ metadata, status }) => `${metadata.name} ${status?.phase}`).toSorted();
+  }
+
+  test('a volume with one replica is a plain one, and has no view', async () => {
+    const world = await openNodes(library, plain);
+    await world.run(10_000);
+    const db = await world.find(volumes, 'db');
+    assert.equal(db?.status?.replicaSet, undefined);
+    assert.deepEqual(
+      db?.status?.replicas?.map(({ pool, state }) => [pool, state]),
+      [['p1', 'Healthy']],
+    );
+    assert.equal(conditionOf(db, 'ScalingReplicas'), undefined);
+    assert.deepEqual(await shown(world), []);
+    assert.deepEqual(world.nodes.asked, []);
+    world.kill();
+  });
+
+  test('scaled up: reconstructed first, and said to be scaled only when it is Healthy', async () => {
+    const world = await openNodes(library, two);
+    world.events.length = 0;
+    await world.edit('db', ['p1', 'p2', 'p3']);
+    await world.until('it is being made', async () => {
+      return (await shown(world)).includes('db-p3 ReconstructingNewReplica');
+    });
+    const during = await world.find(volumes, 'db');
+    assert.equal(conditionOf(during, 'ScalingReplicas')?.reason, 'ScalingUp');
+    assert.equal(conditionOf(during, 'Degraded')?.status, 'False');
+    assert.equal(during?.status?.replicaSet?.shown, '2/3');
+    assert.ok(isTrue(during, 'Ready'));
+    assert.deepEqual(world.told(scaling), [
+      'Normal Scaling up volume replicas from 2 to 3 is in progress',
+    ]);
+    await world.until('three', () => world.isSettled('db', ['p1', 'p2', 'p3']));
+    assert.deepEqual(world.told(scaling), [
+      'Normal Scaling up volume replicas from 2 to 3 is in progress',
+      'Normal successfully scaled volume replicas to 3',
+    ]);
+    await world.run(3_000);
+    assert.deepEqual(await shown(world), ['db-p1 Healthy', 'db-p2 Healthy', 'db-p3 Healthy']);
+    const [view] = await world.list(volumeReplicas);
+    assert.deepEqual([view?.status?.used, view?.status?.allocated], ['8Mi', '8Mi']);
+    world.kill();
+  });
+
+  test('scaled down: the view goes, and both events are told', async () => {
+    const world = await openNodes(library, two);
+    await world.edit('db', ['p2']);
+    await world.until('one', () => world.isSettled('db', ['p2']));
+    assert.deepEqual(world.told(scaling), [
+      'Warning Scaling down volume replicas from 2 to 1 is in progress',
+      'Normal successfully scaled volume replicas to 1',
+    ]);
+    // The agent that led keeps nothing any more, and nobody uses the volume there.
+    await world.until('led where it is', async () => {
+      return (await world.find(volumes, 'db'))?.status?.replicaSet?.leader === 'n2';
+    });
+    assert.deepEqual(await shown(world), ['db-p2 Healthy']);
+    world.kill();
+  });
+
+  test('a name in place of another moves the replica, whole before the old one goes', async () => {
+    const world = await openNodes(library, plain);
+    let least = Number.POSITIVE_INFINITY;
+    world.onStep = async () => {
+      const { set } = world.nodes.volume('db');
+      const whole = [...(set?.members.values() ?? [])].filter(({ voter, missingBytes }) => {
+        return voter && missingBytes === 0;
+      });
+      if (set !== undefined) least = Math.min(least, whole.length);
+    };
+    await world.edit('db', ['p3']);
+    await world.until('moved', () => world.isSettled('db', ['p3']));
+    assert.equal(least, 1);
+    assert.deepEqual(world.told(scaling), [
+      'Normal Moving volume replicas from pool p1 to p3 is in progress',
+      'Normal successfully moved volume replicas to pool p3',
+    ]);
+    world.kill();
+  });
+
+  test('two edits in a row: what counts is the last one', async () => {
+    const world = await openNodes(library, two);
+    await world.edit('db', ['p1', 'p2', 'p3']);
+    await world.run(1_500);
+    await world.edit('db', ['p1', 'p2', 'p4']);
+    await world.until('three', () => world.isSettled('db', ['p1', 'p2', 'p4']));
+    assert.equal(world.nodes.volume('db').set?.members.size, 3);
+    await world.run(3_000);
+    assert.deepEqual(await shown(world), ['db-p1 Healthy', 'db-p2 Healthy', 'db-p4 Healthy']);
+    world.kill();
+  });
+
+  test('what cannot be is refused with the reason, and nothing is told to the leader', async () => {
+    for (const [wanted, reason, says] of [
+      [['p1', 'p2', 'p9'], 'NotFound', /no pool p9 .*\(there are p1, p2, p3, p4\)/],
+      [['p1', 'p2', 'p3'], 'PoolFull', /p3 has 1Mi left, a replica takes 8Mi/],
+      [['p1', 'p2', 'p4'], 'Draining', /p4 is being drained/],
+    ] as const) {
+      const world = await openNodes(library, two);
+      world.nodes.freeBytes.set('n3', MiB);
+      await world.client.patch(pools, { namespace: '', name: 'p4' }, { spec: { drain: {} } });
+      await world.run(15_000);
+      world.nodes.asked.length = 0;
+      await world.edit('db', wanted);
+      await world.run(5_000);
+      const db = await world.find(volumes, 'db');
+      for (const type of ['Synced', 'ScalingReplicas']) {
+        assert.equal(conditionOf(db, type)?.reason, reason, type);
+        assert.match(conditionOf(db, type)?.message ?? '', says);
+      }
+      assert.ok(isTrue(db, 'Ready'));
+      assert.deepEqual(world.nodes.asked, []);
+      assert.equal(world.told(scaling).length, 1);
+      await world.edit('db', ['p1', 'p2']);
+      await world.until('taken back', () => world.isSettled('db', ['p1', 'p2']));
+      world.kill();
+    }
+  });
+
+  test('the last Healthy replica is not taken away, by the API server already', async () => {
+    const world = await openNodes(library, two);
+    world.nodes.stop('n2');
+    await world.until('n2 is missed', async () => {
+      const db = await world.find(volumes, 'db');
+      return conditionOf(db, 'Degraded')?.reason === 'ReplicaOffline';
+    });
+    await assert.rejects(
+      () => world.edit('db', ['p2']),
+      /no replica that is left would be Healthy/,
+    );
+    await assert.rejects(() => world.edit('db', []), /name at least one pool/);
+    assert.deepEqual(world.told('ReplicasDegraded'), [
+      'Warning pool p2 is Offline (agent n2 does not answer)',
+    ]);
+    world.nodes.start('n2');
+    await world.until('whole again', () => world.isSettled('db', ['p1', 'p2']));
+    assert.deepEqual(world.told('ReplicasHealthy'), [
+      'Normal every replica that counts is Healthy',
+    ]);
+    world.kill();
+  });
+
+  test('a leader that is gone for long is followed by one that has a replica', async () => {
+    const world = await openNodes(library, two);
+    await world.edit('db', ['p1', 'p2', 'p3']);
+    await world.until('three', () => world.isSettled('db', ['p1', 'p2', 'p3']));
+    await world.run(6_000);
+    world.nodes.stop('n1');
+    await world.run(8_000);
+    const waiting = await world.find(volumes, 'db');
+    assert.equal(conditionOf(waiting, 'Ready')?.status, 'Unknown');
+    assert.match(conditionOf(waiting, 'Ready')?.message ?? '', /another agent leads it when/);
+    await world.until('another leads', async () => {
+      const db = await world.find(volumes, 'db');
+      return db?.status?.replicaSet?.leader === 'n2' && isTrue(db, 'Ready');
+    });
+    const [note] = world.told('ReplicaLeaderMoved');
+    assert.match(
+      note ?? '',
+      /^Warning agent n2 leads the replicas instead of agent n1 \(epoch 2\)/,
+    );
+    const db = await world.find(volumes, 'db');
+    assert.equal(db?.metadata.annotations?.['transship.dev/agent'], 'n2');
+    assert.equal(conditionOf(db, 'Degraded')?.reason, 'ReplicaOffline');
+    assert.equal(db?.status?.phase, 'Degraded');
+    world.nodes.start('n1');
+    await world.until('whole again', () => world.isSettled('db', ['p1', 'p2', 'p3']));
+    assert.equal(world.nodes.volume('db').set?.leader, 'n2');
+    world.kill();
+  });
+
+  test('without a majority nobody takes over, and it says who is missing', async () => {
+    const world = await openNodes(library, two);
+    world.nodes.stop('n1');
+    world.nodes.stop('n2');
+    await world.run(40_000);
+    const db = await world.find(volumes, 'db');
+    assert.equal(conditionOf(db, 'Ready')?.status, 'Unknown');
+    assert.equal(conditionOf(db, 'Ready')?.reason, 'QuorumLost');
+    world.nodes.start('n1');
+    await world.until('n1 alone is not enough', async () => {
+      return conditionOf(await world.find(volumes, 'db'), 'Synced')?.reason === 'QuorumLost';
+    });
+    world.nodes.start('n2');
+    await world.until('whole again', () => world.isSettled('db', ['p1', 'p2']));
+    world.kill();
+  });
+
+  test('it is led where somebody wants to use it, once nobody uses it elsewhere', async () => {
+    const world = await openNodes(library, two);
+    const own = world.nodes.volume('db');
+    own.doors.push('nbd');
+    const key = { namespace: '', name: 'db' };
+    const annotations = { 'transship.dev/lead': 'n2' };
+    await world.client.patch(volumes, key, { metadata: { annotations } });
+    await world.run(5_000);
+    assert.equal(own.set?.leader, 'n1');
+    assert.equal(conditionOf(await world.find(volumes, 'db'), 'Synced')?.reason, 'InUse');
+    own.doors.pop();
+    await world.until('led at n2', async () => {
+      return (await world.find(volumes, 'db'))?.status?.replicaSet?.leader === 'n2';
+    });
+    const db = await world.find(volumes, 'db');
+    assert.equal(db?.metadata.annotations?.['transship.dev/lead'], undefined);
+    world.kill();
+  });
+
+  test('deleted with all its replicas, also those of agents that come back', async () => {
+    const world = await openNodes(library, two);
+    world.nodes.stop('n2');
+    await world.run(5_000);
+    await world.client.delete(volumes, { namespace: '', name: 'db' });
+    await world.run(10_000);
+    const db = await world.find(volumes, 'db');
+    assert.equal(conditionOf(db, 'Deleting')?.reason, 'AgentUnreachable');
+    assert.match(conditionOf(db, 'Deleting')?.message ?? '', /agent n2 keeps a replica/);
+    world.nodes.start('n2');
+    await world.until('gone', async () => (await world.find(volumes, 'db')) === undefined);
+    assert.equal(world.nodes.state.volumes.size, 0);
+    assert.equal(world.nodes.state.strays.size, 0);
+    await world.run(5_000);
+    assert.deepEqual(await world.list(volumeReplicas), []);
+    world.kill();
+  });
+});
