@@ -85,6 +85,13 @@ async function runCommand(args: readonly string[]): Promise<number> {
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
     runController: async (place) =>
       (await import('./host/controller-process.ts')).runController(home, place),
+    runNodeAgent: async (start) =>
+      (await import('./host/agent-process.ts')).runAgentProcess({
+        home,
+        start,
+        version: versionOf(),
+        onReady: () => undefined,
+      }),
     runCsi: async (options) =>
       (await import('./host/csi/process.ts')).runCsi(home, { ...options, version: versionOf() }),
     runMover: async (work, path) => (await import('./host/mover/mover.ts')).runMover(work, path),

@@ -134,6 +134,7 @@ export function createFakeWorld(
     version: '0.0.0',
     hostFindings: async () => [],
     runController: async () => 0,
+    runNodeAgent: async () => 0,
     runCsi: async () => 0,
     runMover: async () => 0,
     runBlockMover: async () => 0,

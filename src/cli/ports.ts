@@ -34,6 +34,9 @@ export interface StartAgent {
   /** Where NBD is served over TLS, and the directory with ca-cert, server-cert, server-key. */
   readonly nbdListen?: string;
   readonly nbdTlsDirectory?: string;
+  /** Where the control API is served with TLS, and the directory with ca.crt, tls.crt, tls.key. */
+  readonly controlListen?: string;
+  readonly controlTlsDirectory?: string;
 }
 
 /** The agents of this host, by their directories in the home. */
@@ -128,6 +131,8 @@ export interface CliPorts {
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
   runController(place: ApiPlace): Promise<number>;
+  /** Runs one agent in this process until it is told to stop; resolves with the exit code. */
+  runNodeAgent(start: StartAgent): Promise<number>;
   /** Serves the Container Storage Interface until it is told to stop. */
   runCsi(options: CsiRun): Promise<number>;
   /** A mover's process; ends it when the mover ends. */

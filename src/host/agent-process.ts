@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { startAgent, type Agent } from '../agent/agent.ts';
-import { serveControl } from '../agent/control.ts';
+import { type Exchange, serveControl } from '../agent/control.ts';
 import type { AgentInfo, AgentPorts, OpenPool } from '../agent/ports.ts';
 import { fail } from '../base/errors.ts';
 import { checkName } from '../base/names.ts';
@@ -13,7 +13,13 @@ import { openPool } from '../volume/pool.ts';
 import { type AgentPaths, agentPaths } from './agent-paths.ts';
 import { createAttacher } from './attacher.ts';
 import { createClock } from './clock.ts';
-import { type HttpServer, serveControlSocket, serveMetrics } from './control-server.ts';
+import {
+  type HttpServer,
+  serveControlSocket,
+  serveControlTls,
+  serveMetrics,
+} from './control-server.ts';
+import { type ControlTls, readControlTls } from './control-tls.ts';
 import { createDisk } from './disk.ts';
 import { openIdentity } from './identity.ts';
 import { createImages } from './images.ts';
@@ -33,6 +39,12 @@ export interface AgentProcessOptions {
   readonly version: string;
   /** Called once, when the agent serves or has failed to. */
   readonly onReady: (error?: unknown) => void;
+}
+
+interface ControlTcp {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: ControlTls;
 }
 
 /** An agent of today has one pool. */
@@ -82,6 +94,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
     },
   };
   const nbdTcp = networkNbd(settings);
+  const controlTcp = networkControl(settings);
   const where = { paths, version, cluster: start.name, metricsPort: metricsServer.port! };
   const info = { ...infoOf(where), ...(nbdTcp && { nbdAddress: settings.nbdListen! }) };
   const ports = portsOf(paths, shared);
@@ -99,7 +112,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   undo.push(() => agent.close());
   limitRates(agent, settings.bytesPerSecond);
   listening.at = await listenToPeers(agent, identity, place, wiring);
-  await openDoors(agent, paths, { ...shared, nbdTcp });
+  await openDoors(agent, paths, { ...shared, nbdTcp, controlTcp });
   const peerPort = listening.at.port;
   writeSettings(paths, { ...settings, peerPort, metricsPort: metricsServer.port! });
   fs.writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
@@ -268,7 +281,10 @@ function networkNbd(settings: Settings): NbdServerOptions['tcp'] {
 async function openDoors(
   agent: Agent,
   paths: AgentPaths,
-  shared: Shared & { readonly nbdTcp: NbdServerOptions['tcp'] },
+  shared: Shared & {
+    readonly nbdTcp: NbdServerOptions['tcp'];
+    readonly controlTcp: ControlTcp | undefined;
+  },
 ): Promise<void> {
   const { undo, log, metrics, nbdTcp } = shared;
   const nbd = await createNbdServer({
@@ -281,10 +297,24 @@ async function openDoors(
   });
   undo.push(() => nbd.close());
   const metricsText = () => agent.metricsText();
-  const control: HttpServer = await serveControlSocket(paths.controlSocket, (exchange) =>
-    serveControl(agent.handlers, exchange, { log, metricsText }),
-  );
+  const serve = (exchange: Exchange) =>
+    serveControl(agent.handlers, exchange, { log, metricsText });
+  const control: HttpServer = await serveControlSocket(paths.controlSocket, serve);
   undo.push(() => control.close());
+  if (shared.controlTcp === undefined) return;
+  const remote = await serveControlTls(shared.controlTcp, serve);
+  undo.push(() => remote.close());
+}
+
+/** The control API for controllers on other nodes: only over TLS, with certificates of both. */
+function networkControl({ controlListen, controlTlsDirectory }: Settings): ControlTcp | undefined {
+  if (controlListen === undefined && controlTlsDirectory === undefined) return undefined;
+  if (controlListen === undefined || controlTlsDirectory === undefined) {
+    fail('BadArgument', '--control-listen and --control-tls go together');
+  }
+  const { host, port } = parseListen(controlListen);
+  if (port === 0) fail('BadArgument', '--control-listen needs a port');
+  return { host, port, tls: readControlTls(controlTlsDirectory) };
 }
 
 function addressOf(host: string, port: number): string {

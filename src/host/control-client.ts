@@ -1,14 +1,24 @@
-/** The control API's client: HTTP over the agent's unix socket. */
+/** The control API's client: HTTP over the agent's unix socket, or with TLS to another node. */
 import * as http from 'node:http';
+import * as https from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
 import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/control.ts';
 import { fromWireError, pathPrefix, type StreamLine } from '../api/wire.ts';
 import type { ControlClient } from '../api/control-client.ts';
 import { TransshipError } from '../base/errors.ts';
+import { type ControlTls, controlServerName } from './control-tls.ts';
 
-export function createControlClient(cluster: string, socketPath: string): ControlClient {
+/** An agent of another host: both sides prove with certificates of one authority who they are. */
+export interface RemoteAgent {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: ControlTls;
+}
+
+/** `target`: the path of its socket, or where it is. */
+export function createControlClient(cluster: string, target: string | RemoteAgent): ControlClient {
   const post = (name: string, request: unknown, signal?: AbortSignal) =>
-    send({ cluster, socketPath, path: `${pathPrefix}${name}`, body: request, signal });
+    send({ cluster, target, path: `${pathPrefix}${name}`, body: request, signal });
   return {
     cluster,
     call: async <N extends OperationName>(name: N, request: RequestOf<N>) => {
@@ -34,7 +44,7 @@ export function createControlClient(cluster: string, socketPath: string): Contro
 
 interface Request {
   readonly cluster: string;
-  readonly socketPath: string;
+  readonly target: string | RemoteAgent;
   readonly path: string;
   readonly body: unknown;
   readonly signal: AbortSignal | undefined;
@@ -42,26 +52,39 @@ interface Request {
 
 /** The response once its head is there and says 200; else what the agent says is wrong. */
 async function send(request: Request): Promise<http.IncomingMessage> {
-  const { cluster, socketPath, path, body, signal } = request;
+  const { cluster, target, path, body, signal } = request;
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-    const outgoing = http.request(
-      {
-        socketPath,
-        path,
-        method: 'POST',
-        headers: { 'content-type': 'application/json', host: 'agent' },
-        // One connection for one command: nothing to keep alive.
-        agent: false,
-        ...(signal === undefined ? {} : { signal }),
-      },
-      resolve,
-    );
+    const options = {
+      path,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', host: 'agent' },
+      // One connection for one command: nothing to keep alive.
+      agent: false,
+      ...(signal === undefined ? {} : { signal }),
+    } as const;
+    const outgoing =
+      typeof target === 'string'
+        ? http.request({ ...options, socketPath: target }, resolve)
+        : https.request({ ...options, ...secured(target) }, resolve);
     outgoing.once('error', (error) => reject(unreachable(cluster, error)));
     outgoing.end(JSON.stringify(body));
   });
   if (response.statusCode === 200) return response;
   const text = await readAll(response, cluster);
   throw fromWireError(text.startsWith('{') ? parse(text) : { message: text });
+}
+
+/** By the name in the certificate, whatever address the agent has now. */
+function secured({ host, port, tls }: RemoteAgent): https.RequestOptions {
+  return {
+    host,
+    port,
+    ca: tls.authority,
+    cert: tls.certificate,
+    key: tls.key,
+    servername: controlServerName,
+    minVersion: 'TLSv1.3',
+  };
 }
 
 function unreachable(cluster: string, error: Error): TransshipError {

@@ -1,9 +1,11 @@
-/** HTTP for the control API on a unix socket, and for Prometheus on loopback. */
+/** HTTP for the control API on a unix socket or with TLS, and for Prometheus on loopback. */
 import * as http from 'node:http';
+import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { requestTextMax } from '../api/wire.ts';
 import type { Exchange } from '../agent/control.ts';
-import { fail } from '../base/errors.ts';
+import { fail, TransshipError } from '../base/errors.ts';
+import type { ControlTls } from './control-tls.ts';
 import { listenPrivately } from './unix-socket.ts';
 
 export interface HttpServer {
@@ -25,6 +27,38 @@ export async function serveControlSocket(socketPath: string, serve: Serve): Prom
   return { port: undefined, close: () => closeServer(server) };
 }
 
+/**
+ * Listens for clients with a certificate that the same authority signed: controllers on other nodes.
+ * Whoever has one may do with the agent's volumes what its owner may.
+ */
+export async function serveControlTls(
+  place: { readonly host: string; readonly port: number; readonly tls: ControlTls },
+  serve: Serve,
+): Promise<HttpServer> {
+  const { host, port, tls } = place;
+  const options = {
+    ca: tls.authority,
+    cert: tls.certificate,
+    key: tls.key,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.3',
+  } as const;
+  const server = https.createServer(options, (request, response) => {
+    void receive(request, response, serve);
+  });
+  limit(server);
+  const chosen = await new Promise<number>((resolve, reject) => {
+    server.once('error', (error) => {
+      const code = (error as NodeJS.ErrnoException).code;
+      const reason = code === 'EADDRINUSE' ? 'InUse' : 'BadArgument';
+      reject(new TransshipError(reason, `cannot listen at ${host}:${port}: ${error.message}`));
+    });
+    server.listen({ host, port }, () => resolve((server.address() as AddressInfo).port));
+  });
+  return { port: chosen, close: () => closeServer(server) };
+}
+
 /** Listens on 127.0.0.1 for `GET /metrics`; tries `port` and takes any other when it is taken. */
 export async function serveMetrics(port: number, text: () => Promise<string>): Promise<HttpServer> {
   const server = createServer(async (exchange) => {
@@ -42,11 +76,15 @@ export async function serveMetrics(port: number, text: () => Promise<string>): P
 
 function createServer(serve: Serve): http.Server {
   const server = http.createServer((request, response) => void receive(request, response, serve));
+  limit(server);
+  return server;
+}
+
+function limit(server: http.Server | https.Server): void {
   server.headersTimeout = headersMs;
   // Streams live as long as somebody watches.
   server.requestTimeout = 0;
   server.maxConnections = 256;
-  return server;
 }
 
 function listenLoopback(server: http.Server, port: number): Promise<number> {
@@ -97,7 +135,7 @@ async function readBody(request: http.IncomingMessage): Promise<string> {
 }
 
 /** Takes no more requests; streams end, and what does not is cut off. */
-function closeServer(server: http.Server): Promise<void> {
+function closeServer(server: http.Server | https.Server): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), closeMs);
     server.close(() => {

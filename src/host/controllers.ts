@@ -6,6 +6,7 @@ import type { AgentPlace, ControllerPorts } from '../controllers/ports.ts';
 import type { KubeClient } from '../kube/api.ts';
 import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
+import { readControlTls } from './control-tls.ts';
 import { openKubeTransport } from './kube-transport.ts';
 import type { HostMetrics } from './metrics.ts';
 import { makeMoverCertificates } from './mover/certificates.ts';
@@ -55,8 +56,19 @@ export function controllerPorts(
 
 /** The control API of an agent that a `Cluster` object names. */
 export function agentAt({ name, address }: AgentPlace): ControlClient {
-  if (!address.startsWith(unixPrefix)) {
-    fail('Unsupported', `agent ${name}: only unix:// addresses work so far, not ${address}`);
+  if (address.startsWith(unixPrefix)) {
+    return createControlClient(name, address.slice(unixPrefix.length));
   }
-  return createControlClient(name, address.slice(unixPrefix.length));
+  if (!address.startsWith('https://') || !URL.canParse(address)) {
+    const message = `agent ${name}: its address is unix:///PATH or https://HOST:PORT, not ${address}`;
+    return fail('BadArgument', message);
+  }
+  const { hostname: host, port } = new URL(address);
+  const directory = process.env['TRANSSHIP_AGENT_CERTIFICATES'];
+  if (directory === undefined) {
+    const where = 'TRANSSHIP_AGENT_CERTIFICATES names their directory (ca.crt, tls.crt, tls.key)';
+    return fail('CredentialsMissing', `agent ${name} at ${address} wants certificates: ${where}`);
+  }
+  const tls = readControlTls(directory);
+  return createControlClient(name, { host, port: Number(port || 443), tls });
 }

@@ -1,0 +1,59 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { fail } from '../../base/errors.ts';
+import { checkName } from '../../base/names.ts';
+import { parseSize } from '../../base/units.ts';
+import { add, option, type Registry } from '../command.ts';
+
+interface NodeAgentFlags {
+  readonly pool?: string;
+  readonly capacity?: number;
+  readonly cacheSize?: number;
+  readonly listen?: string;
+  readonly advertise?: string;
+  readonly controlListen?: string;
+  readonly controlTls?: string;
+}
+
+/** node-agent: what the pods of a DaemonSet run; hidden from the first page of help. */
+export function nodeAgentCommand(registry: Registry, program: Command): void {
+  add<NodeAgentFlags>(registry, program, {
+    name: 'node-agent',
+    hidden: true,
+    about: 'run the agent of one node in this process until SIGTERM',
+    args: [['<name>', 'its name in the Cluster object: that of the node']],
+    options: [
+      option('--pool <directory>', 'where its data lives', { completes: 'file' }),
+      option('--capacity <size>', 'use at most this much of the disk', { parse: parseSize }),
+      option('--cache-size <size>', 'of the cache of uncompressed blocks', { parse: parseSize }),
+      option('--listen <host:port>', 'where peers reach it'),
+      option('--advertise <host:port>', 'what peers are told, where it is not --listen'),
+      option('--control-listen <host:port>', 'serve the control API there over TLS'),
+      option('--control-tls <directory>', 'with ca.crt, tls.crt (for transship-agent), tls.key', {
+        completes: 'file',
+      }),
+    ],
+    details:
+      'Volumes stay as they are when it ends, and devices of pods wait for the next one.\n' +
+      'Controllers reach it at https://HOST:PORT with a certificate of the same authority;\n' +
+      'they find theirs in the directory that TRANSSHIP_AGENT_CERTIFICATES names.',
+    examples: [['transship node-agent n1 --pool /var/lib/transship/pool', 'as pods do']],
+    run: async (cli, [name = ''], flags) => {
+      const at = (path: string) => resolve(cli.ports.workingDirectory, path);
+      if ((flags.controlListen === undefined) !== (flags.controlTls === undefined)) {
+        fail('BadArgument', '--control-listen and --control-tls go together');
+      }
+      const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls } = flags;
+      return cli.ports.runNodeAgent({
+        name: checkName(name, 'node'),
+        ...(pool === undefined ? {} : { poolDirectory: at(pool) }),
+        ...(capacity === undefined ? {} : { capacityBytes: capacity }),
+        ...(cacheSize === undefined ? {} : { cacheBytes: cacheSize }),
+        ...(listen === undefined ? {} : { listen }),
+        ...(advertise === undefined ? {} : { advertise }),
+        ...(controlListen === undefined ? {} : { controlListen }),
+        ...(controlTls === undefined ? {} : { controlTlsDirectory: at(controlTls) }),
+      });
+    },
+  });
+}
