@@ -119,8 +119,15 @@ const growing: Scenario = {
   learners: 1,
   changes: 2,
   crashes: 1,
-  steps: 12,
-  given: [...led(0), 'L0 is promised by r1', 'L0 rebuilds r1', 'L0 writes'],
+  steps: 11,
+  given: [
+    ...led(0),
+    'L0 is promised by r1',
+    'L0 rebuilds r1',
+    'L0 writes',
+    'L0 writes a to r0',
+    'L0 flushes r0',
+  ],
 };
 const shrinking: Scenario = {
   ...three,
