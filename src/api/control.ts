@@ -157,13 +157,16 @@ export const operations = {
     snapshot: 'text?',
     overwrite: 'flag?',
   }).streams<Job, Job>(),
-  'volume.attach': operation('A block device or mounted directory on this host; `keep` waits over restarts.', {
-    volume: 'text',
-    mount: 'text?',
-    format: 'text?',
-    readOnly: 'flag?',
-    keep: 'flag?',
-  }).answers<objects.AttachmentObject>(),
+  'volume.attach': operation(
+    'A block device or mounted directory on this host; `keep` waits over restarts.',
+    {
+      volume: 'text',
+      mount: 'text?',
+      format: 'text?',
+      readOnly: 'flag?',
+      keep: 'flag?',
+    },
+  ).answers<objects.AttachmentObject>(),
   'volume.detach': operation('Undoes attach; leaves nothing behind.', {
     volume: 'text',
   }).answers<objects.AttachmentObject>(),
@@ -244,6 +247,7 @@ export const operations = {
       blockBytes: 'number?',
       historyPolicy: 'text?',
       rebuildBytesPerSecond: 'number?',
+      force: 'flag?',
     },
   ).answers<objects.ReplicaSetObject>(),
   'replica.yield': operation('Stops leading, so that another agent may lead.', {
@@ -259,6 +263,53 @@ export const operations = {
     volume: 'text',
     force: 'flag?',
   }).answers<objects.ReplicaSetObject>(),
+
+  'repository.add': operation('Makes a repository known here, or changes how it is reached.', {
+    name: 'text',
+    password: 'text',
+    directory: 'text?',
+    endpoint: 'text?',
+    bucket: 'text?',
+    region: 'text?',
+    prefix: 'text?',
+    accessKeyId: 'text?',
+    secretAccessKey: 'text?',
+    caBundle: 'text?',
+    forcePathStyle: 'flag?',
+  }).answers<objects.RepositoryObject>(),
+  'repository.remove': operation('Forgets how a repository is reached; it stays what it is.', {
+    name: 'text',
+  }).answers<objects.RepositoryObject>(),
+  'repository.list': operation('Repositories known here.', {}).answers<
+    objects.ListOf<objects.RepositoryObject>
+  >(),
+  'repository.show': operation('What a repository holds.', {
+    name: 'text',
+  }).answers<objects.RepositoryObject>(),
+  'repository.versions': operation('Versions saved in a repository.', {
+    name: 'text',
+    volume: 'text?',
+  }).answers<objects.ListOf<objects.SavedVersionObject>>(),
+  'repository.save': operation('Saves a volume; what the repository has is not sent again.', {
+    name: 'text',
+    volume: 'text',
+    version: 'text?',
+    atMs: 'number?',
+    snapshot: 'text?',
+    bytesPerSecond: 'number?',
+  }).streams<Job, Job>(),
+  'repository.forget': operation('Forgets a saved version; `repository.prune` frees its space.', {
+    name: 'text',
+    volume: 'text',
+    version: 'text',
+  }).answers<objects.SavedVersionObject>(),
+  'repository.prune': operation('Gives back what no saved version needs.', {
+    name: 'text',
+  }).streams<Job, Job>(),
+  'repository.verify': operation('Checks that every saved version can be opened.', {
+    name: 'text',
+    deep: 'flag?',
+  }).streams<Job, objects.ReportObject>(),
 
   'job.list': operation('Jobs since the agent started.', {}).answers<objects.ListOf<Job>>(),
   'job.watch': operation('Progress of a job until it ends.', { name: 'text' }).streams<Job, Job>(),

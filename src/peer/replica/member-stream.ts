@@ -12,6 +12,8 @@ import { recordsMax } from './codec.ts';
 /** Requests on the way to another agent: enough to fill a round trip. */
 const requestsMax = 8;
 const requestBytes = 1024 * 1024;
+/** A full pool is asked again so often. */
+const fullMs = 250;
 
 /** Writes that were numbered together. */
 export interface Batch {
@@ -51,6 +53,7 @@ export class MemberStream {
   #generation = 0;
   #flushTarget = 0;
   #flushing = false;
+  #full: TransshipError | undefined;
   applied = 0;
   durable = 0;
 
@@ -79,6 +82,11 @@ export class MemberStream {
     return this.#joined;
   }
 
+  /** Its pool is full: it reads, and writes wait until space returns. */
+  get full(): TransshipError | undefined {
+    return this.#full;
+  }
+
   /** How long the oldest write that it has not confirmed waits, in milliseconds. */
   get lagMs(): number {
     const oldest = this.#oldestMs[0];
@@ -95,6 +103,7 @@ export class MemberStream {
     this.#queuedBytes = 0;
     this.#onWay = 0;
     this.#joins = how === 'Joining';
+    this.#full = undefined;
     this.#joined = at;
     this.#flushing = false;
     this.#flushTarget = 0;
@@ -158,7 +167,7 @@ export class MemberStream {
   #pump(): void {
     // What joins must be known there before anything that comes behind it.
     const most = this.port.isLocal || this.#joins ? 1 : requestsMax;
-    while (this.#queue.length > 0 && this.#onWay < most) {
+    while (this.#queue.length > 0 && this.#onWay < most && this.#full === undefined) {
       const count = this.#gather();
       const parts = this.#queue.splice(0, count);
       this.#send(parts);
@@ -197,10 +206,10 @@ export class MemberStream {
           this.#confirmed(parts, generation);
           if (generation === this.#generation) this.#pump();
         },
-        (error: unknown) => this.#failed(error, generation),
+        (error: unknown) => this.#failed(error, parts, generation),
       );
     } catch (error) {
-      this.#failed(error, generation);
+      this.#failed(error, parts, generation);
     }
   }
 
@@ -216,8 +225,21 @@ export class MemberStream {
     this.#events.onProgress();
   }
 
-  #failed(error: unknown, generation: number): void {
+  #failed(error: unknown, parts: readonly Batch[], generation: number): void {
     if (generation !== this.#generation) return;
-    this.leave(asTransshipError(error));
+    const problem = asTransshipError(error);
+    if (problem.reason !== 'ReadOnly' || this.#standing !== 'InStep') {
+      this.leave(problem);
+      return;
+    }
+    this.#onWay--;
+    this.#queue = [...parts, ...this.#queue].sort((a, b) => a.first - b.first);
+    if (this.#full !== undefined) return;
+    this.#full = problem;
+    this.#clock.after(fullMs, () => {
+      if (generation !== this.#generation) return;
+      this.#full = undefined;
+      this.#pump();
+    });
   }
 }

@@ -136,6 +136,7 @@ export class Quorum {
   /** Undefined when it is acknowledged at once. */
   submit(record: SectorRecord): undefined | Promise<void> {
     this.usable();
+    this.#checkSpace();
     this.#sequence++;
     this.#records.push(record);
     this.#bytes += record.data?.length ?? 0;
@@ -300,10 +301,18 @@ export class Quorum {
     if (this.#stopped !== undefined) return;
     this.#dropLate(true);
     const before = this.#o.clock.monotonicMs() - quorumMs;
-    const error = () => this.noQuorum();
+    const error = () =>
+      this.#voters().find(({ full }) => full !== undefined)?.full ?? this.noQuorum();
     this.#writes.expire(before, error);
     this.#flushes.expire(before, error);
     this.#timer = this.#o.clock.after(tickMs, () => this.#tick());
+  }
+
+  /** A write that must wait for somebody to make space fails at once, as on any full disk. */
+  #checkSpace(): void {
+    const full = this.#voters().filter((stream) => stream.full !== undefined);
+    if (full.length === 0) return;
+    if (this.#voters().length - full.length < this.quorum) throw full[0]!.full;
   }
 
   /** Who is far behind while the others suffice must not take memory without end. */

@@ -1,0 +1,483 @@
+/**
+ * A replicated volume that this agent leads: keeps its replicas in step, rebuilds those that are
+ * not, and makes the members those that are wanted, one change at a time.
+ */
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
+import type { Clock, Log, Timer } from '../../base/ports.ts';
+import type { VolumeApi } from '../../volume/api.ts';
+import type { Configuration, Member } from '../../volume/replica-types.ts';
+import type { PointOperation, ReplicaPort, ReplicaStatus } from './api.ts';
+import { compareStamps, isChanged, nextStep, type Step } from './configuration.ts';
+import { decide, type Verdict } from './decide.ts';
+import type { Elected } from './election.ts';
+import { Leader } from './leader.ts';
+import type { MemberStream } from './member-stream.ts';
+import { atAll } from './point.ts';
+import { rebuild } from './rebuild.ts';
+import type { Slots } from './slots.ts';
+
+const roundMs = 250;
+const againMs = 1000;
+const againMsMax = 10_000;
+const lookMs = 2000;
+/** How long writes may wait for a slow replica at a snapshot. */
+const pointWaitMs = 500;
+/** Of the time, for a rebuild while the application works. */
+const politeShare = 0.25;
+
+export interface SetEvent {
+  readonly kind:
+    | 'Leads'
+    | 'Fenced'
+    | 'ReplicaHealthy'
+    | 'ReplicaOffline'
+    | 'ReplicaRebuilding'
+    | 'ReplicaAdded'
+    | 'ReplicaRemoved'
+    | 'ReadElsewhere';
+  readonly member: Member | undefined;
+  readonly note: string;
+}
+
+export interface LedSetOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly volume: string;
+  readonly elected: Elected;
+  readonly wanted: readonly Member[];
+  readonly rebuildBytesPerSecond: number | undefined;
+  readonly port: (member: Member) => ReplicaPort;
+  readonly local: () => VolumeApi | undefined;
+  /** Rebuilds of this agent. */
+  readonly slots: Slots;
+  readonly onEvent: (event: SetEvent) => void;
+}
+
+interface Care {
+  status: ReplicaStatus | undefined;
+  busy: boolean;
+  rebuilding: 'new' | 'difference' | undefined;
+  nextMs: number;
+  failures: number;
+}
+
+export class LedSet {
+  readonly leader: Leader;
+  readonly #o: LedSetOptions;
+  readonly #care = new Map<string, Care>();
+  readonly #lost = new Set<string>();
+  /** Missed a snapshot, resize or policy: its mark does not tell. */
+  readonly #missed = new Set<string>();
+  readonly #leaving = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
+  #wanted: readonly Member[];
+  #bytesPerSecond: number | undefined;
+  #proposed: Configuration;
+  #blocker: string | undefined;
+  #points = 0;
+  #timer: Timer | undefined;
+  #changing = false;
+  #lookedMs = 0;
+  #isOver = false;
+
+  constructor(options: LedSetOptions) {
+    this.#o = options;
+    this.#wanted = options.wanted;
+    this.#bytesPerSecond = options.rebuildBytesPerSecond;
+    const { term, configuration, chosen, status } = options.elected;
+    this.#proposed = configuration;
+    this.leader = new Leader({
+      ...options,
+      term,
+      configuration,
+      sequence: chosen.sequence,
+      sizeBytes: status.sizeBytes,
+      blockBytes: status.blockBytes,
+      onOut: (stream, problem) => this.#onOut(stream, problem),
+      onFenced: (problem) => this.#tell('Fenced', undefined, problem.message),
+      onReadElsewhere: (member, { message }) => this.#tell('ReadElsewhere', member, message),
+    });
+    for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
+    const first = this.leader.quorum.stream(status.member.agent);
+    if (first !== undefined) this.#inStep(first, chosen.sequence, status);
+    this.#tell('Leads', undefined, `${term.leader} leads volume ${options.volume} now`);
+    this.#round();
+  }
+
+  get wanted(): readonly Member[] {
+    return this.#wanted;
+  }
+  get blocker(): string | undefined {
+    return this.#blocker;
+  }
+  get set(): string {
+    return this.#o.elected.set;
+  }
+  get configuration(): Configuration {
+    return this.leader.quorum.configuration;
+  }
+
+  /** What the members said last, the one here as it is now. */
+  statusOf(agent: string): ReplicaStatus | undefined {
+    return this.#care.get(agent)?.status;
+  }
+
+  rebuildOf(agent: string): 'new' | 'difference' | undefined {
+    return this.#care.get(agent)?.rebuilding;
+  }
+
+  /** The wish may change at any time; it is worked towards from where things are. */
+  want(wanted: readonly Member[], bytesPerSecond: number | undefined): void {
+    this.#wanted = wanted;
+    this.#bytesPerSecond = bytesPerSecond;
+    for (const care of this.#care.values()) care.nextMs = 0;
+    this.#round();
+  }
+
+  /**
+   * On all replicas in step at the same place between two writes. Resolves with what one of them
+   * says; rejects when no majority could do it, and then none has done it for good.
+   */
+  async point(operation: PointOperation): Promise<ReplicaStatus> {
+    const { quorum } = this.leader;
+    // Most is settled before anybody has to wait.
+    if (operation.kind === 'snapshot' || operation.kind === 'resize') await this.#settleAll();
+    return this.leader.between(pointWaitMs, async (sequence) => {
+      this.#points++;
+      const { clock } = this.#o;
+      const result = await atAll({ clock, quorum, sequence, operation });
+      for (const stream of quorum.streams()) {
+        const { agent } = stream.port.member;
+        if (!result.done.has(agent)) this.#missed.add(agent);
+      }
+      if (operation.kind === 'resize') this.leader.sizeBytes = operation.sizeBytes;
+      return result.status;
+    });
+  }
+
+  /** Nobody may use it any more; what was acknowledged is where it is. */
+  async yield(): Promise<void> {
+    await this.leader.quorum.settled();
+    await this.leader.flush();
+    this.stop(new TransshipError('Stopping', `volume ${this.#o.volume} is not led here any more`));
+  }
+
+  stop(error: TransshipError): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.leader.quorum.stop(error);
+  }
+
+  /** Deletes every replica that can be reached. */
+  async dropAll(): Promise<void> {
+    const ports = this.leader.quorum.streams().map(({ port }) => port);
+    const { term } = this.leader.quorum;
+    this.stop(new TransshipError('NotFound', `volume ${this.#o.volume} was deleted`));
+    const results = await Promise.allSettled(ports.map((port) => port.drop(term)));
+    const failed = results.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw asTransshipError(failed.reason);
+  }
+
+  #add(member: Member): MemberStream {
+    const { agent } = member;
+    const fresh = { status: undefined, busy: false, rebuilding: undefined };
+    this.#care.set(agent, { ...fresh, nextMs: 0, failures: 0 });
+    return this.leader.quorum.add(this.#o.port(member));
+  }
+
+  #round(): void {
+    this.#timer?.cancel();
+    const { quorum } = this.leader;
+    if (this.#isOver || quorum.stopped !== undefined) return;
+    const nowMs = this.#o.clock.monotonicMs();
+    for (const stream of quorum.streams()) {
+      const care = this.#care.get(stream.port.member.agent)!;
+      const isDue = stream.standing === 'Out' && !care.busy && nowMs >= care.nextMs;
+      if (isDue) void this.#bring(stream, care);
+    }
+    void this.#look(nowMs);
+    void this.#change();
+    this.#sweep(nowMs);
+    this.#timer = this.#o.clock.after(roundMs, () => this.#round());
+  }
+
+  async #bring(stream: MemberStream, care: Care): Promise<void> {
+    care.busy = true;
+    try {
+      await this.#bringNow(stream, care);
+      care.failures = 0;
+    } catch (error) {
+      const problem = asTransshipError(error);
+      stream.blame(problem);
+      if (problem.reason === 'Fenced') this.leader.quorum.stop(problem);
+      if (problem.reason === 'Fenced') this.#tell('Fenced', undefined, problem.message);
+      const pauseMs = Math.min(againMsMax, againMs * 2 ** Math.min(care.failures++, 4));
+      care.nextMs = this.#o.clock.monotonicMs() + pauseMs;
+    } finally {
+      care.busy = false;
+      care.rebuilding = undefined;
+    }
+  }
+
+  async #bringNow(stream: MemberStream, care: Care): Promise<void> {
+    const { port } = stream;
+    const { quorum } = this.leader;
+    const { agent } = port.member;
+    let status = await port.state();
+    if (status !== undefined && status.set === this.set) {
+      if (status.promised.term !== quorum.term.term) status = await port.promise(quorum.term);
+      this.#lost.delete(agent);
+    }
+    care.status = status;
+    if (status !== undefined && status.problem !== '') fail('PoolFull', status.problem);
+    const verdict = this.#judge(agent, status);
+    switch (verdict.kind) {
+      case 'nothing':
+      case 'resend':
+      case 'adopt':
+        return this.#takeBack(stream, care, status!);
+      case 'difference':
+      case 'fromNothing':
+        return this.#rebuild(stream, care);
+      case 'lost':
+        this.#lost.add(agent);
+        return fail('NotFound', `${agent} lost its replica: it is taken out and made anew`);
+      case 'stranger':
+        return fail('Conflict', `${agent} has another volume ${this.#o.volume}: delete it there`);
+      case 'ineligible':
+        return fail('Conflict', `${agent} is no member`);
+      case 'fenced':
+        return fail('Fenced', `volume is led by ${status?.promised.leader ?? 'another agent'} now`);
+    }
+  }
+
+  #judge(agent: string, status: ReplicaStatus | undefined): Verdict {
+    const { quorum } = this.leader;
+    const { set, chosen } = this.#o.elected;
+    const { term, sequence, windowFrom, configuration } = quorum;
+    const knowledge = { set, term, chosen, sequence, windowFrom, configuration };
+    const verdict = decide(agent, status, knowledge);
+    const isNear = ['nothing', 'resend', 'adopt'].includes(verdict.kind);
+    const isSame = status !== undefined && this.#isAlike(agent, status);
+    return isNear && !isSame ? { kind: 'difference' } : verdict;
+  }
+
+  /** The mark says nothing of snapshots, size and policy. */
+  #isAlike(agent: string, status: ReplicaStatus): boolean {
+    if (this.#missed.has(agent)) return false;
+    if (status.mark.epoch === this.leader.quorum.term.epoch) return true;
+    return this.#points === 0 && factsOf(status) === factsOf(this.#o.elected.status);
+  }
+
+  async #takeBack(stream: MemberStream, care: Care, status: ReplicaStatus): Promise<void> {
+    const { quorum } = this.leader;
+    const { term } = quorum;
+    let now = status;
+    if (now.mark.epoch !== term.epoch) {
+      now = await stream.port.adopt(term, this.#o.elected.chosen, quorum.configuration);
+    } else if (compareStamps(now.configuration, quorum.configuration) < 0) {
+      now = await stream.port.configure(term, quorum.configuration, now.mark.sequence);
+    }
+    care.status = now;
+    // Time has passed since it was judged.
+    if (this.#judge(stream.port.member.agent, now).kind === 'difference') {
+      return this.#rebuild(stream, care);
+    }
+    this.#inStep(stream, now.mark.sequence, now);
+  }
+
+  #inStep(stream: MemberStream, at: number, status: ReplicaStatus): void {
+    const { member } = stream.port;
+    const care = this.#care.get(member.agent);
+    if (care !== undefined) care.status = status;
+    if (this.leader.quorum.stream(member.agent) !== stream) return;
+    this.leader.quorum.resume(stream, at);
+    this.#tell('ReplicaHealthy', member, `replica ${nameOf(member)} is healthy`);
+  }
+
+  async #rebuild(stream: MemberStream, care: Care): Promise<void> {
+    const { clock, slots } = this.#o;
+    const { quorum } = this.leader;
+    const { member } = stream.port;
+    const isNew = care.status === undefined;
+    await slots.run(async () => {
+      quorum.usable();
+      if (quorum.stream(member.agent) !== stream) return;
+      care.rebuilding = isNew ? 'new' : 'difference';
+      this.#tell('ReplicaRebuilding', member, `replica ${nameOf(member)} is being rebuilt`);
+      await rebuild({
+        clock,
+        quorum,
+        stream,
+        create: isNew ? () => this.#creation() : undefined,
+        limits: () => this.#limits(),
+        points: () => this.#points,
+        onStatus: (status) => {
+          care.status = status;
+          if (status.fill?.fromNothing === true) care.rebuilding = 'new';
+        },
+      });
+      this.#missed.delete(member.agent);
+      this.#tell('ReplicaHealthy', member, `replica ${nameOf(member)} is healthy`);
+    });
+  }
+
+  #creation() {
+    const { set, status } = this.#o.elected;
+    const { sizeBytes, blockSizeBytes: blockBytes, quorum } = this.leader;
+    const { configuration } = quorum;
+    const phase = 'Receiving' as const;
+    return { set, sizeBytes, blockBytes, policy: status.policy, configuration, phase };
+  }
+
+  #limits() {
+    const bytesPerSecond = this.#bytesPerSecond;
+    // Who names a rate means it.
+    const share = bytesPerSecond === undefined && this.leader.isBusy ? politeShare : 1;
+    return { bytesPerSecond, share };
+  }
+
+  /** What views show: not asked more often than people look. */
+  async #look(nowMs: number): Promise<void> {
+    if (nowMs - this.#lookedMs < lookMs) return;
+    this.#lookedMs = nowMs;
+    for (const stream of this.leader.quorum.streams()) {
+      const care = this.#care.get(stream.port.member.agent);
+      if (care === undefined || stream.standing !== 'InStep') continue;
+      try {
+        care.status = (await stream.port.state()) ?? care.status;
+      } catch {
+        // The stream notices by itself.
+      }
+    }
+  }
+
+  async #change(): Promise<void> {
+    if (this.#changing) return;
+    this.#changing = true;
+    try {
+      const isOpen = compareStamps(this.#proposed, this.configuration) > 0;
+      if (isOpen) {
+        await this.#propose(this.#proposed);
+        return;
+      }
+      const step = this.#next();
+      this.#blocker = step.kind === 'wait' ? step.blocker : undefined;
+      if (step.kind === 'change') await this.#propose(step.to);
+    } catch (error) {
+      this.#blocker = asTransshipError(error).message;
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  #next(): Step {
+    const healthy = new Set<string>();
+    for (const { standing, port } of this.leader.quorum.streams()) {
+      if (standing === 'InStep') healthy.add(port.member.agent);
+    }
+    const { configuration } = this;
+    return nextStep({ configuration, wanted: this.#wanted, healthy, lost: this.#lost });
+  }
+
+  async #propose(to: Configuration): Promise<void> {
+    const { quorum } = this.leader;
+    this.#proposed = to;
+    const durable = new Set<string>();
+    const from = this.configuration;
+    const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
+    await Promise.all(
+      asked.map(async ({ port }) => {
+        try {
+          await port.configure(quorum.term, to, quorum.acked);
+          durable.add(port.member.agent);
+        } catch (error) {
+          const { message } = asTransshipError(error);
+          this.#blocker = `${port.member.agent} did not take the new members: ${message}`;
+        }
+      }),
+    );
+    if (!isChanged(from, to, durable)) return;
+    this.#apply(from, to);
+  }
+
+  #apply(from: Configuration, to: Configuration): void {
+    const { quorum } = this.leader;
+    quorum.configure(to);
+    const all = [...to.voters, ...to.learners];
+    for (const member of all) {
+      if (quorum.stream(member.agent) !== undefined) continue;
+      this.#add(member);
+      this.#tell('ReplicaAdded', member, `replica ${nameOf(member)} is being made`);
+    }
+    for (const member of [...from.voters, ...from.learners]) {
+      if (all.some(({ agent }) => agent === member.agent)) continue;
+      const stream = quorum.stream(member.agent);
+      quorum.remove(member.agent);
+      this.#care.delete(member.agent);
+      this.#lost.delete(member.agent);
+      if (stream !== undefined) this.#leaving.set(member.agent, { port: stream.port, nextMs: 0 });
+      this.#tell('ReplicaRemoved', member, `replica ${nameOf(member)} was taken out`);
+    }
+    this.#round();
+  }
+
+  /** Replicas of former members give their space back, when their agents can be told. */
+  #sweep(nowMs: number): void {
+    for (const [agent, leaving] of this.#leaving) {
+      if (nowMs < leaving.nextMs) continue;
+      if (this.leader.quorum.stream(agent) !== undefined) {
+        this.#leaving.delete(agent);
+        continue;
+      }
+      leaving.nextMs = nowMs + againMsMax;
+      void this.#drop(agent, leaving.port);
+    }
+  }
+
+  async #drop(agent: string, port: ReplicaPort): Promise<void> {
+    const { term } = this.leader.quorum;
+    try {
+      const status = await port.state();
+      if (status?.set === this.set) {
+        if (status.promised.term !== term.term) await port.promise(term);
+        await port.drop(term);
+      }
+      this.#leaving.delete(agent);
+    } catch (error) {
+      const problem = asTransshipError(error).message;
+      this.#o.log.log('warn', 'a former replica could not be dropped yet', { agent, problem });
+    }
+  }
+
+  async #settleAll(): Promise<void> {
+    const { quorum } = this.leader;
+    const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
+    await Promise.allSettled(
+      asked.map(async ({ port }) => {
+        const { leaseId } = await port.seal(quorum.term, quorum.acked);
+        await port.releaseSeal(leaseId);
+      }),
+    );
+  }
+
+  #onOut(stream: MemberStream, problem: TransshipError): void {
+    const { member } = stream.port;
+    const care = this.#care.get(member.agent);
+    if (care === undefined) return;
+    care.nextMs = Math.max(care.nextMs, this.#o.clock.monotonicMs() + roundMs);
+    this.#tell('ReplicaOffline', member, `replica ${nameOf(member)}: ${problem.message}`);
+  }
+
+  #tell(kind: SetEvent['kind'], member: Member | undefined, note: string): void {
+    this.#o.onEvent({ kind, member, note });
+  }
+}
+
+function nameOf({ agent, pool }: Member): string {
+  return `${agent}/${pool}`;
+}
+
+function factsOf({ sizeBytes, policy, snapshots }: ReplicaStatus): string {
+  const kept = snapshots.map(({ name, root }) => `${name} ${root}`);
+  return JSON.stringify([sizeBytes, policy, kept.toSorted()]);
+}

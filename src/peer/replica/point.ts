@@ -1,0 +1,96 @@
+/** One operation on all replicas in step, between two writes: all of a majority, or none. */
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import type { Clock } from '../../base/ports.ts';
+import type { PointOperation, ReplicaStatus } from './api.ts';
+import { isMajority } from './configuration.ts';
+import type { MemberStream } from './member-stream.ts';
+import type { Quorum } from './quorum.ts';
+
+/** Once a majority has done it, writes wait so long for the others. */
+const othersMs = 500;
+/** And so long for a majority. */
+const majorityMs = 20_000;
+
+export interface PointRun {
+  readonly clock: Clock;
+  readonly quorum: Quorum;
+  readonly sequence: number;
+  readonly operation: PointOperation;
+}
+
+export interface PointResult {
+  readonly status: ReplicaStatus;
+  readonly done: ReadonlySet<string>;
+}
+
+export async function atAll(run: PointRun): Promise<PointResult> {
+  const { quorum, sequence, operation } = run;
+  const streams = quorum.streams().filter(({ standing }) => standing === 'InStep');
+  const done = new Map<string, ReplicaStatus>();
+  const failed = new Map<MemberStream, TransshipError>();
+  const isEnough = () => isMajority(quorum.configuration, new Set(done.keys()));
+  const all = streams.map(async (stream) => {
+    try {
+      const status = await stream.port.point(quorum.term, sequence, operation);
+      done.set(stream.port.member.agent, status);
+    } catch (error) {
+      failed.set(stream, asTransshipError(error));
+    }
+  });
+  const enough = Promise.withResolvers<void>();
+  for (const one of all) void one.then(() => (isEnough() ? enough.resolve() : undefined));
+  await Promise.race([Promise.all(all), enough.promise, pause(run.clock, majorityMs)]);
+  if (isEnough()) await Promise.race([Promise.all(all), pause(run.clock, othersMs)]);
+  const result = new Map(done);
+  if (!isMajority(quorum.configuration, new Set(result.keys()))) {
+    await undo(run, streams, result);
+    throw [...failed.values()][0] ?? quorum.noQuorum();
+  }
+  const [status] = agreed(operation, result);
+  for (const stream of streams) {
+    if (result.has(stream.port.member.agent)) continue;
+    stream.leave(
+      failed.get(stream) ?? new TransshipError('Conflict', 'it differs from the others'),
+    );
+  }
+  return { status: status!, done: new Set(result.keys()) };
+}
+
+/** Replicas that differ from most are not alike, whatever their marks say: they leave. */
+function agreed(operation: PointOperation, result: Map<string, ReplicaStatus>): ReplicaStatus[] {
+  if (operation.kind !== 'snapshot') return [...result.values()];
+  const rootOf = ({ snapshots }: ReplicaStatus) =>
+    snapshots.find(({ name }) => name === operation.name)?.root ?? '';
+  const counts = new Map<string, number>();
+  for (const status of result.values()) {
+    counts.set(rootOf(status), (counts.get(rootOf(status)) ?? 0) + 1);
+  }
+  const [most = ''] = [...counts].sort((a, b) => b[1] - a[1]).map(([root]) => root);
+  for (const [agent, status] of result) if (rootOf(status) !== most) result.delete(agent);
+  return [...result.values()];
+}
+
+async function undo(
+  { quorum, sequence, operation }: PointRun,
+  streams: readonly MemberStream[],
+  done: ReadonlyMap<string, ReplicaStatus>,
+): Promise<void> {
+  for (const stream of streams) {
+    if (!done.has(stream.port.member.agent)) continue;
+    if (operation.kind !== 'snapshot') {
+      // It cannot be taken back there: it is made like the others again.
+      stream.leave(quorum.noQuorum());
+      continue;
+    }
+    const back = { kind: 'deleteSnapshot' as const, name: operation.name };
+    await stream.port.point(quorum.term, sequence, back).catch((error: unknown) => {
+      stream.leave(asTransshipError(error));
+    });
+  }
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

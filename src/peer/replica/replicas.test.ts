@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { noHistory } from '../../volume/api.ts';
+import { nameHex } from '../../volume/name.ts';
+import { createTestSet, mib, sector, type TestSet, volumeBytes } from './fixture.ts';
+import type { LedVolume } from './led-volume.ts';
+
+const three = ['a', 'b', 'c'];
+
+async function healthy(set: TestSet, name = 'a'): Promise<void> {
+  await set.wait('all replicas are healthy', () => set.view(name).phase === 'Healthy');
+}
+
+async function put(set: TestSet, volume: LedVolume, at: number, label: number): Promise<void> {
+  await set.until(Promise.resolve(volume.write(sector(label), at * 4096)));
+}
+
+async function holds(
+  set: TestSet,
+  volume: Pick<LedVolume, 'read'>,
+  at: number,
+  label: number,
+): Promise<void> {
+  const into = new Uint8Array(4096);
+  await set.until(Promise.resolve(volume.read(into, at * 4096)));
+  assert.deepEqual(into, sector(label), `sector ${at}`);
+}
+
+async function rootsEqual(set: TestSet, names: readonly string[]): Promise<void> {
+  const roots = [];
+  for (const name of names) {
+    const { root } = await set.until(set.agent(name).pool.volume('db').seal());
+    roots.push(nameHex(root));
+  }
+  assert.equal(new Set(roots).size, 1, `roots of ${names.join(', ')} differ`);
+}
+
+suite('replicated volumes', () => {
+  test('are made on three agents, and every replica gets every write', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    for (let i = 0; i < 50; i++) await put(set, volume, i * 3, i);
+    await set.until(volume.flush());
+    for (let i = 0; i < 50; i++) await holds(set, volume, i * 3, i);
+    await rootsEqual(set, three);
+    assert.equal(set.view('a').sequence, 50);
+  });
+
+  test('a third replica is added and one removed while writes go on', async () => {
+    const set = await createTestSet(three);
+    const [a, b, c] = three.map((agent) => ({ agent, pool: 'main' }));
+    const { volume } = await set.lead('a', { wanted: [a!, b!] });
+    await healthy(set);
+    for (let i = 0; i < 200; i++) await put(set, volume, i, i);
+    await set.lead('a', { wanted: [a!, b!, c!] });
+    let label = 1000;
+    const before = label;
+    await set.wait('three are healthy', () => {
+      void volume.write(sector(label), ((label++ % 300) + 100) * 4096);
+      return set.view('a').replicas.length === 3 && set.view('a').phase === 'Healthy';
+    });
+    assert.ok(label > before + 3);
+    await rootsEqual(set, three);
+    await set.lead('a', { wanted: [b!, c!] });
+    await set.wait('one is gone', () => set.agent('a').pool.volumes().length === 0);
+    // Its leader has no replica here any more and goes on.
+    await put(set, volume, 7, 4711);
+    await holds(set, volume, 7, 4711);
+    await rootsEqual(set, ['b', 'c']);
+  });
+
+  test('a lost follower costs nothing, comes back, and gets the difference only', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    for (let i = 0; i < 64; i++) await put(set, volume, i * 16, i);
+    await set.until(volume.flush());
+    set.kill('c');
+    for (let i = 0; i < 10; i++) await put(set, volume, 600 + i, 900 + i);
+    await set.wait('it is noticed', () => set.view('a').phase === 'Degraded');
+    // More than the leader can send again.
+    const large = new Uint8Array(mib);
+    for (let i = 0; i < 20; i++) {
+      large.fill(i + 1);
+      await set.until(Promise.resolve(volume.write(large, (i % 4) * mib + 3 * mib)));
+    }
+    await set.start('c');
+    await healthy(set);
+    await rootsEqual(set, three);
+    const events = set.agent('a').events.join('\n');
+    assert.match(events, /ReplicaOffline[\s\S]*ReplicaRebuilding[\s\S]*ReplicaHealthy/);
+  });
+
+  test('a follower that was away for a moment only gets what it missed', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    set.kill('c');
+    for (let i = 0; i < 10; i++) await put(set, volume, i, i);
+    await set.wait('it is noticed', () => set.view('a').phase === 'Degraded');
+    await set.start('c');
+    await healthy(set);
+    assert.equal(set.agent('a').events.filter((one) => /c\/main is being/.test(one)).length, 1);
+    await rootsEqual(set, three);
+  });
+
+  test('the leader dies: another leads with everything acknowledged', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    for (let i = 0; i < 40; i++) await put(set, volume, i, i);
+    set.kill('a');
+    const next = await set.lead('b', {});
+    for (let i = 0; i < 40; i++) await holds(set, next.volume, i, i);
+    for (let i = 0; i < 40; i += 2) await put(set, next.volume, i, i + 500);
+    await set.start('a');
+    await healthy(set, 'b');
+    await rootsEqual(set, three);
+    await holds(set, next.volume, 2, 502);
+  });
+
+  test('an old leader is fenced by the replicas, and its writes fail', async () => {
+    const set = await createTestSet(three);
+    const old = await set.lead('a', {});
+    await healthy(set);
+    await put(set, old.volume, 1, 1);
+    set.cutOff('a');
+    const next = await set.lead('b', {});
+    await put(set, next.volume, 1, 2);
+    const late = Promise.resolve(old.volume.write(sector(3), 4096));
+    set.join('a');
+    await assert.rejects(set.until(late), { reason: 'Fenced' });
+    await assert.rejects(async () => old.volume.read(new Uint8Array(4096), 4096), {
+      reason: 'Fenced',
+    });
+    await healthy(set, 'b');
+    await holds(set, next.volume, 1, 2);
+    await rootsEqual(set, three);
+  });
+
+  test('nothing is acknowledged without a majority, and it goes on when one is back', async () => {
+    const set = await createTestSet(['a', 'b']);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    set.cutOff('b');
+    let acked = false;
+    const write = Promise.resolve(volume.write(sector(5), 0)).then(() => {
+      acked = true;
+    });
+    await set.clock.advance(10_000);
+    assert.equal(acked, false);
+    set.join('b');
+    await set.until(write);
+    await rootsEqual(set, ['a', 'b']);
+    set.cutOff('b');
+    const failing = Promise.resolve(volume.write(sector(6), 0));
+    await assert.rejects(set.until(failing), { reason: 'QuorumLost' });
+  });
+
+  test('snapshots, sizes and policies are alike on all replicas, and on later ones', async () => {
+    const set = await createTestSet(three);
+    const [a, b] = three.map((agent) => ({ agent, pool: 'main' }));
+    const { volume } = await set.lead('a', { wanted: [a!, b!] });
+    await healthy(set);
+    await put(set, volume, 3, 33);
+    const made = await set.until(volume.snapshot('s1'));
+    await put(set, volume, 3, 34);
+    await set.until(volume.resize(2 * volumeBytes));
+    await set.until(volume.setPolicy({ ...noHistory, minutesMs: 3_600_000 }));
+    await set.lead('a', {});
+    await healthy(set);
+    for (const name of three) {
+      const one = set.agent(name).pool.volume('db');
+      assert.equal(one.sizeBytes, 2 * volumeBytes, name);
+      assert.equal(one.status().policy.minutesMs, 3_600_000);
+      assert.deepEqual(
+        one.listSnapshots().map(({ name: snapshot, root }) => [snapshot, root]),
+        [['s1', made.root]],
+      );
+      const clone = await set.until(
+        set.agent(name).pool.cloneVolume('db', { snapshot: 's1' }, { name: 'copy' }),
+      );
+      await holds(set, clone, 3, 33);
+    }
+    await set.until(volume.deleteSnapshot('s1'));
+    await rootsEqual(set, three);
+    assert.equal(set.agent('c').pool.volume('db').listSnapshots().length, 0);
+  });
+
+  test('writes of parts of sectors change nothing beside them', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('b', {});
+    await healthy(set, 'b');
+    await put(set, volume, 0, 1);
+    const expected = Buffer.from(sector(1));
+    const waits = [];
+    for (let i = 0; i < 8; i++) {
+      const part = new Uint8Array(100).fill(i + 1);
+      expected.set(part, i * 300 + 7);
+      waits.push(volume.write(part, i * 300 + 7));
+    }
+    await set.until(Promise.all(waits));
+    const into = new Uint8Array(4096);
+    await set.until(Promise.resolve(volume.read(into, 0)));
+    assert.deepEqual(Buffer.from(into), expected);
+    await set.until(Promise.resolve(volume.writeZeroes(100, 9000)));
+    await set.until(Promise.resolve(volume.read(into, 0)));
+    assert.ok(into.subarray(100).every((byte) => byte === 0));
+    await rootsEqual(set, three);
+  });
+
+  test('a plain volume becomes a set where it is, with what it has', async () => {
+    const set = await createTestSet(three);
+    const { pool } = set.agent('a');
+    const plain = await pool.createVolume({ name: 'db', sizeBytes: volumeBytes });
+    await plain.write(sector(8), 8 * 4096);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await holds(set, volume, 8, 8);
+    await rootsEqual(set, three);
+    await assert
+      .rejects(
+        set.lead('b', {}).then(() => set.lead('a', {})),
+        /./,
+      )
+      .catch(() => {});
+  });
+});
