@@ -16,6 +16,8 @@ export type Completes =
   | 'teleport'
   | 'plan'
   | 'migration'
+  | 'replication'
+  | 'decision'
   | 'step'
   | 'policy'
   | 'snapshot'

@@ -11,6 +11,7 @@ import type { KubeObject, ResourceType } from '../kube/objects.ts';
 import { type Completes, completesOf } from './command.ts';
 import type { Cli } from './context.ts';
 import type { ControlClient } from '../api/control-client.ts';
+import { decisionWords } from './replication/text.ts';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 
@@ -149,6 +150,10 @@ async function namesOf(cli: Cli, position: Position, what: Completes): Promise<C
     const names = cli.ports.agents.known();
     return { words: names.map((word) => [word, 'on this machine']), directive: noFiles };
   }
+  if (what === 'decision') {
+    const words = Object.values(decisionWords).map((word) => [word, 'decision'] as const);
+    return { words, directive: noFiles };
+  }
   if (what === 'step') return { words: stepWords(position), directive: noFiles };
   const late = new Promise<never>((_, reject) => {
     cli.ports.clock.after(patienceMs, () => reject(new Error('too late')));
@@ -205,7 +210,15 @@ interface Sketch extends KubeObject {
   };
 }
 
-type Kind = 'volume' | 'teleport' | 'plan' | 'migration' | 'peer' | 'policy' | 'pool';
+type Kind =
+  | 'volume'
+  | 'teleport'
+  | 'plan'
+  | 'migration'
+  | 'replication'
+  | 'peer'
+  | 'policy'
+  | 'pool';
 
 const kinds: Readonly<
   Record<Kind, { type: ResourceType; about: (object: Sketch) => string | undefined }>
@@ -220,6 +233,7 @@ const kinds: Readonly<
     type: resources.migrations,
     about: ({ spec, status }) => [spec?.type, status?.step].join(' ').trim(),
   },
+  replication: { type: resources.replications, about: ({ status }) => status?.phase ?? '' },
   peer: {
     type: resources.clusters,
     about: ({ spec, status }) => (spec?.local === true ? undefined : (status?.health ?? '')),

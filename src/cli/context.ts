@@ -135,16 +135,20 @@ export class Cli {
     else await this.print(object);
   }
 
-  /** Shows what will happen; asks on a terminal, needs `--yes` elsewhere. */
-  async confirm(what: readonly string[]): Promise<void> {
+  /**
+   * Shows what will happen; asks on a terminal, needs `--yes` elsewhere. With a `word`, that has to
+   * be typed.
+   */
+  async confirm(what: readonly string[], word?: string): Promise<void> {
     const { terminal } = this.ports;
     if (this.options.yes === true) return;
     for (const line of what) this.note(line);
     if (!terminal.inIsTerminal || !terminal.errIsTerminal) {
       fail('BadArgument', 'this needs --yes, because there is no terminal to ask on');
     }
-    const answer = await terminal.ask('Go on? [y/N] ');
-    if (/^y(es)?$/i.test(answer.trim())) return;
+    const question = word === undefined ? 'Go on? [y/N] ' : `Type ${word} to go on: `;
+    const answer = (await terminal.ask(question)).trim();
+    if (word === undefined ? /^y(es)?$/i.test(answer) : answer === word) return;
     this.note('Nothing was changed.');
     throw new Exit(exitCodes.interrupted);
   }

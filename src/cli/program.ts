@@ -7,6 +7,7 @@ import { examplesText, globalOptions, group, type Registry } from './command.ts'
 import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
 import { csiCommand } from './commands/csi.ts';
+import { nodeAgentCommand } from './commands/node-agent.ts';
 import { hookCommands } from './commands/hook.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
 import { migrateCommands, rehearseCommand } from './commands/migrate.ts';
@@ -18,6 +19,7 @@ import { jobCommands, observeCommands } from './commands/observe.ts';
 import { policyCommands } from './commands/policy.ts';
 import { planCommands } from './commands/plan.ts';
 import { poolCommands } from './commands/pool.ts';
+import { replicateCommands } from './commands/replicate.ts';
 import { shellCommands } from './commands/shell.ts';
 import { teleportCommands } from './commands/teleport.ts';
 import { volumeCommands } from './commands/volume.ts';
@@ -58,6 +60,10 @@ export function buildProgram(registry: Registry): Command {
   rehearseCommand(registry, plan);
   migrateCommands(registry, group(program, 'migrate', 'run a plan: copy ahead, cut over, go back'));
   migrationCommands(registry, group(program, 'migration', 'runs of plans: watch, steer, report'));
+  replicateCommands(
+    registry,
+    group(program, 'replicate', 'copies of namespaces in another cluster, beside the source'),
+  );
   hookCommands(registry, group(program, 'hook', 'what plans run between their steps'));
   clusterCommands(
     registry,
@@ -69,6 +75,7 @@ export function buildProgram(registry: Registry): Command {
   objectCommands(registry, program);
   controllerCommand(registry, program);
   csiCommand(registry, program);
+  nodeAgentCommand(registry, program);
   moverCommands(registry, program);
   moverBlockCommands(registry, program);
   observeCommands(registry, program);

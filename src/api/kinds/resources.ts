@@ -11,6 +11,7 @@ import type { Migration } from './migration.ts';
 import type { Plan } from './plan.ts';
 import type { Pool } from './pool.ts';
 import type { Repository } from './repository.ts';
+import type { Replication } from './replication.ts';
 import type { Teleport } from './teleport.ts';
 import type { VolumeTransfer } from './volume-transfer.ts';
 import type { Volume } from './volume.ts';
@@ -26,6 +27,7 @@ export const resources: {
   readonly migrations: KindResource<Migration>;
   readonly plans: KindResource<Plan>;
   readonly pools: KindResource<Pool>;
+  readonly replications: KindResource<Replication>;
   readonly repositories: KindResource<Repository>;
   readonly teleports: KindResource<Teleport>;
   readonly volumeReplicas: KindResource<VolumeReplica>;
@@ -44,6 +46,7 @@ export const resources: {
   migrations: { ...place, plural: 'migrations', kind: 'Migration', namespaced: true },
   plans: { ...place, plural: 'plans', kind: 'Plan', namespaced: true },
   pools: { ...place, plural: 'pools', kind: 'Pool', namespaced: false },
+  replications: { ...place, plural: 'replications', kind: 'Replication', namespaced: true },
   repositories: { ...place, plural: 'repositories', kind: 'Repository', namespaced: false },
   teleports: { ...place, plural: 'teleports', kind: 'Teleport', namespaced: true },
   volumeReplicas: { ...place, plural: 'volumereplicas', kind: 'VolumeReplica', namespaced: false },
