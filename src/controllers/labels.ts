@@ -82,6 +82,8 @@ export const finalizers = {
   volumeTransfer: 'transship.dev/volume-transfer',
   /** Of a Plan while a migration of it is open, and of that migration. */
   plan: 'transship.dev/plan',
+  /** Of a Cutover that a Rollback would go back from. */
+  rollback: 'transship.dev/rollback',
   migration: 'transship.dev/migration',
   replication: 'transship.dev/replication',
 } as const;

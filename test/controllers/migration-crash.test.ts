@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
+import { finalizers } from '../../src/controllers/labels.ts';
 import { isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { configMaps } from '../../src/kube/resources.ts';
@@ -25,7 +26,7 @@ async function isOver(world: World): Promise<boolean> {
   const transfers = await world.list('east', volumeTransfers);
   const isWhole = transfers.every((transfer) => isTrue(transfer, 'Complete'));
   const hasOld = (await world.list('east', teleports)).length > 1;
-  const isFree = (one?.metadata.finalizers ?? []).length === 0;
+  const isFree = one?.metadata.finalizers?.includes(finalizers.migration) !== true;
   return endOf(one) !== 'open' && isFree && isWhole && !hasOld;
 }
 

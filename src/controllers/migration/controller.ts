@@ -19,11 +19,12 @@ import { recordPrefix } from '../../workload/ours.ts';
 import type { Context, Controller } from '../context.ts';
 import { finalizers } from '../labels.ts';
 import { changedNamespaces, hasOnlyLooked, pairsOf, putBack } from '../plan/frozen.ts';
+import { isClosed } from '../plan/closing.ts';
 import { isOpen, migrationsOf, needsPlan, planKeyOf } from '../plan/migrations.ts';
 import { inferType } from '../plan/type.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { reach } from '../teleport/preflight.ts';
-import { cutoverOf, hasCutOver } from './cutover.ts';
+import { hasCutOver, leadsBack } from './cutover.ts';
 import { forgetFrozen, freezePlan, frozenPlan, thawPlan } from './frozen-plan.ts';
 import { journeyOf } from './journey.ts';
 import type { Run } from './run.ts';
@@ -31,7 +32,7 @@ import { Saved } from './saved.ts';
 import { sourcesOf } from './sources.ts';
 import type { Blocked } from './status.ts';
 import { blockerOf, hasBegun, newerOf } from './turn.ts';
-import { tell, tellOver } from './tell.ts';
+import { tell, tellKept, tellOver } from './tell.ts';
 
 /** Slices in a row without a pause. */
 const slicesMax = 16;
@@ -106,7 +107,8 @@ export class MigrationController implements Controller {
   }
 
   /** Over: nothing is left to be taken back, but for a rehearsal that somebody looks at. */
-  async #leave({ object }: Saved): Promise<Next> {
+  async #leave(saved: Saved): Promise<Next> {
+    const { object } = saved;
     this.#known.delete(object.metadata.uid ?? '');
     const isKept = object.spec.type === 'Rehearsal' && !isCanceled(object);
     const succeeded = object.status?.conditions?.find(({ type }) => type === 'Succeeded');
@@ -114,19 +116,41 @@ export class MigrationController implements Controller {
       // The plan first: who takes over after that comes here again.
       await this.#letPlanGo(object);
       await this.#forget(object);
-      await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+      const free = await removeFinalizer(this.#c.client, migrations, object, finalizers.migration);
+      if (free === undefined) return {};
+      saved.object = free;
     }
-    return {};
+    return this.#keep(saved);
+  }
+
+  /** What a rollback would go back from stays, also when it is deleted. */
+  async #keep(saved: Saved): Promise<Next> {
+    const { object } = saved;
+    if (object.metadata.finalizers?.includes(finalizers.rollback) !== true) return {};
+    const plan = await this.#c.client.get(plans, parseKey(planKeyOf(object)));
+    const isOver = plan === undefined || isClosed(plan);
+    if (isOver || !leadsBack(object, this.#siblings(object))) {
+      await removeFinalizer(this.#c.client, migrations, object, finalizers.rollback);
+      return {};
+    }
+    if (object.metadata.deletionTimestamp === undefined) return {};
+    await tellKept(saved);
+    return { againAfterMs: againMs };
+  }
+
+  /** Of its plan. This one as it was just read: what it wrote may not have come back yet. */
+  #siblings(object: Migration): readonly Migration[] {
+    return this.#c.informers.migrations
+      .byIndex('plan', planKeyOf(object))
+      .map((one) => (one.metadata.uid === object.metadata.uid ? object : one));
   }
 
   /** Plans as they were for runs from which no rollback leads back any more. */
   async #forget(object: Migration): Promise<void> {
-    const plan = this.#c.informers.plans.get(parseKey(planKeyOf(object)));
-    const standing = plan && cutoverOf({ context: this.#c, plan })?.metadata.uid;
-    const others = this.#c.informers.migrations.byIndex('plan', planKeyOf(object));
-    const over = object.spec.type === 'Rollback' ? others.filter(hasCutOver) : [object];
+    const all = this.#siblings(object);
+    const over = object.spec.type === 'Rollback' ? all.filter(hasCutOver) : [object];
     for (const one of over) {
-      if (one.metadata.uid !== standing) await forgetFrozen(this.#c, one);
+      if (!leadsBack(one, all)) await forgetFrozen(this.#c, one);
     }
   }
 
@@ -145,6 +169,9 @@ export class MigrationController implements Controller {
     const { client } = this.#c;
     await ensureFinalizer(client, plans, plan, finalizers.plan);
     saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.migration);
+    if (saved.object.spec.type === 'Cutover') {
+      saved.object = await ensureFinalizer(client, migrations, saved.object, finalizers.rollback);
+    }
     await freezePlan(this.#c, saved.object, plan);
     const { type, retry = 0 } = saved.object.spec;
     await saved.write({

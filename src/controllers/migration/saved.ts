@@ -52,6 +52,15 @@ export class Saved {
     await this.#write({ ...all, observedGeneration: generation, conditions: now } as Change);
   }
 
+  /** One condition, and nothing else. */
+  async say(one: Report['conditions'][number]): Promise<void> {
+    const { generation = 0 } = this.object.metadata;
+    const drafts = [{ ...one, observedGeneration: generation }];
+    const known = this.object.status?.conditions ?? [];
+    const conditions = withConditions(known, drafts, this.#c.ports.clock.wallMs());
+    await this.#write({ ...this.object.status, conditions } as Change);
+  }
+
   async #write(wanted: Change): Promise<void> {
     const warnings = [...this.#warnings];
     const all = { ...wanted, ...(warnings.length === 0 ? {} : { warnings }) };

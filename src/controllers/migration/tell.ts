@@ -4,6 +4,7 @@ import { TransshipError } from '../../base/errors.ts';
 import type { Outcome } from '../../flow/flow.ts';
 import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
+import { condition } from '../status.ts';
 import { planKeyOf } from '../plan/migrations.ts';
 import type { Run } from './run.ts';
 import type { Saved } from './saved.ts';
@@ -40,6 +41,15 @@ type Migration = Saved['object'];
 /** While it is not over. */
 export async function tell(context: Context, saved: Saved, said: Said): Promise<void> {
   await saved.report(reportOf(newsOf(context, saved, said)));
+}
+
+/** It is over and deleted, and stays all the same. */
+export async function tellKept(saved: Saved): Promise<void> {
+  const { plan } = saved.object.spec;
+  const message =
+    `a Rollback of plan ${plan} goes back from this, so it stays, deleted or not: ` +
+    `make a Rollback, or close the plan; then it goes`;
+  await saved.say(condition('Ready', false, 'InUse', message));
 }
 
 /** The last word. */

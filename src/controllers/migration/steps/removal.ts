@@ -1,4 +1,5 @@
 /** The way back: whether there is one, and what becomes of what was made. */
+import type { Migration } from '../../../api/kinds/migration.ts';
 import type { Observation, Step, Undoing } from '../../../flow/flow.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
@@ -8,7 +9,7 @@ import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { cutoverOf } from '../cutover.ts';
 import { moveId, namespacesAt, type Run } from '../run.ts';
-import { isFilling, transfersOf } from '../transfers.ts';
+import { hasSucceeded, isFilling, transfersOf } from '../transfers.ts';
 import { liftFences } from './fence.ts';
 import { isClaim, madeStore, unmakeAll } from './made.ts';
 import { claimKey, claimsIn } from './moving.ts';
@@ -32,10 +33,14 @@ async function lookForWay(run: Run): Promise<Observation> {
   if (run.plan.spec.closed === true) {
     return not(`plan ${name} is closed: what a rollback needs to know was given up with that`);
   }
-  if (cutoverOf(run) === undefined) {
+  const cutover = cutoverOf(run);
+  if (cutover === undefined) {
     return not(`plan ${name} has no cutover to go back from: its workloads run at the source`);
   }
-  if (conditionsOf(run).has('keepData')) return { kind: 'done' };
+  if (conditionsOf(run).has('keepData')) {
+    const lost = await lostCopies(run, cutover);
+    return lost === undefined ? { kind: 'done' } : not(lost);
+  }
   const torn: string[] = [];
   for await (const claim of claimsIn(run.source.client, namespacesAt(run, 'source'))) {
     if (claim.metadata.annotations?.[annotations.torn] !== undefined) torn.push(claimKey(claim));
@@ -44,6 +49,19 @@ async function lookForWay(run: Run): Promise<Observation> {
   return not(
     `an earlier rollback has begun to overwrite ${shortList(torn)} at the source, so that only ` +
       'the data of the destination is whole: make a Rollback with keepData true',
+  );
+}
+
+/** They say what there is to copy back: without one, its claim would stay behind, unnoticed. */
+async function lostCopies(run: Run, migration: Migration): Promise<string | undefined> {
+  const { volumes } = migration.status?.report ?? {};
+  if (volumes === undefined) return undefined;
+  const known = (await transfersOf({ context: run.context, migration }, 'l')).filter(hasSucceeded);
+  if (known.length >= volumes) return undefined;
+  return (
+    `${known.length} of ${volumes} copies of cutover ${migration.metadata.name} are known, ` +
+    'because VolumeTransfers of it were deleted: what was written since cannot be brought back by this; ' +
+    'copy it by hand and roll back with keepData false, which leaves the destination its data'
   );
 }
 
