@@ -67,6 +67,18 @@ interface Watcher {
   readonly seen: Map<string, string>;
 }
 
+interface FakePlace {
+  readonly cluster: string;
+  readonly volume: string;
+}
+
+/** Who keeps what is in the volumes, at every moment in which one comes or goes. */
+export interface ContentWatch {
+  /** With what is in `from` now; undefined: with nothing. */
+  onMade(at: FakePlace, from: FakePlace | undefined): void;
+  onGone(at: FakePlace): void;
+}
+
 type Handlers = { [N in OperationName]?: (request: RequestOf<N>) => ResponseOf<N> };
 
 export class FakeAgent {
@@ -174,13 +186,17 @@ export class FakeAgent {
       'volume.show': ({ name }) => this.#view(this.volume(name)),
       'volume.create': ({ name, sizeBytes, blockBytes, historyPolicy }) => {
         const blank = { dataBytes: 0, missingBytes: 0, sizeBytes };
-        return this.#view(this.#add(name, { ...blank, blockBytes, policy: historyPolicy }));
+        const made = this.#add(name, { ...blank, blockBytes, policy: historyPolicy });
+        this.#cloud.content?.onMade({ cluster: this.name, volume: name }, undefined);
+        return this.#view(made);
       },
       'volume.clone': ({ volume, name, historyPolicy }) => {
         const { sizeBytes, blockBytes, dataBytes, missingBytes, origin } = this.volume(volume);
         const same = { sizeBytes, blockBytes, dataBytes, missingBytes };
         const made = this.#add(name ?? `${volume}-1`, { ...same, policy: historyPolicy });
         if (origin !== undefined) made.origin = { ...origin };
+        const at = { cluster: this.name, volume: made.name };
+        this.#cloud.content?.onMade(at, { cluster: this.name, volume });
         return this.#view(made);
       },
       'volume.resize': ({ name, sizeBytes }) => {
@@ -325,6 +341,7 @@ export class FakeAgent {
       fail('Leased', `volume ${name} is still being read by ${holders.join(', ')}`);
     }
     this.state.volumes.delete(name);
+    this.#cloud.content?.onGone({ cluster: this.name, volume: name });
     const record = this.state.records.find(({ name: own }) => own === volume.origin?.teleport);
     if (record?.volume === name) record.phase = 'Canceled';
     this.#release(volume);
@@ -352,6 +369,10 @@ export class FakeAgent {
     const made = this.#add(name, { ...shape, policy: historyPolicy });
     const teleport = `${name}-${made.id}`;
     made.origin = { cluster, volume: sourceVolume, lease, teleport, thin };
+    this.#cloud.content?.onMade(
+      { cluster: this.name, volume: name },
+      { cluster, volume: sourceVolume },
+    );
     const record: FakeRecord = {
       name: teleport,
       volume: name,
@@ -499,7 +520,11 @@ export class FakeAgent {
 export class FakeCloud {
   readonly #agents: ReadonlyMap<string, FakeAgent>;
 
-  constructor(names: readonly string[]) {
+  /** Absent: they are without bytes. */
+  readonly content: ContentWatch | undefined;
+
+  constructor(names: readonly string[], content?: ContentWatch) {
+    this.content = content;
     this.#agents = new Map(names.map((name) => [name, new FakeAgent(name, this)]));
   }
 

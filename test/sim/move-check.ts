@@ -82,7 +82,7 @@ function recordsLeft(world: MoveWorld, type: string): readonly string[] {
   return sides.flatMap((side) =>
     [...world.side(side).api.objects.values()].flatMap(({ kind, metadata }) => {
       const { name = '', annotations = {} } = metadata;
-      const record = kind === 'Secret' && /^transship-(undo-)?([a-z]+)/.exec(name)?.[2];
+      const record = kind === 'Secret' && /^transship-undo-([a-z]+)/.exec(name)?.[1];
       const isLeft = typeof record === 'string' && !kept.includes(record);
       const isFence = kind === 'ResourceQuota' && type !== 'Cutover';
       const isTorn = annotations['transship.dev/torn'] !== undefined;
@@ -154,8 +154,6 @@ function isKept(line: string, migration: Migration | undefined): boolean {
   if (line.startsWith('Secret shop/transship-undo-retained') && line.includes(': gone'))
     return true;
   if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
-  // What hooks printed goes with the migration.
-  if (/^ConfigMap default\/hook-.*-output: .* instead of nothing$/.test(line)) return true;
   // What cannot be listed may be there: then the namespace stays, and it says so.
   const isToldToStay = migration?.status?.warnings?.some((one) => one.startsWith('Namespace shop'));
   if (isToldToStay === true && /^(Namespace \/shop|ConfigMap shop\/kube-root-ca)/.test(line)) {

@@ -19,8 +19,8 @@ const passing = ['unreachable', 'failed', 'busy', 'lost'] as const;
 const lasting = ['unreachable', 'forbidden'] as const;
 
 export function plainStory(tale: string): Story {
-  const { plan, chapters } = taleOf(tale);
-  return { plan, chapters, trouble: { kind: 'none' } };
+  const { places: _, ...rest } = taleOf(tale);
+  return { ...rest, trouble: { kind: 'none' } };
 }
 
 function taleOf(tale: string): Tale {
@@ -38,9 +38,9 @@ export function interruptionsOf(tale: string, survey: Survey): readonly Interrup
   const own = (place: string) =>
     place.startsWith(`${last.name}/`) && told.places?.test(place) !== false;
   const places = [...survey.calls.keys()].filter(own);
-  const { plan, chapters } = told;
+  const { places: _, ...rest } = told;
   const begin: Begin = (way, name, trouble) => {
-    return { tale, way, name, story: { plan, chapters, trouble } };
+    return { tale, way, name, story: { ...rest, trouble } };
   };
   const sites = places.map((place) =>
     [...survey.calls.get(place)!].map((call) => ({ place, call })),
@@ -143,10 +143,11 @@ function orderedAt(
   last: Chapter,
   place: string,
 ): readonly Interruption[] {
+  const { places: _, ...rest } = told;
   const before = told.chapters.slice(0, -1);
   const begin = (way: Way, change: Partial<Chapter>): Interruption => {
     const chapters = [...before, { ...last, ...change }];
-    const story: Story = { plan: told.plan, chapters, trouble: { kind: 'none' } };
+    const story: Story = { ...rest, chapters, trouble: { kind: 'none' } };
     return { tale, way, name: `${way} at ${place}`, story };
   };
   const pause = begin('pause', { pauseAt: place });

@@ -129,7 +129,7 @@ export class MoveNode {
 
   #begin(attempt: Attempt, { argv, mounts, env }: ProcessSpec, ran: () => Ran): () => void {
     const [program, , side] = argv;
-    const volume = mounts.find(({ source }) => source.startsWith('/volumes/'))?.source;
+    const volume = mounts.find(({ source }) => /^\/(volumes|engine)\//.test(source))?.source;
     if (program === 'transship' && side === 'server') return this.#serve(volume ?? '', ran);
     if (program === 'hook') return this.#hook(env, ran);
     if (program === 'transship') return this.#copy(volume ?? '', mounts, ran);

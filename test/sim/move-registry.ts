@@ -158,7 +158,9 @@ export function registryDoor({ scheduler, rng, life, trouble, find }: DoorOption
         life.enter(() => reject(error));
       };
       scheduler.at(slowestMs * rng.fraction(), call, () => {
-        trouble.ask(call, act).then((answer) => life.enter(() => resolve(answer)), broken);
+        trouble
+          .ask(call, 'RegistryUnreachable', act)
+          .then((answer) => life.enter(() => resolve(answer)), broken);
       });
     });
   return { open: () => ({ transport, close: () => undefined }) };

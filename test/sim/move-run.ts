@@ -44,8 +44,9 @@ export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
   const { seed, mutation = {}, onEvent } = options;
   const story = options.story ?? storyOf(seed);
   const { trouble } = story;
+  const hasAgents = story.storage === 'Agents';
   const library = options.library ?? createSchemaLibrary();
-  const world = new MoveWorld({ seed, library, trouble, mutation, onEvent });
+  const world = new MoveWorld({ seed, library, trouble, mutation, hasAgents, onEvent });
   let violation: Error | undefined;
   try {
     await tell(world, story);
@@ -69,6 +70,7 @@ async function begin(world: MoveWorld): Promise<void> {
     await scheduler.drive(setUp(world, side));
     await scheduler.drive(world.startMachinery(side));
   }
+  if (world.engine !== undefined) for (const side of sides) world.startControllers(side);
   await scheduler.drive(openShop(east));
   await until(world, 'the shop is open', () => isOpen(world, 'east'), 60_000);
   await scheduler.idle(3_000);
@@ -85,7 +87,7 @@ async function tell(world: MoveWorld, story: Story): Promise<void> {
       spec: { ...spec, ...more },
     } as never),
   );
-  world.startControllers();
+  if (world.engine === undefined) world.startControllers();
   world.data.hookRunsMax = (name) => 1 + (find(world, name)?.spec.retry ?? 0);
   await scheduler.idle(2_000);
   world.onScale = (replicas) => {

@@ -4,6 +4,7 @@ import { hooks } from '../../src/api/kinds/hook.ts';
 import type { PlanSpec } from '../../src/api/kinds/plan.ts';
 import { kinds } from '../../src/api/kinds/all.ts';
 import { crdOf } from '../../src/api/kinds/crd.ts';
+import { driver } from '../../src/controllers/labels.ts';
 import { applyObjects } from '../../src/controllers/install.ts';
 import { systemNamespace } from '../../src/controllers/installation.ts';
 import { directoryClass } from '../../src/embedded/runtime/storage/directory-class.ts';
@@ -11,6 +12,7 @@ import { cronJobs } from '../../src/kube/jobs.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { configMaps, namespaces, secrets, storageClasses } from '../../src/kube/resources.ts';
 import { deployments, pods, statefulSets } from '../../src/kube/workloads.ts';
+import { agentAddress } from './move-engine.ts';
 import type { MoveSide, MoveWorld, SideName } from './move-world.ts';
 
 export const shop = 'shop';
@@ -43,12 +45,19 @@ function template(app: string, container: object, more: object = {}): object {
 export async function setUp(world: MoveWorld, { name, admin }: MoveSide): Promise<void> {
   const definitions = kinds.map((kind) => crdOf(kind) as unknown as KubeObject);
   await applyObjects(admin, definitions);
-  const plain = { ...directoryClass(), metadata: { name: 'plain' } };
+  const isOurs = world.engine !== undefined;
+  const own = isOurs ? { provisioner: driver, volumeBindingMode: 'Immediate' } : {};
+  const plain = { ...directoryClass(), metadata: { name: 'plain' }, ...own };
   for (const one of [directoryClass(), plain]) await admin.create(storageClasses, one as never);
-  if (name !== 'east') return;
   await admin.create(namespaces, { metadata: { name: systemNamespace } });
+  const agents = isOurs ? [{ name, address: agentAddress(name) }] : [];
+  if (name !== 'east') {
+    const local = { metadata: { name }, spec: { local: true, agents } };
+    if (isOurs) await admin.create(clusters, local as never);
+    return;
+  }
   const registry = (side: string) => ({ registry: { host: `registry.${side}` } });
-  const spec = { local: true, agents: [], ...registry(name) };
+  const spec = { local: true, agents, ...registry(name) };
   await admin.create(clusters, { metadata: { name }, spec } as never);
   const place = { namespace: systemNamespace, name: 'west', key: 'kubeconfig' };
   await admin.create(secrets, {
@@ -143,6 +152,8 @@ function lineOf(object: Any): string | undefined {
   const notes = Object.entries(metadata.annotations ?? {})
     .filter(([name]) => name.startsWith('transship.dev/'))
     .map(([name, value]) => `${name}=${value}`);
+  // What a migration has for itself goes with it.
+  if (metadata.ownerReferences?.some((one) => one.kind === 'Migration') === true) return undefined;
   const marks = JSON.stringify([notes.toSorted(), metadata.deletionTimestamp !== undefined]);
   switch (kind) {
     case 'Deployment':

@@ -16,6 +16,8 @@ export interface Chapter {
 }
 
 export interface Story {
+  /** Whose volumes the shop has: those of agents, or directories; directories when absent. */
+  readonly storage?: 'Agents' | 'Directories';
   readonly plan: Partial<PlanSpec>;
   readonly chapters: readonly Chapter[];
   readonly trouble: Trouble;

@@ -19,6 +19,8 @@ const conversion: Story['plan'] = {
 
 const takenBack = /\/(undo .*|removeTransfers|removeHelpers|proveAsBefore|over)$/;
 
+const copied = /\/(copyAhead|copyLast|auditVolumes|swapClaims|startDestination|cleanUp)$/;
+
 /** The last migration of each is the one that is interrupted. */
 export const storyBook: Readonly<Record<string, Tale>> = {
   cutover: { plan: full, chapters: [go] },
@@ -27,12 +29,20 @@ export const storyBook: Readonly<Record<string, Tale>> = {
     chapters: [{ ...go, cancelAt: 'go/makeObjects' }],
     places: takenBack,
   },
+  teleport: { plan: {}, storage: 'Agents', chapters: [go], places: copied },
+  teleportCanceled: {
+    plan: {},
+    storage: 'Agents',
+    chapters: [{ ...go, cancelAt: 'go/makeObjects' }],
+    places: takenBack,
+  },
+  teleportBack: { plan: {}, storage: 'Agents', chapters: [go, back] },
   back: { plan: {}, chapters: [go, back] },
   backWithoutData: { plan: {}, chapters: [go, bare] },
   conversion: {
     plan: conversion,
     chapters: [go],
-    places: /\/(copyLast|auditVolumes|swapClaims|startDestination|cleanUp)$/,
+    places: copied,
   },
   conversionCanceled: {
     plan: conversion,

@@ -1,5 +1,6 @@
 /** The one thing that goes wrong in a schedule of a migration, at the door of its controllers. */
 import { TransshipError } from '../../src/base/errors.ts';
+import type { Reason } from '../../src/base/reasons.ts';
 import type { KubeRequest, KubeResponse, KubeTransport } from '../../src/kube/transport.ts';
 import type { Rng } from './rng.ts';
 
@@ -117,7 +118,7 @@ export function pickTrouble(rng: Rng, effects: number): Trouble {
 export interface TroubleHands {
   readonly nowMs: () => number;
   /** Ends the process that just had its answer. */
-  kill(afterMs: number): void;
+  kill(afterMs: number, side: string): void;
   cut(): void;
   scale(replicas: number): void;
   /** Where the migration is, as `placeOf` says it. */
@@ -163,24 +164,26 @@ export class Troublemaker {
     this.#cutUntilMs = 0;
   }
 
-  wrap(send: KubeTransport, cluster: string): KubeTransport {
+  /** What the controllers of `side` send to a cluster. */
+  wrap(send: KubeTransport, cluster: string, side = 'east'): KubeTransport {
     return async (request) => {
       if (this.#hands.nowMs() < this.#cutUntilMs) throw unreachable(cluster);
       const how = this.#refusal(request) ?? this.#fault(callOf(request, cluster));
       if (how !== undefined && how !== 'lost') return refuse(how, cluster);
       const response = await send(request);
-      const isLost = request.method !== 'GET' && this.effect();
+      const isLost = request.method !== 'GET' && this.effect(side);
       if (isLost || how === 'lost') throw unreachable(cluster);
       return response;
     };
   }
 
   /** Of something that is no API server: throws where that fails. */
-  async ask<T>(call: string, act: () => Promise<T>): Promise<T> {
-    if (this.#fault(call) !== undefined) {
-      throw new TransshipError('SourceUnreachable', `${call} is not answered`);
-    }
-    return act();
+  async ask<T>(call: string, reason: Reason, act: () => Promise<T>): Promise<T> {
+    const how = this.#fault(call);
+    if (how !== undefined && how !== 'lost') throw new TransshipError(reason, `${call} failed`);
+    const answer = await act();
+    if (how === 'lost') throw new TransshipError(reason, `the answer to ${call} was lost`);
+    return answer;
   }
 
   /** What becomes of it: undefined for nothing. */
@@ -209,14 +212,14 @@ export class Troublemaker {
     return trouble.calls.filter((site) => !this.#failed.has(site));
   }
 
-  /** Something durable was done. True: nobody is to hear of it. */
-  effect(): boolean {
+  /** Something durable was done by controllers. True: nobody is to hear of it. */
+  effect(side = 'east'): boolean {
     this.effects += 1;
     const { trouble } = this;
     if (this.#isCalm) return false;
-    if (this.#isKilledHere()) this.#hands.kill(trouble.kind === 'kills' ? trouble.ms : 0);
+    if (this.#isKilledHere()) this.#hands.kill(trouble.kind === 'kills' ? trouble.ms : 0, side);
     if (!('after' in trouble)) return false;
-    if (trouble.kind === 'kill') return this.#kill(trouble);
+    if (trouble.kind === 'kill') return this.#kill(trouble, side);
     if (this.effects !== trouble.after) return false;
     this.happened = true;
     if (trouble.kind === 'cut') {
@@ -241,11 +244,11 @@ export class Troublemaker {
     return true;
   }
 
-  #kill({ after, times, ms }: Extract<Trouble, { kind: 'kill' }>): boolean {
+  #kill({ after, times, ms }: Extract<Trouble, { kind: 'kill' }>, side: string): boolean {
     if (this.#kills >= times || this.effects < after * (this.#kills + 1)) return false;
     this.#kills += 1;
     this.happened = true;
-    this.#hands.kill(ms);
+    this.#hands.kill(ms, side);
     return true;
   }
 

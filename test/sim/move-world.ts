@@ -17,6 +17,7 @@ import { Life } from './control-life.ts';
 import { fairWeather, simTransport } from './control-transport.ts';
 import { silentMetrics } from './control-worker.ts';
 import { MoveData } from './move-data.ts';
+import { MoveEngine } from './move-engine.ts';
 import { MoveNode } from './move-node.ts';
 import { placeOf } from './move-place.ts';
 import { registryDoor, SimRegistry } from './move-registry.ts';
@@ -51,6 +52,8 @@ export interface MoveWorldOptions {
   readonly library: SchemaLibrary;
   readonly trouble: Trouble;
   readonly mutation: MoveMutation;
+  /** Both sides have agents, whose volumes people use. */
+  readonly hasAgents: boolean;
   readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
 }
 
@@ -72,9 +75,12 @@ export class MoveWorld {
   #place = '';
   violation: Error | undefined;
   lives = 0;
-  #controllers: { readonly life: Life; readonly stop: () => Promise<void> } | undefined;
+  readonly #controllers = new Map<string, Life>();
+  /** Undefined: no side has agents. */
+  readonly engine: MoveEngine | undefined;
 
-  constructor({ seed, library, trouble, mutation, onEvent }: MoveWorldOptions) {
+  constructor(options: MoveWorldOptions) {
+    const { seed, library, trouble, mutation, hasAgents, onEvent } = options;
     this.rng = createRng(seed).fork('move');
     this.#mutation = mutation;
     this.scheduler = new Scheduler({
@@ -83,9 +89,11 @@ export class MoveWorld {
       ...(onEvent === undefined ? {} : { onEvent }),
     });
     this.data = new MoveData('east', (error) => this.fail(error));
+    const { scheduler, data } = this;
+    this.engine = hasAgents ? new MoveEngine({ scheduler, data, sides }) : undefined;
     this.trouble = new Troublemaker(trouble, {
       nowMs: () => this.scheduler.nowMs,
-      kill: (afterMs) => this.#crash(afterMs),
+      kill: (afterMs, side) => this.#crash(afterMs, side as SideName),
       cut: () => sides.forEach((name) => this.side(name).api.cut()),
       scale: (replicas) => this.onScale(replicas),
       place: () => this.#place,
@@ -191,7 +199,7 @@ export class MoveWorld {
       processes: node.processes,
       files: node.files,
       probes: { httpGet: async () => 200, tcp: async () => undefined },
-      volumes: {
+      volumes: this.engine?.mounts(name) ?? {
         mount: async () => fail('Unsupported', 'no agent runs here'),
         unmount: async () => undefined,
       },
@@ -216,10 +224,12 @@ export class MoveWorld {
     return side.runtime.started;
   }
 
-  startControllers(): void {
+  /** Of the hub, which reconciles migrations, or of the other cluster with its own volumes. */
+  startControllers(side: SideName = 'east'): void {
     this.lives += 1;
-    const { scheduler } = this;
-    const life = new Life(`controllers#${this.lives}`, scheduler);
+    const { scheduler, trouble } = this;
+    const life = new Life(`controllers#${this.lives} of ${side}`, scheduler);
+    this.#controllers.set(side, life);
     scheduler.note(`${life.name} start`);
     const rng = this.rng.fork(life.name);
     const clock = life.clock(() => 0);
@@ -230,16 +240,17 @@ export class MoveWorld {
       },
     };
     const random = simRandom(rng.fork('random'));
-    const transport = (name: SideName) => this.#disturbed(name, life, rng.fork(name));
+    const transport = (name: SideName) => this.#disturbed(name, { side, life }, rng.fork(name));
     const client = createKubeClient({
-      cluster: 'east',
-      transport: transport('east'),
+      cluster: side,
+      transport: transport(side),
       clock,
       random,
       log,
       fieldManager: 'transship-controller',
     });
-    const controllers = startControllers(
+    const asking = { rng: rng.fork('agent'), life, trouble, side };
+    startControllers(
       {
         clock,
         random,
@@ -248,13 +259,14 @@ export class MoveWorld {
         events: { ...silent, record: ({ reason, note }) => this.say(`event ${reason}: ${note}`) },
         metrics: silentMetrics,
         openCluster: async (_name, { text }) => transport(text as SideName),
-        openAgent: () => fail('Unsupported', 'there are no agents here'),
+        openAgent: () =>
+          this.engine?.door(asking) ?? fail('Unsupported', 'there are no agents here'),
         repositories: { probe: () => Promise.reject(new Error('there are none here')) },
         registries: registryDoor({
           scheduler,
           rng: rng.fork('registries'),
           life,
-          trouble: this.trouble,
+          trouble,
           find: (host) => this.side(host.replace('registry.', '') as SideName),
         }),
         movers: {
@@ -264,14 +276,17 @@ export class MoveWorld {
       },
       { identity: life.name, leaderElection: false },
     );
-    this.#controllers = { life, stop: () => controllers.stop() };
   }
 
   /** What one life of the controllers sends, and hears. */
-  #disturbed(name: SideName, life: Life, rng: Rng): KubeTransport {
+  #disturbed(
+    name: SideName,
+    { side, life }: { readonly side: SideName; readonly life: Life },
+    rng: Rng,
+  ): KubeTransport {
     const plain = this.#transport(this.side(name).api, life, rng);
     const mutated = this.#mutation.transport?.(plain, name) ?? plain;
-    const troubled = this.trouble.wrap(mutated, name);
+    const troubled = this.trouble.wrap(mutated, name, side);
     return (request) =>
       new Promise((resolve, reject) => {
         if (!life.isAlive) return;
@@ -282,17 +297,19 @@ export class MoveWorld {
       });
   }
 
-  #crash(afterMs: number): void {
-    const { life } = this.#controllers!;
+  #crash(afterMs: number, side: SideName): void {
+    const life = this.#controllers.get(side);
+    // What its movers did meanwhile kills nobody twice.
+    if (life?.isAlive !== true) return;
     this.scheduler.note(`${life.name} is killed`);
     this.say(`${life.name} is killed`);
     life.end();
-    this.scheduler.at(afterMs, 'controllers start again', () => this.startControllers());
+    this.scheduler.at(afterMs, 'controllers start again', () => this.startControllers(side));
   }
 
   /** Everybody ends, so that nothing that waits keeps this world in memory. */
   close(): void {
-    this.#controllers?.life.end();
+    for (const life of this.#controllers.values()) life.end();
     for (const name of sides) this.side(name).api.kill();
   }
 }
