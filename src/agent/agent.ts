@@ -14,9 +14,11 @@ import { Meter, reportState } from './meter.ts';
 import type { AgentParts, Handlers } from './parts.ts';
 import { Policies } from './policies.ts';
 import { Pools } from './pools.ts';
+import { Repositories, repositoryOfPeer } from './repositories.ts';
 import type { AgentInfo, AgentPorts, OpenPool } from './ports.ts';
 import { sharedStore } from './shared-store.ts';
 import { Teleports } from './teleports.ts';
+import type { TeleportPeer } from '../peer/teleport-peer.ts';
 import type { PeerStore } from '../volume/types.ts';
 
 export interface AgentOptions {
@@ -55,7 +57,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const policies = new Policies(home);
   const imports = new Imports(home, ports.images, pools);
   const cloud = options.openCloud(sharedStore(pools));
-  const peer = (name: string) => cloud.peer(name);
+  const repositories = new Repositories({ ...ports, cluster: info.cluster });
+  const peer = (name: string): TeleportPeer => {
+    const repository = repositoryOfPeer(name);
+    return repository === undefined ? cloud.peer(name) : repositories.peer(repository);
+  };
   const teleports = new Teleports({
     ...ports,
     cluster: info.cluster,
@@ -80,6 +86,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     attachments,
     clusters,
     teleports,
+    repositories,
   };
   await takeUp(parts);
   const meter = new Meter(clock, metrics);

@@ -16,6 +16,7 @@ import {
 } from './operations.ts';
 import type { AgentParts, Handlers, Watcher } from './parts.ts';
 import { replicaHandlers } from './replicas.ts';
+import { repositoryHandlers } from './repository-handlers.ts';
 import { volumeHandlers } from './volumes.ts';
 
 /** One request as the HTTP server gives it, and where its answer goes. */
@@ -44,6 +45,7 @@ export function allHandlers(parts: AgentParts): Handlers {
     ...teleportHandlers(parts),
     ...replicaHandlers(parts),
     ...jobHandlers(parts),
+    ...repositoryHandlers(parts),
   };
 }
 

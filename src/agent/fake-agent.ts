@@ -4,6 +4,7 @@ import { fromWireError, pathPrefix, type StreamLine } from '../api/wire.ts';
 import { fail, TransshipError } from '../base/errors.ts';
 import type { Disk, DiskFile } from '../base/ports.ts';
 import type { Cloud } from '../peer/cloud.ts';
+import { createMemoryObjectStore } from '../peer/repository/memory-store.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { serveControl } from './control.ts';
 import { createFakePool, type FakePool } from './fake-pool.ts';
@@ -203,6 +204,7 @@ function fakePorts(
       open: async (path) => readerOf(path, images.get(path)),
       create: async ({ path, sizeBytes }) => writerOf(path, sizeBytes, written),
     },
+    openObjectStore: () => createMemoryObjectStore({ wallMs: () => 1_000_000 }),
     attacher: {
       attach: async ({ mount, readOnly }) => ({
         device: '/dev/loop9',

@@ -1,5 +1,7 @@
 /** What an agent needs beyond the engine and the peers; `src/host` implements it, tests fake it. */
 import type { Clock, Disk, Log, Metrics, Random } from '../base/ports.ts';
+import type { RepositoryPlace } from '../api/repository-place.ts';
+import type { ObjectStore } from '../peer/repository/object-store.ts';
 import type { PoolApi } from '../volume/api.ts';
 
 /** An image or device opened for reading. Errors are `BadImage`. */
@@ -94,6 +96,8 @@ export interface AgentPorts {
   readonly home: Disk;
   readonly images: Images;
   readonly attacher: Attacher;
+  /** `BadArgument` for what cannot be a place. */
+  readonly openObjectStore: (place: RepositoryPlace) => ObjectStore;
   /** Ends the process cleanly, some time after this call. */
   requestStop(): void;
 }

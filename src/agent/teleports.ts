@@ -3,7 +3,7 @@ import type { RequestOf } from '../api/control.ts';
 import { apiVersion, type ConditionView, type TeleportObject } from '../api/objects.ts';
 import type { Clock, Disk, Log, Metrics, Random } from '../base/ports.ts';
 import { formatMoment, formatRate } from '../base/units.ts';
-import type { Peer } from '../peer/peer.ts';
+import type { TeleportPeer } from '../peer/teleport-peer.ts';
 import type { TeleportRecord } from '../peer/teleport-record.ts';
 import { TeleportManager } from '../peer/teleports.ts';
 import { readDocument, replaceDocument } from '../volume/document.ts';
@@ -23,7 +23,7 @@ export interface TeleportsOptions {
   readonly policies: Policies;
   readonly events: Events;
   /** `NotFound` for a cluster that is not a peer. */
-  readonly peer: (name: string) => Peer;
+  readonly peer: (name: string) => TeleportPeer;
   /** Whether a peer of this name is one agent of that cluster. */
   readonly isAgentOf: (name: string, cluster: string) => boolean;
 }
@@ -238,7 +238,7 @@ export class Teleports {
 }
 
 /** Waiting helps against a lost link, but not when the other side ended the trust. */
-function checkTrust(peer: Peer): void {
+function checkTrust(peer: TeleportPeer): void {
   const { connected, lastError } = peer.status();
   if (!connected && lastError?.reason === 'NotTrusted') throw lastError;
 }

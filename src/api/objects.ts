@@ -298,7 +298,15 @@ export interface JobObject extends ApiObject {
   };
 }
 
-export type JobType = 'Import' | 'Export' | 'Scrub' | 'Collect' | 'Verify' | 'Replay';
+export type JobType =
+  | 'Import'
+  | 'Export'
+  | 'Scrub'
+  | 'Collect'
+  | 'Verify'
+  | 'Replay'
+  | 'Save'
+  | 'Prune';
 
 /** A yes or no with its ground, from `cluster check`, `doctor` and `volume verify`. */
 export interface ReportObject extends ApiObject {
@@ -331,4 +339,42 @@ export function listOf<Item extends ApiObject>(
   items: readonly Item[],
 ): ListOf<Item> {
   return { kind: `${kind}List`, apiVersion, items };
+}
+
+/** A repository that the agent knows: where it is, never what opens it. */
+export interface RepositoryObject extends ApiObject {
+  readonly kind: 'Repository';
+  readonly spec: {
+    /** `directory /srv/between`, `bucket moves of s3.example.org`. */
+    readonly place: string;
+  };
+  /** Absent in lists: counting asks the place. */
+  readonly status?: {
+    readonly versions: number;
+    readonly chunks: number;
+    readonly storedBytes: number;
+    /** Sum of what the saved versions have allocated. */
+    readonly logicalBytes: number;
+  };
+}
+
+/** One saved version of a volume in a repository. */
+export interface SavedVersionObject extends ApiObject {
+  readonly kind: 'SavedVersion';
+  readonly spec: {
+    readonly repository: string;
+    readonly volume: string;
+    readonly version: string;
+  };
+  readonly status: {
+    readonly sizeBytes: number;
+    readonly allocatedBytes: number;
+    readonly addedBytes: number;
+    readonly root: string;
+    /** The cluster that saved it. */
+    readonly savedBy: string;
+    /** The moment of the content. */
+    readonly time: string;
+    readonly savedTime: string;
+  };
 }

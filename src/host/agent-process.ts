@@ -26,6 +26,7 @@ import { createImages } from './images.ts';
 import { meterDisk, meterPacker } from './metered.ts';
 import { createMetrics } from './metrics.ts';
 import { createNbdServer, type NbdServerOptions } from './nbd-server.ts';
+import { openObjectStore } from './object-stores.ts';
 import { createPacker } from './packer.ts';
 import { lockPool } from './pool-lock.ts';
 import { createRandom } from './random.ts';
@@ -196,14 +197,16 @@ function infoOf(from: {
 
 function portsOf(paths: AgentPaths, shared: Shared): AgentPorts {
   const { clock, log, metrics, requestStop } = shared;
+  const random = createRandom();
   return {
     clock,
     log,
     metrics,
-    random: createRandom(),
+    random,
     home: createDisk(paths.directory),
     images: createImages(paths.directory),
     attacher: createAttacher(paths.attachments, process.argv[1] ?? ''),
+    openObjectStore: (place) => openObjectStore(place, { clock, random }),
     // The answer to the request that asked for it goes out first.
     requestStop: () => void setImmediate(requestStop),
   };

@@ -9,6 +9,8 @@ export interface SignedRequest {
   /** Decoded names and values. */
   readonly query: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
+  /** SHA-256 of the body in hex, where it is known. */
+  readonly sha256?: string;
 }
 
 export interface SigningKey {
@@ -29,7 +31,7 @@ export function signedHeadersOf(
 ): Readonly<Record<string, string>> {
   const time = new Date(atMs).toISOString().replaceAll(/[-:]|\.\d{3}/g, '');
   const day = time.slice(0, 8);
-  const digest = sha256(request.body);
+  const digest = request.sha256 ?? sha256(request.body);
   const canonical = [
     request.method,
     encodePath(request.path),

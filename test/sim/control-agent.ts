@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { startAgent, type Agent } from '../../src/agent/agent.ts';
 import type { AgentPorts } from '../../src/agent/ports.ts';
 import { openCloud } from '../../src/peer/cloud.ts';
+import { createMemoryObjectStore } from '../../src/peer/repository/memory-store.ts';
 import type { Dialer } from '../../src/peer/link.ts';
 import { openRegistry } from '../../src/peer/registry.ts';
 import type { PoolApi } from '../../src/volume/api.ts';
@@ -99,7 +100,8 @@ export class SimAgent {
     this.ledger.reopened(opened);
     const self = selfOf(name);
     const home = this.homeDisk.mount({ onCrash });
-    const ports = { ...agentPorts(name), clock, random, log, home };
+    const openObjectStore = () => createMemoryObjectStore(clock);
+    const ports = { ...agentPorts(name), clock, random, log, home, openObjectStore };
     const agent = await startAgent({
       info: infoOf(name),
       ports,
