@@ -1,4 +1,5 @@
 /** The side that gets the data: docs/formats/block-mover.md. */
+import { PieceBuffers } from './block-buffers.ts';
 import { createHash } from 'node:crypto';
 import { fail, TransshipError } from '../base/errors.ts';
 import {
@@ -65,6 +66,7 @@ class Receiving {
   readonly #options: ReceiveOptions;
   readonly #talk: Talk;
   readonly #signal = new Signal();
+  readonly #buffers = new PieceBuffers();
   readonly #digest = createHash('sha256');
   #shape: Shape | undefined;
   #window: NameWindow | undefined;
@@ -127,9 +129,11 @@ class Receiving {
 
   async #namesOf(shape: Shape, piece: Piece): Promise<Buffer> {
     if (this.#talk.ended !== undefined) throw this.#talk.ended;
-    const blocks = Buffer.allocUnsafeSlow(bytesOf(shape, piece));
+    const blocks = this.#buffers.take(bytesOf(shape, piece));
     await this.#options.device.read(blocks, piece.first * shape.blockBytes);
-    return namesOf(blocks, shape.blockBytes);
+    const names = namesOf(blocks, shape.blockBytes);
+    this.#buffers.giveBack(blocks);
+    return names;
   }
 
   async #apply(): Promise<void> {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
 import type { RateLimit } from '../peer/rate.ts';
+import { PieceBuffers } from './block-buffers.ts';
 import {
   blockVersions,
   broken,
@@ -67,6 +68,7 @@ class Sending {
   readonly #shape: Shape;
   readonly #window: NameWindow;
   readonly #signal = new Signal();
+  readonly #buffers = new PieceBuffers();
   readonly #stop = new AbortController();
   readonly #digest = createHash('sha256');
   #isGreeted = false;
@@ -181,7 +183,7 @@ class Sending {
     const { blockBytes } = this.#shape;
     // What was greeted but has ended since shall not be read to its end.
     if (this.#talk.ended !== undefined) throw this.#talk.ended;
-    const blocks = Buffer.allocUnsafeSlow(bytesOf(this.#shape, piece));
+    const blocks = this.#buffers.take(bytesOf(this.#shape, piece));
     await this.#options.device.read(blocks, first * blockBytes);
     const names = namesOf(blocks, blockBytes);
     await this.#signal.until(() => this.#announced >= first + count);
@@ -205,6 +207,8 @@ class Sending {
         frames.push(encodeCount(kind, to - from));
       }
     }
+    // What is sent as it lies there is the link's until it is gone.
+    if (bytes.data === 0) this.#buffers.giveBack(blocks);
     return { piece, names, frames, changedBytes: bytes.data, zeroedBytes: bytes.zeros, sentBytes };
   }
 }
