@@ -49,6 +49,10 @@ export interface Agent {
 /** Metrics that are looked at, not counted. */
 const reportMs = 2000;
 
+function isAgentOf(cloud: Cloud, name: string, cluster: string): boolean {
+  return cloud.peers().some(({ record }) => record.name === name && clusterOf(record) === cluster);
+}
+
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { info, ports } = options;
   const { clock, home, metrics } = ports;
@@ -69,8 +73,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     policies,
     events,
     peer,
-    isAgentOf: (name, cluster) =>
-      cloud.peers().some(({ record }) => record.name === name && clusterOf(record) === cluster),
+    isAgentOf: (name, cluster) => isAgentOf(cloud, name, cluster),
   });
   const clusters = new Clusters({ ...options, cloud, pools, events, teleports });
   const attachments = new Attachments(ports.attacher, events, info.cluster);

@@ -186,7 +186,10 @@ class RegistryCloud implements Cloud {
 
   #host(record: PeerRecord): PeerHost {
     this.#drop(record.fingerprint);
-    const host = createPeer({ ...this.#options, record, mine: (use) => this.#hello(use) });
+    const { replicas, ...others } = this.#options;
+    // Whoever writes a replica writes the volume: only agents of this cluster may.
+    const own = replicas !== undefined && areFellows(record, others.self) ? { replicas } : {};
+    const host = createPeer({ ...others, ...own, record, mine: (use) => this.#hello(use) });
     this.#hosts.set(record.fingerprint, host);
     this.#notify();
     return host;
@@ -300,7 +303,7 @@ function identityOf({ id, name, memberOf }: CloudSelf): ClusterIdentity {
   return { id, name, ...(memberOf === undefined ? {} : { memberOf }) };
 }
 
-/** Agents of one cluster may do more with each other than peers: nobody becomes one by saying so. */
+/** Agents of one cluster may do more than peers: nobody becomes one by saying so. */
 function checkFellow(self: CloudSelf, other: ClusterIdentity, isMember: boolean): void {
   if (areFellows(self, other) === isMember) return;
   const cluster = printable(clusterOf(self));

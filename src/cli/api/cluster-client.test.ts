@@ -43,7 +43,7 @@ const down = createFakeClient(
 const reasonIs = (reason: string) => (error: unknown) =>
   error instanceof TransshipError && error.reason === reason;
 
-test('what is about a volume goes to the agent that has it, and of several to the leader', async () => {
+test('what is about a volume goes to the agent that has it, or leads it', async () => {
   const { agents } = agentsWith({ a: ['one'], b: ['two', 'both'], c: ['both'] }, 'c');
   const client = createClusterClient('a', agents);
   const attached = async (volume: string) =>

@@ -169,8 +169,8 @@ export interface NodePorts {
   readonly volumes: VolumeMounts;
   readonly nodes: readonly NodeFacts[];
   /**
-   * Whether the node works, as last looked: one that is down says nothing to the API server until it
-   * is up again. Absent: it is up as long as this process.
+   * Whether the node works, as last looked: one that is down says nothing to the API server until
+   * it is up again. Absent: it is up as long as this process.
    */
   readonly isUp?: () => boolean;
   /** Called when the node works again after it did not. Returns what ends the calls. */

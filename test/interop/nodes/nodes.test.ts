@@ -77,7 +77,7 @@ function sleepers(name: string, replicas: number, spec: object = {}) {
   } as never;
 }
 
-test('three nodes: pods on each, a lost one is emptied, and takes pods when it is back', async () => {
+test('three nodes: pods on each; a lost one is emptied, and takes pods again', async () => {
   await using cloud = await startCloud([]);
   const agents = await cloud.upNodes('east', 3);
   const client = await clientOf(cloud, 'east');

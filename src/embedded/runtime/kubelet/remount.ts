@@ -1,6 +1,6 @@
 /**
  * After a node's agent was gone and came back: what it had attached is broken for good, so pods
- * that use volumes of the engine are ended, lose them, and begin again as their restart policy says.
+ * that use volumes of the engine are ended, lose them, and begin again as their policy says.
  */
 import { asTransshipError } from '../../../base/errors.ts';
 import { sleep } from '../../../kube/waiting.ts';

@@ -62,7 +62,7 @@ test('what is here, plain or led, is nobody asked for', async () => {
   }
 });
 
-test('a set that another leads, or nobody any more, comes here as the controllers decide', async () => {
+test('a set that another leads, or nobody any more, comes as the controllers decide', async () => {
   const led = clusterOf({ a: 'Follower', b: 'Leader', c: 'Follower' });
   await led.lead();
   assert.deepEqual(led.done, ['wish a']);

@@ -29,8 +29,8 @@ interface Sight {
 }
 
 /**
- * Resolves when `own` serves the volume. `InUse` while another node has it or its agent is not known
- * to be lost, `NotFound` when none of the agents that answer has it, and what the agents say.
+ * Resolves when `own` serves the volume. `InUse` while another node has it or its agent is not
+ * known to be lost, `NotFound` when none of the agents that answer has it, and what the agents say.
  */
 export async function leadVolume(volume: string, ports: LeadPorts): Promise<void> {
   const { clock, own, others, wish } = ports;
