@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
-import { replications } from '../../src/api/kinds/replication.ts';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
-import { volumes } from '../../src/api/kinds/volume.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import {
-  configMaps,
-  namespaces,
-  persistentVolumeClaims,
-  persistentVolumes,
-  secrets,
-} from '../../src/kube/resources.ts';
+import { configMaps, namespaces, secrets } from '../../src/kube/resources.ts';
 import {
   change,
   checkOf,
@@ -29,7 +21,6 @@ import { withData } from './scenarios.ts';
 import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
-const key = { namespace: 'shop', name: 'copy' };
 
 suite('replications', () => {
   let saved: Saved;
@@ -86,6 +77,106 @@ suite('replications', () => {
     );
     assert.equal(done.status?.report?.volumes, 1);
     assert.match(done.status?.jobId ?? '', /^[0-9a-f]{8}-1$/);
+    await world.stop();
+  });
+
+  test('of the same two clusters one runs at a time, and the next one says whom it waits for', async () => {
+    const world = await open();
+    world.fetchBytes = 0;
+    const decision = 'Remediate' as const;
+    await makeReplication(world, { decision });
+    await makeReplication(world, { decision, namespaces: [{ name: 'shop', to: 'other' }] }, 'next');
+    await reached(world, 'Running');
+    const waiting = await reached(world, 'Queued', { name: 'next' });
+    await world.run(5_000);
+    assert.match(
+      saidBy(await replication(world, 'next')),
+      /WaitsForOther: it waits for replication shop\/copy: between east and west one runs/,
+    );
+    assert.equal(waiting.status?.itinerary, undefined);
+    world.fetchBytes = 4 * 1024 * 1024;
+    await reached(world, 'Done');
+    const done = await reached(world, 'Done', { name: 'next' });
+    assert.equal(done.status?.state, 'Success', saidBy(done));
+    await world.stop();
+  });
+
+  test('a continuous one begins again by itself, tells its lag, and an alarm when it is behind', async () => {
+    const world = await open();
+    await makeReplication(world, { decision: 'Remediate', continuous: '30s' });
+    const first = await reached(world, 'Waiting');
+    assert.equal(first.status?.state, 'Success', saidBy(first));
+    await world.admin('east').patch(
+      configMaps,
+      { namespace: 'shop', name: 'settings' },
+      {
+        data: { a: '2' },
+      },
+    );
+    const second = await reached(world, 'Waiting', { runs: 2 });
+    assert.equal((await settingsThere(world))?.data?.['a'], '2');
+    assert.notEqual(second.status?.dataTime, first.status?.dataTime);
+    assert.equal(conditionOf(await replication(world), 'InSync')?.status, 'True');
+    // Nothing arrives any more: the copy grows old.
+    world.cloud.find('west').isCut = true;
+    world.fetchBytes = 0;
+    await world.until('it is out of sync', async () => {
+      return conditionOf(await replication(world), 'InSync')?.status === 'False';
+    });
+    const behind = await replication(world);
+    assert.match(conditionOf(behind, 'InSync')?.message ?? '', /the data at west is .* old/);
+    assert.equal(world.events.filter(({ reason }) => reason === 'OutOfSync').length, 1);
+    world.cloud.find('west').isCut = false;
+    world.fetchBytes = 4 * 1024 * 1024;
+    await world.until('it is in sync again', async () => {
+      return conditionOf(await replication(world), 'InSync')?.status === 'True';
+    });
+    await world.stop();
+  });
+
+  test('within one cluster it is a backup under another name', async () => {
+    const world = await open();
+    await makeReplication(world, { destination: 'east', decision: 'Remediate' });
+    const done = await reached(world, 'Done');
+    assert.equal(done.status?.state, 'Success', saidBy(done));
+    assert.deepEqual(await claimsAt(world, 'east'), ['market/db Bound', 'shop/db Bound']);
+    await change(world, { run: 2 });
+    const again = await reached(world, 'Done', { runs: 2 });
+    assert.equal(again.status?.state, 'Success', saidBy(again));
+    assert.deepEqual(await claimsAt(world, 'east'), ['market/db Bound', 'shop/db Bound']);
+    await world.stop();
+  });
+
+  test('checks alone change nothing, until they may go on', async () => {
+    const world = await open();
+    await makeReplication(world, { onlyCheck: true });
+    const halted = await reached(world, 'Halted');
+    assert.deepEqual(halted.status?.offers, ['Recheck', 'Stop']);
+    await world.admin('west').create(namespaces, { metadata: { name: there } });
+    await decide(world, 'Recheck');
+    await world.until('it is compatible', async () => {
+      const { status } = (await replication(world)) ?? {};
+      return status?.phase === 'Halted' && status.actionable === 0;
+    });
+    await world.run(5_000);
+    assert.deepEqual(await claimsAt(world, 'west'), []);
+    await change(world, { onlyCheck: false });
+    const done = await reached(world, 'Done');
+    assert.equal(done.status?.state, 'Success', saidBy(done));
+    await world.stop();
+  });
+
+  test('without volumes claims are made, and nothing is in them', async () => {
+    const world = await open();
+    await makeReplication(world, { decision: 'Remediate', volumes: 'Exclude' });
+    const done = await reached(world, 'Done');
+    assert.equal(done.status?.state, 'Success', saidBy(done));
+    assert.equal(done.status?.report?.volumes, undefined);
+    const { state } = world.cloud.find('west');
+    assert.deepEqual(
+      [...state.volumes.values()].map(({ dataBytes }) => dataBytes),
+      [0],
+    );
     await world.stop();
   });
 });

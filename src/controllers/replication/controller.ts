@@ -41,6 +41,8 @@ import {
 const slicesMax = 16;
 const againMs = 5_000;
 const turnMs = 2_000;
+/** After a start other clusters are not open yet, which is not worth a word. */
+const unsettledMs = 15_000;
 /** The age of the data is told so often. */
 const lagMs = 15_000;
 
@@ -60,9 +62,11 @@ export class ReplicationController implements Controller {
   readonly #known = new Map<string, Known>();
   /** Whose turn it is is found out by one at a time. */
   readonly #turns = new Lanes();
+  readonly #startedMs: number;
 
   constructor(context: Context) {
     this.#c = context;
+    this.#startedMs = context.ports.clock.monotonicMs();
     this.#objects = context.informers.replications;
     this.sources = sourcesOf(context);
   }
@@ -107,6 +111,10 @@ export class ReplicationController implements Controller {
     }
   }
 
+  #isStarting(): boolean {
+    return this.#c.ports.clock.monotonicMs() - this.#startedMs < unsettledMs;
+  }
+
   #forget({ metadata }: Replication): void {
     this.#known.delete(metadata.uid ?? '');
     this.#c.ports.metrics.set('transship_replication_lag_seconds', 0, {
@@ -149,6 +157,8 @@ export class ReplicationController implements Controller {
   }
 
   async #check(saved: Saved): Promise<Again> {
+    // A cluster that is only not open yet is no finding.
+    if (this.#isStarting()) this.#runOf(saved);
     const seen = await lookAt(this.#c, saved.object);
     const checks = runChecks(seen);
     const counts = countsOf(checks);
@@ -233,8 +243,10 @@ export class ReplicationController implements Controller {
   }
 
   async #remediate(saved: Saved): Promise<Again> {
+    // First of all: of a cluster that cannot be asked nothing would be found to correct.
+    const run = this.#runOf(saved);
     const seen = await lookAt(this.#c, saved.object);
-    const done = await remediate(this.#runOf(saved), seen);
+    const done = await remediate(run, seen);
     for (const what of done) tellFixed(this.#c.ports, saved.object, what);
     await saved.say('Checking', 'it is looked at what was corrected', {
       phase: 'Checking',
@@ -430,7 +442,7 @@ export class ReplicationController implements Controller {
   async #trouble(saved: Saved, error: unknown): Promise<Again> {
     const { reason, message, remedy } = asTransshipError(error);
     if (!(error instanceof TransshipError) || reason === 'Stopping') throw error;
-    if (error instanceof Unsettled) return { againAfterMs: 1_000 };
+    if (error instanceof Unsettled && this.#isStarting()) return { againAfterMs: 1_000 };
     const told = ['ApiUnreachable', 'Forbidden', 'NotAccessible', 'Unauthorized'];
     if (!told.includes(reason)) throw error;
     const { drafts } = this.#sync(saved);

@@ -52,8 +52,6 @@ function bytesOf({ target, usedBytes, capacityBytes }: PlannedVolume): number {
 
 interface Tight {
   readonly name: string;
-  readonly needed: number;
-  readonly largest: number;
   readonly problem: string;
   readonly volumes: readonly PlannedVolume[];
 }
@@ -68,16 +66,17 @@ function tightClasses(seen: ReplicationSeen): readonly Tight[] {
     if (needed <= freeBytes && largest <= largestBytes) return [];
     const free = formatSize(Math.min(freeBytes, largestBytes));
     const problem = `storage class ${name} has room for ${free} of ${formatSize(needed)}`;
-    return [{ name, needed, largest, problem, volumes }];
+    return [{ name, problem, volumes }];
   });
 }
 
 /** A class that is known to have room for all of it, of volumes that have files. */
 function roomierThan(seen: ReplicationSeen, tight: Tight): string | undefined {
   if (tight.volumes.some(({ volumeMode }) => volumeMode !== 'Filesystem')) return undefined;
-  const wanted = tight.volumes.reduce((all, { capacityBytes }) => all + capacityBytes, 0);
+  const sizes = tight.volumes.map(({ capacityBytes }) => capacityBytes);
+  const [wanted, largest] = [sizes.reduce((all, one) => all + one, 0), Math.max(...sizes)];
   const found = seen.rooms.find(({ storageClass, freeBytes, largestBytes }) => {
-    const isLarge = (largestBytes ?? freeBytes) >= tight.largest;
+    const isLarge = (largestBytes ?? freeBytes) >= largest;
     return storageClass !== tight.name && freeBytes >= wanted && isLarge;
   });
   return found?.storageClass;

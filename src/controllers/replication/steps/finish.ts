@@ -9,7 +9,7 @@ import { uidOf } from '../../migration/run.ts';
 import { isFilling, progressLine, transfersOf } from '../../migration/transfers.ts';
 import { isCleanedUp } from '../../volume-transfer/report.ts';
 import type { ReplicationRun } from '../as-plan.ts';
-import { forgetObjects } from './objects.ts';
+import { forgetObjects, hasForgottenObjects } from './objects.ts';
 import { releaseOld } from './volumes.ts';
 
 const deadlineMs = 30 * 60_000;
@@ -41,7 +41,8 @@ export async function forgetEverything(run: Run): Promise<void> {
 const isForgotten = async (run: Run): Promise<boolean> =>
   (await loadChoices(run)) === undefined &&
   (await readImageList(run)) === undefined &&
-  (await imagesOf(run)).length === 0;
+  (await imagesOf(run)).length === 0 &&
+  (await hasForgottenObjects(run));
 
 const cleanUp: Step<Run> = {
   name: 'cleanUp',

@@ -161,9 +161,18 @@ async function observeHealth(run: Run): Promise<Observation> {
   return { kind: 'waiting', message: shortList(ill), remedy };
 }
 
-/** What steps of the run wrote down for themselves. */
+const recordsOf = (run: Run) => [keptKey(run), recordKey(run, 'destination', 'made')];
+
+/** Whether nothing is left of what steps of the run wrote down for themselves. */
+export async function hasForgottenObjects(run: Run): Promise<boolean> {
+  for (const key of recordsOf(run)) {
+    if ((await run.destination.client.get(secrets, key)) !== undefined) return false;
+  }
+  return true;
+}
+
 export async function forgetObjects(run: Run): Promise<void> {
-  for (const key of [keptKey(run), recordKey(run, 'destination', 'made')]) {
+  for (const key of recordsOf(run)) {
     try {
       await run.destination.client.delete(secrets, key);
     } catch (error) {
