@@ -127,7 +127,9 @@ async function makeTransfer(
   const conditions = ['Succeeded', 'Complete'].map((type) => {
     return { type, status: 'True', reason: 'Succeeded', message: '', lastTransitionTime };
   });
-  await client.patchStatus(volumeTransfers, key, { status: { volume, conditions } });
+  await client.patchStatus(volumeTransfers, key, {
+    status: { volume, conditions, method: 'Teleport' },
+  });
 }
 
 const claimNamed = (client: KubeClient, of: string): Promise<PersistentVolumeClaim | undefined> =>
@@ -202,37 +204,46 @@ suite('claims of a migration', () => {
     }
   });
 
-  test('a volume that came back takes the place of the old one and its policy', async () => {
-    const cluster = await startCluster();
-    const { client } = cluster;
-    const { metadata, spec } = crdOf(volumeTransferKind);
-    await client.create(customResourceDefinitions, { metadata, spec } as never);
-    await makeBoundClaim(client, name, old);
-    const migration = { type: 'Rollback', keepData: true };
-    const shape = { type: 'Namespace', migration, uid: 'migration-2' } as const;
-    const back = runOn(client, { ...shape, migrations: [cutover] });
-    await retain(back);
-    const temporary = temporaryClaim(back, name);
-    const came = { ...fresh, storageClass: old.storageClass, driver: old.driver };
-    await makeBoundClaim(client, temporary, came, prepared);
-    await client.patch(
-      persistentVolumes,
-      { namespace: '', name: came.name },
-      { spec: { persistentVolumeReclaimPolicy: 'Retain' } },
-    );
-    await makeTransfer(client, 'back', { from: name, to: temporary, volume: came.name });
-    await go(back, ['swapClaimsBack']);
-    assert.equal(await volumeUnder(client), came.name);
-    assert.match(back.warnings.join(), /pv-old has what was there before the cutover/);
-    await unretain(back);
-    const policies = [];
-    for (const volume of [old.name, came.name]) {
-      const found = await client.get(persistentVolumes, { namespace: '', name: volume });
-      policies.push(found?.spec?.persistentVolumeReclaimPolicy);
-    }
-    assert.deepEqual(policies, ['Retain', 'Delete']);
-    await cluster.stop();
-  });
+  const long = Array.from({ length: 25 }, (_, i) => `claim-${i}-of`)
+    .join('.')
+    .slice(0, 253);
+  for (const [what, name] of [
+    ['', 'data-db-0'],
+    [', whatever the length of its name', long],
+  ] as const) {
+    test(`a volume that came back takes the place of the old one and its policy${what}`, async () => {
+      const cluster = await startCluster();
+      const { client } = cluster;
+      const { metadata, spec } = crdOf(volumeTransferKind);
+      await client.create(customResourceDefinitions, { metadata, spec } as never);
+      await makeBoundClaim(client, name, old);
+      const migration = { type: 'Rollback', keepData: true };
+      const shape = { type: 'Namespace', migration, uid: 'migration-2' } as const;
+      const back = runOn(client, { ...shape, migrations: [cutover] });
+      await retain(back);
+      const temporary = temporaryClaim(back, name);
+      const came = { ...fresh, storageClass: old.storageClass, driver: old.driver };
+      await makeBoundClaim(client, temporary, came, prepared);
+      await client.patch(
+        persistentVolumes,
+        { namespace: '', name: came.name },
+        { spec: { persistentVolumeReclaimPolicy: 'Retain' } },
+      );
+      await makeTransfer(client, 'go', { from: name, to: name, volume: came.name });
+      await makeTransfer(client, 'back', { from: name, to: temporary, volume: came.name });
+      await go(back, ['swapClaimsBack']);
+      assert.equal(await volumeUnder(client, name), came.name);
+      assert.match(back.warnings.join(), /pv-old has what was there before the cutover/);
+      await unretain(back);
+      const policies = [];
+      for (const volume of [old.name, came.name]) {
+        const found = await client.get(persistentVolumes, { namespace: '', name: volume });
+        policies.push(found?.spec?.persistentVolumeReclaimPolicy);
+      }
+      assert.deepEqual(policies, ['Retain', 'Delete']);
+      await cluster.stop();
+    });
+  }
 
   test('copies go when their data is proven to be back; volumes of others stay', async () => {
     const cluster = await startCluster();

@@ -31,10 +31,12 @@ import {
 } from '../../../workload/rebind-volumes.ts';
 import { removeEmptyRecords, secretRecordStore } from '../../../workload/record-store.ts';
 import type { RecordStore } from '../../../workload/record-store.ts';
+import { claimOfTemporary } from '../../plan/temporary-claim.ts';
 import { temporaryClaim } from '../choices.ts';
+import { copiesBack } from '../copies-back.ts';
 import { cutoverOf } from '../cutover.ts';
 import type { Retained } from '../retained.ts';
-import { namespacesAt, recordKey, type Run } from '../run.ts';
+import { moveId, namespacesAt, recordKey, type Run } from '../run.ts';
 import { hasSucceeded, transfersOf } from '../transfers.ts';
 import { isConversion } from './moving.ts';
 import { stoppedStore } from './stopping.ts';
@@ -84,12 +86,18 @@ export async function swapsForward(
 export async function swapsBack(run: Run): Promise<readonly Swap[]> {
   if (isConversion(run)) return [];
   const copies = await transfersOf(run, 'b');
+  const wanted = new Map(
+    (await copiesBack(run)).map(({ claim, spec: { destination } }) => {
+      return [keyText({ namespace: claim.namespace, name: destination.claim }), claim.name];
+    }),
+  );
   return copies.filter(hasSucceeded).flatMap((one) => {
     const { namespace, claim } = one.spec.destination;
-    const suffix = temporaryClaim(run, '');
-    if (!claim.endsWith(suffix)) return [];
-    const name = claim.slice(0, claim.length - suffix.length);
-    return [swapOf({ namespace, name }, one)];
+    // A name that was cut does not tell what it stands for.
+    const whole = claimOfTemporary(moveId(run), claim);
+    const name = whole ?? wanted.get(keyText({ namespace, name: claim }));
+    if (name === claim) return [];
+    return name === undefined ? [] : [swapOf({ namespace, name }, one)];
   });
 }
 
