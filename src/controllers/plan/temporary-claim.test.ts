@@ -14,7 +14,7 @@ test('a name for a while leads back to the claim', () => {
 
 test('long names are cut to valid ones, and no two of them are the same', () => {
   const start = `${'x'.repeat(222)}.${'a.b-'.repeat(4)}`;
-  const claims = [...'abcdefgh'].flatMap((one) => {
+  const claims = 'abcdefgh'.split('').flatMap((one) => {
     return [240, 241, 243, 244, 252, 253].map((length) => start.padEnd(length - 1, 'y') + one);
   });
   const names = claims.map((claim) => temporaryName(move, claim));

@@ -27,7 +27,7 @@ function shortened(claim: string, max: number): string {
   return `${claim.slice(0, max - mark.length).replace(/[-.]+$/, '')}${mark}`;
 }
 
-/** The claim that this one stands in for. Undefined: it is none of the move, or its name was cut. */
+/** The claim that this stands in for. Undefined: it is none of the move, or its name was cut. */
 export function claimOfTemporary(moveId: string, name: string): string | undefined {
   const suffix = suffixOf(moveId);
   if (!name.endsWith(suffix)) return undefined;
