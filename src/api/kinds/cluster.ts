@@ -64,6 +64,19 @@ const spec = fields(
         { max: 1024 },
       ),
     ),
+    agentPods: optional(
+      fields(
+        'Agents that run as pods, beside those that are named; each has the name of its node.',
+        {
+          namespace: labelName('Their namespace.'),
+          selector: text('Their labels, such as `app.kubernetes.io/component=agent`.', {
+            min: 1,
+            max: bounds.reason,
+          }),
+          port: count('Where each serves its control API with TLS.', { min: 1, max: 65_535 }),
+        },
+      ),
+    ),
     joinTokenSecretRef: optional(
       secretKey(
         'A one-time token with which this cluster and the local one trust each other.',

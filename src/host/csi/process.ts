@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type Cluster, clusters } from '../../api/kinds/cluster.ts';
 import { fail } from '../../base/errors.ts';
 import type { CsiRun } from '../../cli/ports.ts';
+import { agentPlaces } from '../../controllers/agents/agent-pods.ts';
 import { driver } from '../../controllers/labels.ts';
 import { controllerServer } from '../../csi/controller-server.ts';
 import { identityServer } from '../../csi/identity-server.ts';
@@ -58,7 +59,7 @@ async function addNode(server: GrpcServer, client: KubeClient, options: CsiOptio
   const agent = agents.find((one) => one.name === wanted);
   if (agent === undefined) {
     const known = agents.map((one) => one.name).join(', ') || 'none';
-    fail('NotFound', `the Cluster object names no agent ${wanted} (it names ${known})`);
+    fail('NotFound', `there is no agent ${wanted} (there are: ${known})`);
   }
   server.add(node, nodeServer({ node: name, agent, mounts: createMounts() }));
 }
@@ -66,7 +67,7 @@ async function addNode(server: GrpcServer, client: KubeClient, options: CsiOptio
 /** Those that the local Cluster object names, as it is now. */
 async function agentsOf(client: KubeClient): Promise<readonly AgentDoor[]> {
   const local = await localCluster(client);
-  return (local?.spec.agents ?? []).map((place) => ({
+  return (await agentPlaces(client, local)).map((place) => ({
     name: place.name,
     control: agentAt(place),
   }));

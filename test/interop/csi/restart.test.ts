@@ -37,6 +37,7 @@ function startFio(device: string, seconds: number): Writer {
     '--verify=crc32c',
     '--verify_fatal=1',
     '--verify_backlog=256',
+    '--verify_state_save=0',
   ];
   const child = spawn('fio', words, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
