@@ -21,6 +21,7 @@ import { createLeaderElection, type LeaderElection } from '../kube/lease.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { createReconciler, type Reconciler } from '../kube/reconciler.ts';
 import { persistentVolumeClaims, persistentVolumes, storageClasses } from '../kube/resources.ts';
+import { AgentFollower } from './agents/follower.ts';
 import { Agents } from './agents/agents.ts';
 import { ClaimController } from './claim/controller.ts';
 import { PersistentVolumeController } from './claim/persistent-volume.ts';
@@ -122,7 +123,8 @@ function run(ports: ControllerPorts): Running {
     local: informers,
     localName: () => localObject()?.metadata.name ?? client.cluster,
   });
-  const follow = () => agents.set(localObject()?.spec.agents ?? []);
+  const following = new AgentFollower({ ...ports, agents, localObject });
+  const follow = () => following.follow();
   const unfollow = informers.clusters.onChange(({ before, now }) => {
     if ((now ?? before)?.spec.local === true) follow();
   });
@@ -152,6 +154,7 @@ function run(ports: ControllerPorts): Running {
     started: Promise.all(reconcilers.map(({ started }) => started)).then(() => undefined),
     stop: async () => {
       unfollow();
+      following.stop();
       for (const controller of controllers) controller.stop?.();
       await Promise.all(reconcilers.map((reconciler) => reconciler.stop()));
       agents.stop();
