@@ -48,6 +48,8 @@ export const annotations = {
   /** The agent that is to lead a replicated volume, because it is to be used there; taken away
    * when it does. */
   lead: 'transship.dev/lead',
+  /** The agent whose wish to lead was met: it keeps the lead although it has no replica. */
+  leadGranted: 'transship.dev/lead-granted',
   selectedNode: 'volume.kubernetes.io/selected-node',
   provisionedBy: 'pv.kubernetes.io/provisioned-by',
   /** On claims and PersistentVolumes: uid of the VolumeTransfer that made them. */

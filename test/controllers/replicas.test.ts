@@ -242,6 +242,26 @@ suite('replicas of a volume', () => {
     world.kill();
   });
 
+  test('an agent without a replica leads when it asks, until another asks', async () => {
+    const world = await openNodes(library, two);
+    const wish = async (agent: string): Promise<void> => {
+      const annotations = { 'transship.dev/lead': agent };
+      await world.client.patch(
+        volumes,
+        { namespace: '', name: 'db' },
+        { metadata: { annotations } },
+      );
+      await world.until(`led at ${agent}`, async () => {
+        return (await world.find(volumes, 'db'))?.status?.replicaSet?.leader === agent;
+      });
+    };
+    await wish('n4');
+    await world.run(60_000);
+    assert.equal(world.nodes.volume('db').set?.leader, 'n4');
+    await wish('n2');
+    world.kill();
+  });
+
   test('deleted with all its replicas, also those of agents that come back', async () => {
     const world = await openNodes(library, two);
     world.nodes.stop('n2');

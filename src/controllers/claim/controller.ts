@@ -103,10 +103,14 @@ export class ClaimController implements Controller {
       findClaim: (namespace, one) => informers.claims.get({ namespace, name: one }),
       findPersistentVolume: (one) => informers.persistentVolumes.get({ namespace: '', name: one }),
     });
+    const node = claim.metadata.annotations?.[annotations.selectedNode];
     const metadata = {
       name,
       labels: { [labels.claim]: claim.metadata.uid ?? '' },
-      annotations: { [annotations.madeFor]: keyText(keyOf(claim)) },
+      annotations: {
+        [annotations.madeFor]: keyText(keyOf(claim)),
+        ...(node === undefined ? {} : { [annotations.selectedNode]: node }),
+      },
     };
     try {
       return await client.create<Volume>(volumes, { metadata, spec });

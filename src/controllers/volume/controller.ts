@@ -194,7 +194,9 @@ export class VolumeController implements Controller {
     const placed = {
       [annotations.agent]: leader ?? mirror!.place.name,
       // The wish is met once: should this agent be lost, nothing draws the volume back to it.
-      ...(isAsked && leader !== undefined ? { [annotations.lead]: null } : {}),
+      ...(isAsked && leader !== undefined
+        ? { [annotations.lead]: null, [annotations.leadGranted]: leader }
+        : {}),
     };
     return this.#c.client.patch(volumes, keyOf(object), {
       metadata: {

@@ -98,6 +98,8 @@ function betterPlace(object: Volume, mirror: AgentMirror, agents: Known): AgentM
   const agent = mirror.place.name;
   const view = mirror.sets.get(object.metadata.name ?? '');
   if (view?.phase !== 'Healthy' || doorsOf(object, mirror).length > 0) return undefined;
+  // Who asked for it opens its door in a moment.
+  if (object.metadata.annotations?.[annotations.leadGranted] === agent) return undefined;
   if (view.replicas.some((one) => one.agent === agent)) return undefined;
   if (view.wanted.some((text) => text.startsWith(`${agent}/`))) return undefined;
   const healthy = view.replicas.filter(({ state, voter }) => voter && state === 'Healthy');

@@ -38,7 +38,7 @@ export function placeOf(object: Volume, view: PlacementView): Placement {
   // Its blocks are where those of its source are; where else it is to be comes after.
   if (origin !== undefined) return besides(origin, agents);
   if (wanted.mirror !== undefined) return reachable(wanted.mirror, wanted.pool);
-  return anywhere(view);
+  return anywhere(object, view);
 }
 
 /** No agent that cannot be asked has another volume of a name that was made up for a claim. */
@@ -74,8 +74,14 @@ function poolOf(object: Volume, { agents, pools }: PlacementView): Placement {
   return { blocker: unreachable(`agent ${agent} of pool ${pool} is not one of this cluster`) };
 }
 
-/** The pool with the most room, unless everything is to leave it. */
-function anywhere({ agents, pools }: PlacementView): Placement {
+/** Pools with so much of the most room are as good: those of one disk never have quite the same. */
+const sameRoom = 0.9;
+
+/**
+ * The node that was chosen for the first pod; else, of the pools with the most room, that of the
+ * agent with the fewest volumes. None that everything is to leave.
+ */
+function anywhere(object: Volume, { agents, pools }: PlacementView): Placement {
   const draining = new Set<string>();
   for (const pool of pools.list()) {
     const member = pool.spec.drain === undefined ? undefined : memberOf(pool);
@@ -89,7 +95,14 @@ function anywhere({ agents, pools }: PlacementView): Placement {
       return { mirror, pool, room: isOpen ? status.freeBytes : -1 };
     });
   });
-  const best = places.toSorted((a, b) => b.room - a.room)[0];
+  const most = Math.max(-1, ...places.map(({ room }) => room));
+  const chosen = object.metadata.annotations?.[annotations.selectedNode];
+  const open = places.filter(({ room }) => room >= 0);
+  const best =
+    open.find(({ mirror }) => mirror.place.name === chosen) ??
+    places
+      .filter(({ room }) => room >= most * sameRoom)
+      .toSorted((a, b) => a.mirror.volumes.size - b.mirror.volumes.size)[0];
   if (best === undefined) return { blocker: notRead(agents) };
   if (best.room < 0) return { blocker: new TransshipError('ReadOnly', noRoom) };
   // An agent with one pool needs not be told.
