@@ -4,11 +4,13 @@ import type { PoolObject } from '../../api/objects.ts';
 import { asTransshipError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
+import { keyOf } from '../../kube/objects.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
 import type { AgentMirror } from '../agents/mirror.ts';
 import type { Context, Controller } from '../context.ts';
 import { labels } from '../labels.ts';
 import { condition, type Report } from '../status.ts';
+import { advanceDrain, type DrainReport, drainKeysOf } from './drain.ts';
 
 type Fields = Omit<PoolStatus, 'conditions' | 'observedGeneration'>;
 
@@ -17,6 +19,7 @@ const highRatio = 0.8;
 const veryHighRatio = 0.9;
 
 const usageEveryMs = 10_000;
+const labelLengthMax = 63;
 
 interface Place {
   readonly mirror: AgentMirror;
@@ -33,6 +36,9 @@ export class PoolController implements Controller {
     this.#c = context;
     this.sources = [
       watching(context.informers.pools),
+      watching(context.informers.volumes, ({ before, now }) => {
+        return drainKeysOf(context, [before, now]);
+      }),
       context.agents.source(({ kind, name }, mirror) => {
         if (kind === 'Pool') return [this.#nameOf({ mirror, pool: name })];
         return kind === 'Agent' ? this.#allOf(mirror) : [];
@@ -49,11 +55,24 @@ export class PoolController implements Controller {
         await this.#create(name, place, view);
       return {};
     }
-    const object = this.#c.statuses.newest(cached);
-    const report = reportOf(object, place?.mirror, view);
+    const object = await this.#labelled(this.#c.statuses.newest(cached));
+    const drain = await advanceDrain(this.#c, object);
+    const report = withDrain(reportOf(object, place?.mirror, view), drain);
     this.#tell(object, report);
-    const againAfterMs = await this.#c.statuses.write(pools, object, report);
-    return againAfterMs === undefined ? {} : { againAfterMs };
+    const heldBackMs = await this.#c.statuses.write(pools, object, report);
+    const waits = [heldBackMs, drain?.againMs].filter((ms) => ms !== undefined);
+    return waits.length === 0 ? {} : { againAfterMs: Math.min(...waits) };
+  }
+
+  /** Pools are chosen by their node as nodes are: `-l kubernetes.io/hostname=NODE`. */
+  async #labelled(object: Pool): Promise<Pool> {
+    const { metadata, spec } = object;
+    const isOurs = metadata.labels?.[labels.agent] !== undefined;
+    const isLabelled = metadata.labels?.[labels.hostname] !== undefined;
+    if (!isOurs || isLabelled || spec.node.length > labelLengthMax) return object;
+    return this.#c.client.patch(pools, keyOf(object), {
+      metadata: { labels: { [labels.hostname]: spec.node } },
+    });
   }
 
   /** All objects of an agent, and all its pools. */
@@ -97,7 +116,10 @@ export class PoolController implements Controller {
     const { path, capacity } = view.spec;
     try {
       await this.#c.client.create<Pool>(pools, {
-        metadata: { name, labels: { [labels.agent]: agent, [labels.pool]: pool } },
+        metadata: {
+          name,
+          labels: { [labels.agent]: agent, [labels.pool]: pool, [labels.hostname]: agent },
+        },
         spec: { node: agent, path, capacity },
       });
     } catch (error) {
@@ -116,6 +138,21 @@ export class PoolController implements Controller {
       this.#c.ports.events.record({ ...what, note });
     }
   }
+}
+
+/** A pool that cannot be reached, or is full, is that first. */
+function withDrain(report: Report, drain: DrainReport | undefined): Report {
+  if (drain === undefined) {
+    const { drain: _over, ...fields } = report.fields as Fields;
+    return { ...report, fields };
+  }
+  const { phase } = report.fields as Fields;
+  const told = phase === 'Online' ? drain.fields : { drain: drain.fields.drain };
+  return {
+    ...report,
+    conditions: [...report.conditions, ...drain.conditions],
+    fields: { ...report.fields, ...told },
+  };
 }
 
 /** Pure: what the status says, from what the agent said. */
@@ -177,9 +214,11 @@ function conditionsOf({ status }: PoolObject): Report['conditions'] {
 
 function fieldsOf({ status }: PoolObject): Fields {
   const { phase, conditions: _conditions, storedBytes, logicalBytes, ...numbers } = status;
+  const type = 'directory';
   const { readOnly, allocatedBytes, freeBytes, capacityBytes } = numbers;
   return {
     ...numbers,
+    type,
     storedBytes,
     logicalBytes,
     phase: phase === 'Healthy' ? 'Online' : phase,
