@@ -1,12 +1,13 @@
 /** One agent: its parts put together, started in order, and ended in the reverse order. */
 import type { BlockDevice, Timer } from '../base/ports.ts';
 import type { Cloud, CloudSelf } from '../peer/cloud.ts';
+import type { ReplicaService } from '../peer/replica/replica-server.ts';
 import { clusterOf } from '../peer/record.ts';
 import { Attachments } from './attachments.ts';
 import { Clusters } from './clusters.ts';
 import { startCollector } from './collector.ts';
 import { allHandlers } from './control.ts';
-import { exportsOf } from './doors.ts';
+import { Exports } from './doors.ts';
 import { Events } from './events.ts';
 import { Imports } from './imports.ts';
 import { Jobs } from './jobs.ts';
@@ -14,12 +15,13 @@ import { Meter, reportState } from './meter.ts';
 import type { AgentParts, Handlers } from './parts.ts';
 import { Policies } from './policies.ts';
 import { Pools } from './pools.ts';
+import { ReplicatedVolumes } from './replicas.ts';
 import { Repositories, repositoryOfPeer } from './repositories.ts';
 import type { AgentInfo, AgentPorts, OpenPool } from './ports.ts';
 import { sharedStore } from './shared-store.ts';
 import { Teleports } from './teleports.ts';
 import type { TeleportPeer } from '../peer/teleport-peer.ts';
-import type { PeerStore } from '../volume/types.ts';
+import type { Name, PeerStore, StoredChunk } from '../volume/types.ts';
 
 export interface AgentOptions {
   readonly info: AgentInfo;
@@ -27,7 +29,7 @@ export interface AgentOptions {
   readonly pools: readonly OpenPool[];
   readonly self: CloudSelf;
   /** Called once with what is served to peers. */
-  readonly openCloud: (store: PeerStore) => Cloud;
+  readonly openCloud: (store: PeerStore, replicas: ReplicaService) => Cloud;
 }
 
 export interface Agent {
@@ -39,6 +41,8 @@ export interface Agent {
   };
   readonly onOpen: (name: string) => () => void;
   readonly parts: AgentParts;
+  /** Chunks of damaged records, from other replicas of this cluster. */
+  heal(names: readonly Name[]): Promise<readonly StoredChunk[]>;
   /** A reader waited for chunks that the source had. */
   noteDemand(volume: string, fetch: { readonly blocks: number; readonly bytes: number }): void;
   metricsText(): Promise<string>;
@@ -60,7 +64,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const events = new Events(ports, info.cluster);
   const policies = new Policies(home);
   const imports = new Imports(home, ports.images, pools);
-  const cloud = options.openCloud(sharedStore(pools));
+  const doors = new Exports(pools);
+  const replicas: ReplicatedVolumes = new ReplicatedVolumes({
+    ...ports,
+    self: options.self.name,
+    cluster: info.cluster,
+    pools,
+    policies,
+    events,
+    doors,
+    peer: (name) => cloud.peer(name),
+  });
+  const cloud = options.openCloud(sharedStore(pools), replicas.service);
   const repositories = new Repositories({ ...ports, cluster: info.cluster });
   const peer = (name: string): TeleportPeer => {
     const repository = repositoryOfPeer(name);
@@ -89,11 +104,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     attachments,
     clusters,
     teleports,
+    replicas,
     repositories,
   };
   await takeUp(parts);
   const meter = new Meter(clock, metrics);
-  const { exports, onOpen } = exportsOf(pools);
   const reporter = startReporter(parts, meter);
   const collector = startCollector({ ...ports, events, pools: pools.all });
   metrics.set('transship_build_info', 1, { version: info.version, node: info.node });
@@ -101,23 +116,26 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     parts,
     handlers: allHandlers(parts),
     exports: {
-      list: () => exports.list(),
+      list: () => doors.list(),
       find: (name) => {
-        const device = exports.find(name);
+        const device = doors.find(name);
         return device === undefined ? undefined : meter.wrap(name, device);
       },
     },
-    onOpen,
+    onOpen: (name) => doors.open(name),
+    heal: (names) => replicas.heal(names),
     noteDemand: (volume, fetch) => teleports.noteDemand(volume, fetch),
     metricsText: () => {
       meter.report();
       reportState(metrics, pools, teleports);
+      replicas.report();
       return metrics.text();
     },
     close: async () => {
       reporter.cancel();
       collector.cancel();
       await jobs.cancelAll();
+      replicas.close();
       await teleports.close();
       cloud.close();
     },
@@ -137,11 +155,12 @@ async function takeUp(parts: AgentParts): Promise<void> {
 }
 
 function startReporter(parts: AgentParts, meter: Meter): Timer {
-  const { ports, pools, teleports } = parts;
+  const { ports, pools, teleports, replicas } = parts;
   let timer: Timer;
   const report = () => {
     meter.report();
     reportState(ports.metrics, pools, teleports);
+    replicas.report();
     timer = ports.clock.after(reportMs, report);
   };
   timer = ports.clock.after(reportMs, report);

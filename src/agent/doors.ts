@@ -2,6 +2,7 @@
 import { fail } from '../base/errors.ts';
 import { apiVersion } from '../api/objects.ts';
 import type { BlockDevice } from '../base/ports.ts';
+import { Door } from './door.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import type { Pools } from './pools.ts';
 import { viewOf } from './volumes.ts';
@@ -15,20 +16,52 @@ type Doors = Pick<
 const watchEveryMs = 500;
 
 /** Every volume is an export of its name; a client of one holds a door of it. */
-export function exportsOf(pools: Pools): {
-  readonly exports: {
-    find(name: string): BlockDevice | undefined;
-    list(): readonly string[];
-  };
-  readonly onOpen: (name: string) => () => void;
-} {
-  return {
-    exports: {
-      find: (name) => pools.find(name)?.volume,
-      list: () => pools.volumes().map(({ volume }) => volume.name),
-    },
-    onOpen: (name) => pools.locate(name).volume.openDoor('nbd'),
-  };
+export class Exports {
+  readonly #pools: Pools;
+  readonly #doors = new Map<string, Door>();
+
+  constructor(pools: Pools) {
+    this.#pools = pools;
+  }
+
+  find(name: string): BlockDevice | undefined {
+    const device = this.#pools.find(name)?.volume;
+    const known = this.#doors.get(name);
+    if (device === undefined) {
+      this.#doors.delete(name);
+      return undefined;
+    }
+    known?.lead(device);
+    const door = known ?? new Door(device);
+    this.#doors.set(name, door);
+    return door;
+  }
+
+  list(): readonly string[] {
+    return this.#pools.volumes().map(({ volume }) => volume.name);
+  }
+
+  /** `Conflict` where the volume is not led. */
+  open(name: string): () => void {
+    return this.#pools.locate(name).volume.openDoor('nbd');
+  }
+
+  /** What is behind the name is another device now. */
+  changed(name: string): void {
+    this.find(name);
+  }
+
+  /** Runs `work` while no request is on its way; those that come wait for its end. */
+  async whileStill<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const door = this.#doors.get(name);
+    await door?.pause();
+    try {
+      return await work();
+    } finally {
+      this.changed(name);
+      door?.resume();
+    }
+  }
 }
 
 export function doorHandlers(parts: AgentParts): Doors {

@@ -8,6 +8,7 @@ import type { Jobs } from './jobs.ts';
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
 import type { AgentInfo, AgentPorts } from './ports.ts';
+import type { ReplicatedVolumes } from './replicas.ts';
 import type { Repositories } from './repositories.ts';
 import type { Teleports } from './teleports.ts';
 
@@ -22,6 +23,7 @@ export interface AgentParts {
   readonly attachments: Attachments;
   readonly clusters: Clusters;
   readonly teleports: Teleports;
+  readonly replicas: ReplicatedVolumes;
   readonly repositories: Repositories;
 }
 

@@ -2,6 +2,7 @@
 import { fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import type { PoolApi, VolumeApi } from '../volume/api.ts';
+import { followed } from './followed.ts';
 import type { OpenPool } from './ports.ts';
 
 export interface Located {
@@ -12,8 +13,15 @@ export interface Located {
 /** More names than this in an error help nobody. */
 const namesShown = 10;
 
+/** Volumes that this agent leads: their content may lie elsewhere. */
+export interface LedVolumes {
+  find(name: string): VolumeApi | undefined;
+  names(): readonly string[];
+}
+
 export class Pools {
   readonly all: readonly OpenPool[];
+  #led: LedVolumes = { find: () => undefined, names: () => [] };
 
   constructor(all: readonly OpenPool[]) {
     this.all = all;
@@ -46,11 +54,35 @@ export class Pools {
     return this.volumes().find(({ volume }) => volume.name === name);
   }
 
+  /** Volumes of these names are used through their leader from now on. */
+  lead(led: LedVolumes): void {
+    this.#led = led;
+  }
+
   /** Sorted by name. */
   volumes(): readonly Located[] {
-    return this.all
-      .flatMap((pool) => pool.api.volumes().map((volume) => ({ pool, volume })))
-      .toSorted((a, b) => (a.volume.name < b.volume.name ? -1 : 1));
+    const here = this.all.flatMap((pool) =>
+      pool.api.volumes().map((volume) => ({ pool, volume: this.#asUsed(volume) })),
+    );
+    return [...here, ...this.#ledElsewhere(here)].toSorted((a, b) => {
+      return a.volume.name < b.volume.name ? -1 : 1;
+    });
+  }
+
+  #asUsed(volume: VolumeApi): VolumeApi {
+    if (volume.replica.document === undefined) return volume;
+    return this.#led.find(volume.name) ?? followed(volume);
+  }
+
+  /** Led here, with every replica on other agents. */
+  #ledElsewhere(here: readonly Located[]): Located[] {
+    const pool = this.all[0];
+    if (pool === undefined) return [];
+    return this.#led.names().flatMap((name) => {
+      const volume = this.#led.find(name);
+      const isHere = here.some((one) => one.volume.name === name);
+      return volume === undefined || isHere ? [] : [{ pool, volume }];
+    });
   }
 
   /** `AlreadyExists` also for a name in another pool, which the engine cannot see. */

@@ -3,6 +3,7 @@ import { apiVersion, listOf, type VolumeObject } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
 import { exactSize, formatMoment } from '../base/units.ts';
 import type { Moment } from '../volume/api.ts';
+import { refuseFollowed } from './followed.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import { retentionView } from './policies.ts';
 import type { Located } from './pools.ts';
@@ -106,6 +107,7 @@ async function deleteVolume(
   const { pools, jobs, attachments, teleports, policies, ports } = parts;
   const located = pools.locate(name);
   const before = viewOf(parts, located);
+  if (parts.replicas.isFollowed(name)) refuseFollowed(located.volume);
   const place = attachments.placeOf(name);
   if (place !== undefined) fail('InUse', `volume ${name} is attached to ${place}; detach it first`);
   await jobs.cancelFor(name);
@@ -114,6 +116,7 @@ async function deleteVolume(
     const arriving =
       teleport?.spec.destination.volume === name && teleport.status.phase === 'Accessible';
     if (arriving) await teleports.cancel(name, force);
+    else if (parts.replicas.isLed(name)) await parts.replicas.delete(name, force);
     else await located.pool.api.deleteVolume(name, { force });
   }
   policies.keepOnly(new Set(pools.volumes().map(({ volume }) => volume.id)));

@@ -104,9 +104,9 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
     ports,
     pools: [pool],
     self,
-    openCloud: (store) => {
+    openCloud: (store, replicas) => {
       const dialer = createTlsDialer(identity);
-      return openCloud({ ...ports, self, disk: ports.home, store, dialer });
+      return openCloud({ ...ports, self, disk: ports.home, store, replicas, dialer });
     },
   });
   late.agent = agent;
@@ -162,6 +162,7 @@ async function openOnlyPool(
     random: createRandom(),
     log,
     packer: meterPacker(packer, metrics, poolName),
+    heal: async (names) => (await late.agent?.heal(names)) ?? [],
     onDemand: (volume, fetch) => late.agent?.noteDemand(volume, fetch),
     onFailure: ({ reason, message }) => {
       metrics.add('transship_disk_failures_total', 1, { pool: poolName, reason });

@@ -373,8 +373,10 @@ export class TeleportManager {
     return { ...record, progress: run.progress() };
   }
 
+  /** A replica that is being rebuilt has an origin too, and its own fetch. */
   #volumes(): VolumeApi[] {
-    return this.#o.pools().flatMap(({ api }) => [...api.volumes()]);
+    const all = this.#o.pools().flatMap(({ api }) => [...api.volumes()]);
+    return all.filter(({ replica }) => replica.document === undefined);
   }
 
   #originOf(volume: string): VolumeOrigin | undefined {

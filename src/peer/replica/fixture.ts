@@ -64,7 +64,8 @@ export async function createTestSet(names: readonly string[]): Promise<TestSet> 
     for (const other of agents) {
       const isKnown = agent.cloud.peers().some(({ record }) => record.name === other.name);
       if (other === agent || isKnown) continue;
-      await until(agent.cloud.join(other.cloud.createToken().token));
+      const { token } = other.cloud.createToken(undefined, true);
+      await until(agent.cloud.join(token, true));
     }
   }
   const cut = (name: string) => {
@@ -126,11 +127,13 @@ function open(
     peer: (other) => agent.cloud.peer(other),
     onEvent: (volume, { kind, note }) => agent.events.push(`${volume} ${kind}: ${note}`),
     onLed: () => undefined,
+    whileStill: (_volume, work) => work(),
   });
   const fingerprint = fingerprintOf(name);
   const self = {
     id: fingerprint.slice(0, 32),
     name,
+    memberOf: 'home',
     fingerprint,
     agentVersion: '0.1.0',
     capabilities: [],

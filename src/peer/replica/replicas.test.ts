@@ -101,7 +101,10 @@ suite('replicated volumes', () => {
     await set.wait('it is noticed', () => set.view('a').phase === 'Degraded');
     await set.start('c');
     await healthy(set);
-    assert.equal(set.agent('a').events.filter((one) => /c\/main is being/.test(one)).length, 1);
+    assert.equal(
+      set.agent('a').events.filter((one) => /Rebuilding: replica c/.test(one)).length,
+      1,
+    );
     await rootsEqual(set, three);
   });
 
@@ -219,11 +222,5 @@ suite('replicated volumes', () => {
     await healthy(set);
     await holds(set, volume, 8, 8);
     await rootsEqual(set, three);
-    await assert
-      .rejects(
-        set.lead('b', {}).then(() => set.lead('a', {})),
-        /./,
-      )
-      .catch(() => {});
   });
 });

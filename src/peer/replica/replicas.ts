@@ -41,8 +41,10 @@ export interface ReplicasOptions {
   /** Throws `NotFound` for an agent that is no peer. */
   readonly peer: (name: string) => Peer;
   readonly onEvent: (volume: string, event: SetEvent) => void;
-  /** Somebody holds the device of a plain volume: called around its change into a set. */
+  /** What is behind the volume's name is another device now. */
   readonly onLed: (volume: string) => void;
+  /** Runs work while no request of the volume is on its way. */
+  readonly whileStill: <T>(volume: string, work: () => Promise<T>) => Promise<T>;
 }
 
 export interface LeadRequest {
@@ -259,7 +261,8 @@ export class Replicas implements ReplicaService {
       fail('Conflict', `volume ${volume} is on ${elsewhere.join(', ')} already: lead it there`);
     }
     if (!isHere) checkAnswered(electorate, volume);
-    return isHere ? this.#convert(request, electorate) : this.#create(request, electorate);
+    if (!isHere) return this.#create(request, electorate);
+    return this.#o.whileStill(volume, () => this.#convert(request, electorate));
   }
 
   /** A volume of this agent becomes the first replica of a new set, with its doors open. */
