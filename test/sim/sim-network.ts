@@ -33,6 +33,8 @@ export class SimNetwork {
   #wires: Wire[] = [];
   /** `silent` drops everything on the way without telling anybody. */
   state: 'up' | 'refusing' | 'silent' = 'up';
+  /** The same for two agents only, by their addresses. */
+  readonly #apart = new Map<string, 'refusing' | 'silent'>();
 
   constructor(scheduler: Scheduler, rng: Rng, options: SimNetworkOptions) {
     this.scheduler = scheduler;
@@ -50,10 +52,12 @@ export class SimNetwork {
     return {
       connect: (target) =>
         new Promise((resolve, reject) => {
-          const delay = this.state === 'silent' ? this.options.connectTimeoutMs : this.delay() * 2;
+          const before = this.#between(own.address, target.address);
+          const delay = before === 'silent' ? this.options.connectTimeoutMs : this.delay() * 2;
           this.scheduler.at(delay, `connect ${target.address}`, () => {
             const listener = this.#listeners.get(target.address);
-            if (this.state !== 'up' || listener === undefined) {
+            const state = this.#between(own.address, target.address);
+            if (state !== 'up' || listener === undefined) {
               reject(new TransshipError('SourceUnreachable', `${target.address} does not answer`));
             } else if (listener.fingerprint === target.fingerprint) {
               resolve(this.#join(own, { ...target, accept: listener.accept }));
@@ -63,6 +67,33 @@ export class SimNetwork {
           });
         }),
     };
+  }
+
+  /** Two agents cannot reach each other any more; `silent` tells neither of them. */
+  part(one: string, other: string, how: 'refusing' | 'silent'): void {
+    this.#apart.set(pairOf(one, other), how);
+    if (how === 'refusing') this.#cutBetween(one, other);
+  }
+
+  /** What was sent into silence is lost, so no link may live on as if it had arrived. */
+  mend(one: string, other: string): void {
+    if (this.#apart.delete(pairOf(one, other))) this.#cutBetween(one, other);
+  }
+
+  isSilent(one: string, other: string): boolean {
+    return this.#between(one, other) === 'silent';
+  }
+
+  #between(one: string, other: string): 'up' | 'refusing' | 'silent' {
+    return this.state === 'up' ? (this.#apart.get(pairOf(one, other)) ?? 'up') : this.state;
+  }
+
+  #cutBetween(one: string, other: string): void {
+    for (const wire of this.#wires) {
+      const [a, b] = wire.ends.map(({ address }) => address);
+      if (pairOf(a!, b!) === pairOf(one, other)) wire.cut();
+    }
+    this.#wires = this.#wires.filter(({ ended }) => !ended);
   }
 
   /** Every link is lost now, with what is on the way. */
@@ -91,6 +122,10 @@ export class SimNetwork {
     target.accept(wire.ends[1]);
     return wire.ends[0];
   }
+}
+
+function pairOf(one: string, other: string): string {
+  return [one, other].sort().join(' ');
 }
 
 type Identity = { readonly address: string; readonly fingerprint: string };
@@ -196,7 +231,8 @@ class End implements Link {
     const at = Math.max(this.#lastArrivalMs + tickMs, scheduler.nowMs + network.delay());
     this.#lastArrivalMs = at;
     scheduler.at(at - scheduler.nowMs, `${label} to ${this.remote.address}`, () => {
-      if (network.state !== 'silent' && !this.isDead) run();
+      const isLost = network.isSilent(this.address, this.other?.address ?? '');
+      if (!isLost && !this.isDead) run();
     });
   }
 

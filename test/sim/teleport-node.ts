@@ -195,7 +195,7 @@ export class Node {
 }
 
 /** Answers to a process that is gone never come. */
-function laterWhile(scheduler: Scheduler, isAlive: () => boolean): Scheduler['later'] {
+export function laterWhile(scheduler: Scheduler, isAlive: () => boolean): Scheduler['later'] {
   return (label, value) =>
     new Promise((resolve, reject) => {
       scheduler
@@ -206,7 +206,7 @@ function laterWhile(scheduler: Scheduler, isAlive: () => boolean): Scheduler['la
     });
 }
 
-function dialerWhile(dialer: Dialer, isAlive: () => boolean): Dialer {
+export function dialerWhile(dialer: Dialer, isAlive: () => boolean): Dialer {
   return {
     connect: async (target) => {
       if (!isAlive()) return never();
@@ -223,11 +223,11 @@ function never<T>(): Promise<T> {
   return new Promise(() => undefined);
 }
 
-const fingerprintOf = (name: string) => createHash('sha256').update(name).digest('hex');
-const idOf = (name: string) => fingerprintOf(name).slice(0, 32);
-const addressOf = (name: string) => `${name}:7441`;
+export const fingerprintOf = (name: string) => createHash('sha256').update(name).digest('hex');
+export const idOf = (name: string) => fingerprintOf(name).slice(0, 32);
+export const addressOf = (name: string) => `${name}:7441`;
 
-function selfOf(name: string) {
+export function selfOf(name: string) {
   return {
     id: idOf(name),
     name,

@@ -1,0 +1,195 @@
+/** One schedule of a replicated volume, from its seed to its verdict. */
+import type { RunResult } from './engine-run.ts';
+import { Mismatch } from './model.ts';
+import { checkAlike, leftOver, unlikeWanted } from './replica-check.ts';
+import { capacityBytes, type ReplicaMutation, type ReplicaNode } from './replica-node.ts';
+import { chooseProfile } from './replica-profile.ts';
+import { lead, readAgain, steps } from './replica-steps.ts';
+import { Gone, ReplicaWorld } from './replica-world.ts';
+
+const KiB = 1024;
+const minuteMs = 60_000;
+/** Of virtual time: retries, time-outs and pauses fit in many times. */
+const patienceMs = 40 * minuteMs;
+
+export interface ReplicaRunOptions {
+  readonly seed: number;
+  readonly mutation?: ReplicaMutation | undefined;
+  readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
+}
+
+export async function runReplicas(options: ReplicaRunOptions): Promise<RunResult> {
+  const { seed, mutation = {}, onEvent } = options;
+  const world = new ReplicaWorld({ seed, mutation, onEvent, profile: chooseProfile });
+  let violation: Error | undefined;
+  try {
+    await live(world);
+  } catch (error) {
+    violation = error instanceof Error ? error : new Error(String(error));
+  }
+  const { traceHash, events } = world.scheduler;
+  const lives = world.nodes.reduce((sum, node) => sum + node.life, 0);
+  const messages = world.nodes.flatMap((node) =>
+    node.messages.map((message) => `${node.name}: ${message}`),
+  );
+  return { seed, traceHash, events, lives, violation, messages };
+}
+
+async function live(world: ReplicaWorld): Promise<void> {
+  const { nodes, profile } = world;
+  for (const node of nodes) await start(world, node, false);
+  await world.drive(nodes[0]!, lead(world, nodes[0]!));
+  for (let step = 0; step < profile.steps; step += 1) {
+    await takeStep(world);
+    if (world.violation !== undefined) throw world.violation;
+  }
+  await finish(world);
+}
+
+const stepWeights = {
+  write: 26,
+  zombie: 2,
+  read: 6,
+  flush: 5,
+  snapshot: 1.5,
+  dropSnapshot: 0.7,
+  checkpoint: 2,
+  collect: 1,
+  turns: 16,
+  idle: 6,
+  takeOver: 2,
+  yieldIt: 0.5,
+  change: 2,
+  crash: 2,
+  part: 2,
+  mend: 3,
+  fill: 1,
+  free: 1.5,
+} as const;
+
+async function takeStep(world: ReplicaWorld): Promise<void> {
+  const { rng, scheduler, nodes } = world;
+  const kind = rng.weighted(stepWeights);
+  if (kind === 'turns') return scheduler.turns(rng.between(1, 60));
+  if (kind === 'idle') return scheduler.idle(rng.pick([5, 100, 1000, 10_000]));
+  const node = rng.pick(nodes);
+  if (kind === 'part') return part(world);
+  if (kind === 'mend') return mend(world);
+  if (node.running === undefined) return start(world, node, world.profile.crashing);
+  if (kind === 'crash') return crash(world, node);
+  if (kind === 'fill' || kind === 'free') return resizeDisk(world, node, kind);
+  keepLed(world);
+  if (kind === 'takeOver' && !world.profile.takeovers && world.serving() !== undefined) return;
+  world.spawn(node, kind, () => steps[kind](world, node));
+}
+
+/** A leader that is gone is followed by another, and read before anything is written. */
+function keepLed(world: ReplicaWorld): void {
+  const { session, rng, nodes } = world;
+  if (session === undefined || !world.isLive(session)) {
+    const up = nodes.filter((one) => one.running !== undefined);
+    if (up.length === 0 || rng.chance(0.7)) return;
+    const node = rng.pick(up);
+    world.spawn(node, 'lead', () => steps.takeOver(world, node));
+  } else if (world.isUnread && !world.isReading) {
+    world.spawn(session.node, 'read it again', () => readAgain(world));
+  }
+}
+
+function part({ profile, rng, nodes, network }: ReplicaWorld): void {
+  if (!profile.links) return;
+  const [one, other] = [rng.pick(nodes), rng.pick(nodes)];
+  if (one === other) return;
+  network.part(one.address, other.address, rng.chance(0.6) ? 'refusing' : 'silent');
+}
+
+function mend({ rng, nodes, network }: ReplicaWorld): void {
+  network.mend(rng.pick(nodes).address, rng.pick(nodes).address);
+}
+
+function resizeDisk(
+  { profile }: ReplicaWorld,
+  { simDisk }: ReplicaNode,
+  kind: 'fill' | 'free',
+): void {
+  if (!profile.tight) return;
+  const tight = simDisk.usedBytes + 512 * KiB;
+  simDisk.options = {
+    ...simDisk.options,
+    capacityBytes: kind === 'fill' ? tight : capacityBytes,
+  };
+}
+
+async function crash(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
+  const { rng, profile } = world;
+  if (!profile.crashing) return;
+  // Beside a disk that lies or fails, nothing else may be lost.
+  if (profile.faulty !== undefined && profile.faulty !== node.name) return;
+  if (rng.chance(0.5)) node.powerOff();
+  else node.kill();
+  // Others go on for a while without it.
+  if (rng.chance(0.5)) await start(world, node, true);
+}
+
+async function start(world: ReplicaWorld, node: ReplicaNode, mayCrash: boolean): Promise<void> {
+  const { rng, profile } = world;
+  const may = mayCrash && (profile.faulty === undefined || profile.faulty === node.name);
+  for (;;) {
+    const calls = may && rng.chance(0.3) ? rng.between(1, 1500) : undefined;
+    try {
+      await world.drive(node, node.start(calls));
+      return;
+    } catch (error) {
+      if (!(error instanceof Gone) && !world.excuses(error)) throw error;
+      if (!(error instanceof Gone)) node.kill();
+    }
+  }
+}
+
+/** Faults are over: now everything has to become good by itself. */
+async function finish(world: ReplicaWorld): Promise<void> {
+  const { nodes, network } = world;
+  for (const one of nodes) {
+    for (const other of nodes) network.mend(one.address, other.address);
+    one.simDisk.options = { capacityBytes };
+  }
+  for (const node of nodes) {
+    const isFailed = node.running?.pool.status().phase === 'Failed';
+    if (node.willCrash || isFailed) node.kill();
+    if (node.running === undefined) await start(world, node, false);
+  }
+  await becomes(world, 'operations end', () => world.unfinished());
+  await becomes(world, 'somebody leads and was read', () => {
+    const { session } = world;
+    if (session === undefined || !world.isLive(session)) leadAtEnd(world);
+    else if (world.isUnread) world.spawn(session.node, 'read', () => readAgain(world));
+    return world.serving() === undefined ? ['nobody'] : [];
+  });
+  const session = world.serving()!;
+  const request = { volume: 'data', wanted: world.wanted };
+  await world.drive(session.node, session.node.running!.replicas.lead(request));
+  await becomes(world, 'the members are as wanted', () => unlikeWanted(world));
+  await becomes(world, 'nothing is left over', () => leftOver(world));
+  await checkAlike(world, session);
+  const left = [...unlikeWanted(world), ...leftOver(world)];
+  if (left.length > 0) throw new Mismatch(`after the check: ${left.join('; ')}`);
+}
+
+/** Whoever has a replica finds the others. */
+function leadAtEnd(world: ReplicaWorld): void {
+  const having = world.nodes.filter(({ running }) => (running?.replicas.kept().length ?? 0) > 0);
+  const node = world.rng.pick(having.length > 0 ? having : world.nodes);
+  if (world.running.get(node)!.size > 0) return;
+  world.spawn(node, 'lead', async () => void (await lead(world, node)));
+}
+
+/** Waits until nothing is left of what must go away. */
+async function becomes(world: ReplicaWorld, what: string, left: () => string[]): Promise<void> {
+  const { scheduler } = world;
+  const deadline = scheduler.nowMs + patienceMs;
+  for (let rest = left(); rest.length > 0; rest = left()) {
+    if (scheduler.nowMs > deadline) throw new Mismatch(`not so: ${what}: ${rest.join('; ')}`);
+    await scheduler.idle(1000);
+    if (world.violation !== undefined) throw world.violation;
+  }
+}
