@@ -8,6 +8,7 @@ import type { Plan } from '../api/kinds/plan.ts';
 import type { Pool } from '../api/kinds/pool.ts';
 import type { Replication } from '../api/kinds/replication.ts';
 import type { Repository } from '../api/kinds/repository.ts';
+import type { SavedVersion } from '../api/kinds/saved-version.ts';
 import type { Teleport } from '../api/kinds/teleport.ts';
 import type { Volume } from '../api/kinds/volume.ts';
 import type { VolumeReplica } from '../api/kinds/volume-replica.ts';
@@ -29,6 +30,7 @@ export interface LocalInformers {
   readonly volumeReplicas: Informer<VolumeReplica>;
   readonly teleports: Informer<Teleport>;
   readonly repositories: Informer<Repository>;
+  readonly savedVersions: Informer<SavedVersion>;
   readonly plans: Informer<Plan>;
   readonly migrations: Informer<Migration>;
   readonly volumeTransfers: Informer<VolumeTransfer>;

@@ -43,7 +43,8 @@ export const controllerRules: readonly Rule[] = [
 /** Rules of the controller inside its namespace only. */
 export const controllerSystemRules: readonly Rule[] = [
   rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch']),
-  rule('', ['secrets'], look),
+  // Passwords of repositories are made here.
+  rule('', ['secrets'], [...look, 'create']),
 ];
 
 /** What the hub of another cluster may do here: bring volumes, and the claims they are for. */

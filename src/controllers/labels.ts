@@ -81,6 +81,7 @@ export const finalizers = {
   persistentVolume: 'transship.dev/persistent-volume',
   historyPolicy: 'transship.dev/history-policy',
   teleport: 'transship.dev/teleport',
+  savedVersion: 'transship.dev/saved-version',
   volumeTransfer: 'transship.dev/volume-transfer',
   /** Of a Plan while a migration of it is open, and of that migration. */
   plan: 'transship.dev/plan',

@@ -11,6 +11,7 @@ import { plans } from '../api/kinds/plan.ts';
 import { pools } from '../api/kinds/pool.ts';
 import { replications } from '../api/kinds/replication.ts';
 import { repositories } from '../api/kinds/repository.ts';
+import { savedVersions } from '../api/kinds/saved-version.ts';
 import { teleports } from '../api/kinds/teleport.ts';
 import { volumes } from '../api/kinds/volume.ts';
 import { volumeReplicas } from '../api/kinds/volume-replica.ts';
@@ -40,6 +41,7 @@ import type { ControllerPorts } from './ports.ts';
 import { Remotes } from './remotes/remotes.ts';
 import { ReplicationController } from './replication/controller.ts';
 import { RepositoryController } from './repository/controller.ts';
+import { SavedVersionController } from './saved-version/controller.ts';
 import { StatusWriter } from './status.ts';
 import { TeleportController } from './teleport/controller.ts';
 import { VolumeController } from './volume/controller.ts';
@@ -142,6 +144,7 @@ function run(ports: ControllerPorts): Running {
     new PersistentVolumeController(context),
     new TeleportController(context),
     new RepositoryController(context),
+    new SavedVersionController(context),
     new PlanController(context),
     new MigrationController(context),
     new VolumeTransferController(context),
@@ -203,6 +206,7 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
       },
     }),
     repositories: createInformer(client, repositories),
+    savedVersions: createInformer(client, savedVersions),
     plans: createInformer(client, plans),
     migrations: createInformer(client, migrations, {
       indexes: { plan: (one) => [planKeyOf(one)] },

@@ -9,6 +9,7 @@ import { planKind } from './plan.ts';
 import { poolKind } from './pool.ts';
 import { replicationKind } from './replication.ts';
 import { repositoryKind } from './repository.ts';
+import { savedVersionKind } from './saved-version.ts';
 import { teleportKind } from './teleport.ts';
 import { volumeKind } from './volume.ts';
 import { volumeReplicaKind } from './volume-replica.ts';
@@ -22,6 +23,7 @@ export const kinds: readonly KindDefinition[] = [
   historyPolicyKind,
   volumeKind,
   volumeReplicaKind,
+  savedVersionKind,
   teleportKind,
   planKind,
   migrationKind,

@@ -62,7 +62,16 @@ const directory = fields('A directory that every agent sees at the same path, su
 
 const spec = fields(
   'Where the repository is.',
-  { s3: optional(s3), directory: optional(directory) },
+  {
+    s3: optional(s3),
+    directory: optional(directory),
+    passwordSecretRef: optional(
+      secret(
+        'Secret with the entry password, which encrypts volumes of Transship there; one is made ' +
+          'in transship-system when not given. Clusters that share the place need the same.',
+      ),
+    ),
+  },
   {
     rules: [
       exactlyOneOf('s3', 'directory'),
@@ -79,7 +88,8 @@ const status = fields('What it holds.', {
   objects: optional(count('Objects or files in it.')),
   bytes: optional(bytes('Bytes it takes.')),
   size: optional(shown('Bytes it takes.')),
-  chunks: optional(count('Different blocks that it holds.')),
+  versions: optional(count('Saved versions of volumes of Transship.')),
+  chunks: optional(count('Different blocks of these volumes, and pages of their trees.')),
   savingPermille: optional(
     count('Thousand times logical bytes over stored bytes; 1000 means nothing saved.'),
   ),
@@ -104,7 +114,10 @@ export const repositoryKind = defineKind({
     columns.wide(columns.date('PROBED', '.status.lastProbeTime', 'When it was last tried.')),
   ],
   rules: [nameRule],
-  conditions: [{ type: 'Ready', meaning: 'Bytes were written to it and read back.' }],
+  conditions: [
+    { type: 'Ready', meaning: 'Bytes were written to it and read back.' },
+    { type: 'Known', meaning: 'The agents of this cluster can save volumes there.' },
+  ],
 });
 
 export type Repository = KindObject<'Repository', RepositorySpec, RepositoryStatus>;

@@ -15,6 +15,7 @@ import type { Replication } from './replication.ts';
 import type { Teleport } from './teleport.ts';
 import type { VolumeTransfer } from './volume-transfer.ts';
 import type { Volume } from './volume.ts';
+import type { SavedVersion } from './saved-version.ts';
 import type { VolumeReplica } from './volume-replica.ts';
 
 const place = { group: 'transship.dev', version: 'v1alpha1' } as const;
@@ -31,6 +32,7 @@ export const resources: {
   readonly repositories: KindResource<Repository>;
   readonly teleports: KindResource<Teleport>;
   readonly volumeReplicas: KindResource<VolumeReplica>;
+  readonly savedVersions: KindResource<SavedVersion>;
   readonly volumeTransfers: KindResource<VolumeTransfer>;
   readonly volumes: KindResource<Volume>;
 } = {
@@ -50,6 +52,7 @@ export const resources: {
   repositories: { ...place, plural: 'repositories', kind: 'Repository', namespaced: false },
   teleports: { ...place, plural: 'teleports', kind: 'Teleport', namespaced: true },
   volumeReplicas: { ...place, plural: 'volumereplicas', kind: 'VolumeReplica', namespaced: false },
+  savedVersions: { ...place, plural: 'savedversions', kind: 'SavedVersion', namespaced: false },
   volumeTransfers: {
     ...place,
     plural: 'volumetransfers',

@@ -59,6 +59,9 @@ const teleport = fields(
     at: optional(time('The moment to take; now when neither it nor a snapshot is given.')),
     snapshot: optional(ownName('The snapshot to take.')),
     thin: optional(flag('Fetch only what is read.', { default: false })),
+    repository: optional(
+      ownName('The Repository that it comes by; the snapshot is the SavedVersion there.'),
+    ),
     bandwidth: optional(
       rate(
         'Bytes a second from that cluster, such as 100Mi; for all teleports, the newest counts.',
@@ -68,7 +71,11 @@ const teleport = fields(
   {
     rules: [
       atMostOneOf('at', 'snapshot'),
-      ...fixed(['cluster', 'agent', 'volume', 'at', 'snapshot']),
+      ...fixed(['cluster', 'agent', 'volume', 'at', 'snapshot', 'repository']),
+      {
+        rule: '!has(self.repository) || has(self.snapshot)',
+        message: 'by a repository comes a version that is saved there: name it as snapshot',
+      },
       {
         rule: '!(has(self.thin) && self.thin) || (has(oldSelf.thin) && oldSelf.thin)',
         message: 'thin can be changed from true to false only',

@@ -153,6 +153,11 @@ export class AgentMirror {
     return this.#o.client.stream('volume.import', request, this.#following(onProgress));
   }
 
+  /** Begins to save a volume in a repository and sees it to its end. */
+  save(request: RequestOf<'repository.save'>, onProgress: OnProgress): Promise<JobObject> {
+    return this.#o.client.stream('repository.save', request, this.#following(onProgress));
+  }
+
   /** Sees a job to its end that somebody else began. */
   followJob(name: string, onProgress: OnProgress): Promise<JobObject> {
     return this.#o.client.stream('job.watch', { name }, this.#following(onProgress));

@@ -8,9 +8,11 @@ import type { Context, Controller } from '../context.ts';
 import { within } from '../pace.ts';
 import { condition, type Report } from '../status.ts';
 import { placeOfRepository } from './place.ts';
+import { tellAgents, type Told } from './tell-agents.ts';
 
 const probeEveryMs = 300_000;
 const probeAgainMs = 30_000;
+const tellAgainMs = 5_000;
 /** A probe counts what is there, which takes a while where much is. */
 const probeDeadlineMs = 120_000;
 
@@ -27,24 +29,47 @@ export class RepositoryController implements Controller {
   readonly sources: readonly Source[];
   readonly #c: Context;
   readonly #probed = new Map<string, Probed>();
+  readonly #told = new Map<string, { readonly mark: string; readonly told: Told }>();
 
   constructor(context: Context) {
     this.#c = context;
-    this.sources = [watching(context.informers.repositories)];
+    const { repositories: known } = context.informers;
+    this.sources = [
+      watching(known),
+      // One that is new, or that was away, knows nothing.
+      context.agents.source(({ kind }) => {
+        if (kind !== 'Agent') return [];
+        return [...known.list()].flatMap(({ metadata }) => metadata.name ?? []);
+      }),
+    ];
   }
 
   async reconcile(name: string): Promise<Outcome> {
     const cached = this.#c.informers.repositories.get({ namespace: '', name });
     if (cached === undefined) {
       this.#probed.delete(name);
+      this.#told.delete(name);
       return {};
     }
     const object = this.#c.statuses.newest(cached);
     const probed = await this.#probe(name, object);
-    const report = reportOf(object, probed);
+    const told = isError(probed) ? undefined : await this.#tell(name, object, probed);
+    const report = reportOf(object, probed, told);
     const heldBackMs = await this.#c.statuses.write(repositories, object, report);
-    const nextMs = isError(probed) ? probeAgainMs : probeEveryMs;
+    const isLacking = told?.known.status === 'False' && told.known.reason !== 'NoAgents';
+    const nextMs = isLacking ? tellAgainMs : isError(probed) ? probeAgainMs : probeEveryMs;
     return { againAfterMs: Math.min(heldBackMs ?? nextMs, nextMs) };
+  }
+
+  /** Once for each probe and each set of agents that can be asked. */
+  async #tell(name: string, object: Repository, probed: Probed): Promise<Told> {
+    const usable = this.#c.agents.all.filter((mirror) => mirror.usable);
+    const mark = `${probed.atMs} ${usable.map(({ place }) => place.name).join()}`;
+    const before = this.#told.get(name);
+    if (before?.mark === mark && before.told.known.status === 'True') return before.told;
+    const told = await tellAgents(this.#c, object);
+    this.#told.set(name, { mark, told });
+    return told;
   }
 
   /** A change of the status brings us here too: what was just probed is not probed again. */
@@ -74,7 +99,7 @@ function isError({ result }: Probed): boolean {
   return result instanceof Error;
 }
 
-function reportOf(object: Repository, { result, time }: Probed): Report {
+function reportOf(object: Repository, { result, time }: Probed, told: Told | undefined): Report {
   const { conditions: _conditions, observedGeneration: _seen, ...known } = object.status ?? {};
   if (result instanceof Error) {
     // What was counted earlier is the best that is known.
@@ -82,9 +107,10 @@ function reportOf(object: Repository, { result, time }: Probed): Report {
     return { conditions: [ready], fields: known };
   }
   const { bytes, objects } = result;
-  const message = 'it can be listed; what backups save is counted once backups can be made';
+  const ready = condition('Ready', true, 'Ready', 'bytes were written to it and read back');
+  const counted = { bytes, objects, size: formatSize(bytes), lastProbeTime: time };
   return {
-    conditions: [condition('Ready', true, 'Ready', message)],
-    fields: { ...known, bytes, objects, size: formatSize(bytes), lastProbeTime: time },
+    conditions: told === undefined ? [ready] : [ready, told.known],
+    fields: { ...known, ...counted, ...told?.counts },
   };
 }

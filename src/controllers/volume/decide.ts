@@ -7,7 +7,7 @@ import type { Volume } from '../../api/kinds/volume.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { formatRate, parseRate } from '../../base/units.ts';
 import { annotations, finalizers, isSourceFinalizer, labels } from '../labels.ts';
-import { isOurs, type Observation, wantedOf } from './observation.ts';
+import { comingFrom, isOurs, type Observation, wantedOf } from './observation.ts';
 
 export type VolumeStep =
   | { readonly do: 'nothing' }
@@ -139,10 +139,10 @@ function cloneOf(source: Source): Pick<RequestOf<'volume.clone'>, 'volume' | 'at
 }
 
 function teleportOf(source: NonNullable<Source['teleport']>) {
-  const { agent, cluster, volume, at, snapshot, thin, bandwidth } = source;
+  const { agent, volume, at, snapshot, thin, bandwidth } = source;
   const bytesPerSecond = bandwidth === undefined ? undefined : parseRate(bandwidth);
   return {
-    cluster,
+    cluster: comingFrom(source),
     ...(agent === undefined ? {} : { agent }),
     volume,
     thin: thin === true,

@@ -59,6 +59,16 @@ export function wantedOf(object: Volume): WantedVolume | TransshipError {
   }
 }
 
+/** What an agent calls the place that a teleported volume comes from. */
+export function comingFrom(
+  source: Pick<
+    NonNullable<NonNullable<Volume['spec']['source']>['teleport']>,
+    'cluster' | 'repository'
+  >,
+): string {
+  return source.repository === undefined ? source.cluster : `repository:${source.repository}`;
+}
+
 /**
  * Whether what the agent has under the name was made for this object. Names are the identity: once
  * it was seen to be ours, it stays so. Before that, what nobody made for this object is told by
@@ -73,7 +83,8 @@ export function isOurs(seen: Pick<Observation, 'object' | 'view' | 'teleport'>):
   const { sizeBytes, blockBytes } = wanted;
   const { source } = object.spec;
   if (source?.teleport !== undefined) {
-    const { agent, cluster, volume } = source.teleport;
+    const { agent, volume } = source.teleport;
+    const cluster = comingFrom(source.teleport);
     // Agents know each other by their own names: that of the first is the cluster's.
     const from = [cluster, agent ?? cluster].map((name) => `${name}/${volume}`);
     const told = teleport?.spec.source;
