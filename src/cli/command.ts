@@ -119,7 +119,8 @@ export function examplesText(examples: readonly (readonly [string, string])[]): 
 }
 
 interface OptionExtras {
-  readonly parse?: (text: string) => unknown;
+  /** `before` is what the same option gave earlier in the line: for those that may be repeated. */
+  readonly parse?: (text: string, before?: unknown) => unknown;
   readonly completes?: Completes;
   readonly choices?: readonly string[];
   readonly mandatory?: boolean;

@@ -19,6 +19,8 @@ import { jobCommands, observeCommands } from './commands/observe.ts';
 import { policyCommands } from './commands/policy.ts';
 import { planCommands } from './commands/plan.ts';
 import { poolCommands } from './commands/pool.ts';
+import { poolDrainCommands } from './commands/pool-drain.ts';
+import { replicaCommands } from './commands/replica.ts';
 import { replicateCommands } from './commands/replicate.ts';
 import { shellCommands } from './commands/shell.ts';
 import { teleportCommands } from './commands/teleport.ts';
@@ -54,6 +56,7 @@ export function buildProgram(registry: Registry): Command {
   volumeCommands(registry, volume);
   volumeDataCommands(registry, volume);
   volumeDoorCommands(registry, volume);
+  replicaCommands(registry, group(program, 'replica', 'copies of a volume on several nodes'));
   teleportCommands(registry, group(program, 'teleport', 'volumes on their way to this cluster'));
   const plan = group(program, 'plan', 'which namespaces move where, and how');
   planCommands(registry, plan);
@@ -69,7 +72,9 @@ export function buildProgram(registry: Registry): Command {
     registry,
     group(program, 'cluster', 'the cloud of clusters that trust each other'),
   );
-  poolCommands(registry, group(program, 'pool', 'where data lives'));
+  const pool = group(program, 'pool', 'where data lives');
+  poolCommands(registry, pool);
+  poolDrainCommands(registry, pool);
   policyCommands(registry, group(program, 'history-policy', 'how much of the past is kept'));
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);

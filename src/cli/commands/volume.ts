@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { resources } from '../../api/kinds/resources.ts';
 import type { Volume } from '../../api/kinds/volume.ts';
-import { fail } from '../../base/errors.ts';
+import { fail, TransshipError } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
 import {
   exactSize,
@@ -28,6 +28,8 @@ import {
   whenReady,
   whenSynced,
 } from '../api/volumes.ts';
+import { choosePools, Room } from '../../controllers/pool/moves.ts';
+import { checkPools, everyOne, everyPool } from '../api/replicas.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { type MomentOptions, momentOf } from '../moment.ts';
@@ -47,7 +49,8 @@ interface CreateOptions {
   readonly size: number;
   readonly blockSize?: number;
   readonly historyPolicy?: string;
-  readonly pool?: string;
+  readonly pool?: readonly string[];
+  readonly replicas?: number;
 }
 
 function create(registry: Registry, volume: Command): void {
@@ -64,10 +67,17 @@ function create(registry: Registry, volume: Command): void {
         parse: parseBlockSize,
       }),
       shared.policy(),
-      shared.pool(),
+      option('--pool <pool>', 'the pool; repeated, one for each replica', {
+        completes: 'pool',
+        parse: (text, before) => [...((before as readonly string[] | undefined) ?? []), text],
+      }),
+      option('--replicas <count>', 'so many, in the emptiest pools of different nodes', {
+        parse: parseReplicas,
+      }),
     ],
     examples: [
       ['transship volume create db --size 10Gi', 'a volume of 10 GiB'],
+      ['transship volume create db --size 10Gi --replicas 3', 'it survives the loss of a node'],
       [
         'transship volume create db --size 1Ti --block-size 16Ki --history-policy one-hour',
         'for a database with 16 KiB pages; every second of the last hour can be restored',
@@ -75,15 +85,46 @@ function create(registry: Registry, volume: Command): void {
     ],
     run: async (cli, [name], options) => {
       checkName(name!, 'volume');
-      const { size, blockSize, pool } = options;
+      const { size, blockSize } = options;
+      const pools = await replicaPools(cli, options);
       await make(cli, name!, {
         size: exactSize(size),
         ...given('blockSize', blockSize === undefined ? undefined : blockSizeOf(blockSize)),
         ...given('historyPolicy', options.historyPolicy),
-        ...given('replicas', pool === undefined ? undefined : [{ pool }]),
+        ...given(
+          'replicas',
+          pools?.map((pool) => ({ pool })),
+        ),
       });
     },
   });
+}
+
+function parseReplicas(text: string): number {
+  if (/^[1-8]$/.test(text)) return Number(text);
+  return fail('BadArgument', `'${text}' is no number of replicas from 1 to 8`);
+}
+
+/** Undefined: one, wherever there is room. */
+async function replicaPools(
+  cli: Cli,
+  { pool, replicas }: CreateOptions,
+): Promise<readonly string[] | undefined> {
+  if (pool !== undefined && replicas !== undefined && pool.length !== replicas) {
+    fail('BadArgument', `--replicas ${replicas} with ${pool.length} pools: give one of the two`);
+  }
+  if (pool !== undefined) {
+    const { client } = await cli.api();
+    // Of several pools it matters whose they are; one may be made known later.
+    if (pool.length > 1) checkPools(pool, await everyPool(client));
+    return pool;
+  }
+  if (replicas === undefined || replicas === 1) return undefined;
+  const { client } = await cli.api();
+  const room = new Room(await everyPool(client), await everyOne(client, volumes));
+  const chosen = choosePools(replicas, room);
+  if (chosen instanceof TransshipError) throw chosen;
+  return chosen;
 }
 
 function blockSizeOf(bytes: number): NonNullable<Volume['spec']['blockSize']> {
@@ -140,6 +181,9 @@ function fieldsOf({ spec, status }: Volume): readonly Field[] {
   const leasedBy = status?.leasedBy ?? [];
   const used = status?.usage?.logicalBytes;
   return [
+    ...(status?.replicaSet === undefined
+      ? []
+      : [['Leader', `${status.replicaSet.leader}, epoch ${status.replicaSet.epoch}`] as const]),
     ['Used', used === undefined ? undefined : formatSize(used)],
     ['Block-size', spec.blockSize],
     ['Root', status?.root],

@@ -189,8 +189,7 @@ function moveOf(
   const message =
     `no pool takes the replica of ${name}: ${why}; ` +
     `without it ${left === 0 ? 'nothing of it' : `only ${left} of ${wanted.length}`} would be left`;
-  const isFull = room.open(0, agents).some((place) => to?.includes(place.name) ?? true);
-  return new TransshipError(isFull ? 'PoolFull' : 'RedundancyLost', message);
+  return new TransshipError('RedundancyLost', message);
 }
 
 /** A move reads what it moves. */
