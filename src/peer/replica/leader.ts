@@ -3,7 +3,7 @@
  * come from a replica that has everything acknowledged (design.md 4.6). Who is in step and who is a
  * voter is decided in `led-set.ts`.
  */
-import { fail, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { BlockDevice, Extent } from '../../base/ports.ts';
 import type { VolumeApi } from '../../volume/api.ts';
@@ -79,14 +79,14 @@ export class Leader implements BlockDevice {
     const isEnd = end === this.sizeBytes;
     const last = isEnd ? Math.ceil(end / sectorBytes) : Math.floor(end / sectorBytes);
     if (last <= first) return this.#writeOwn(new Uint8Array(lengthBytes), offset);
-    const waits: (undefined | Promise<void>)[] = [];
+    const parts: (() => undefined | Promise<void>)[] = [];
     const before = first * sectorBytes - offset;
-    if (before > 0) waits.push(this.#writeOwn(new Uint8Array(before), offset));
+    if (before > 0) parts.push(() => this.#writeOwn(new Uint8Array(before), offset));
     const behind = isEnd ? 0 : end - last * sectorBytes;
-    if (behind > 0) waits.push(this.#writeOwn(new Uint8Array(behind), end - behind));
+    if (behind > 0) parts.push(() => this.#writeOwn(new Uint8Array(behind), end - behind));
     const zero = { firstSector: first, sectors: last - first, data: undefined };
-    waits.push(this.#submitWhenFree(zero));
-    return allOf(waits);
+    parts.push(() => this.#submitWhenFree(zero));
+    return allOf(parts);
   }
 
   flush(): Promise<void> {
@@ -212,7 +212,15 @@ export class Leader implements BlockDevice {
   }
 }
 
-function allOf(waits: readonly (undefined | Promise<void>)[]): undefined | Promise<void> {
+/** Each begins, and what one throws is told after all have ended: none rejects unheard. */
+function allOf(parts: readonly (() => undefined | Promise<void>)[]): undefined | Promise<void> {
+  const waits = parts.map((part) => {
+    try {
+      return part();
+    } catch (error) {
+      return Promise.reject(asTransshipError(error));
+    }
+  });
   const left = waits.filter((one) => one !== undefined);
   return left.length === 0 ? undefined : Promise.all(left).then(() => undefined);
 }

@@ -147,6 +147,8 @@ export class Quorum {
 
   whenAcked(sequence: number): undefined | Promise<void> {
     if (this.#acked >= sequence) return undefined;
+    // Nobody would ever tell who begins to wait after the end.
+    this.usable();
     return this.#writes.add(sequence, this.#o.clock.monotonicMs());
   }
 
