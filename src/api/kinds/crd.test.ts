@@ -179,7 +179,14 @@ test('names are taken once, and not by kinds of Kubernetes', () => {
 });
 
 test('what runs to an end can be waited for', () => {
-  const ending = ['Teleport', 'Migration', 'VolumeTransfer', 'ImageTransfer', 'Replication'];
+  const ending = [
+    'SavedVersion',
+    'Teleport',
+    'Migration',
+    'VolumeTransfer',
+    'ImageTransfer',
+    'Replication',
+  ];
   const found = kinds.filter(({ conditions }) =>
     conditions.some((one) => one.type === 'Succeeded'),
   );

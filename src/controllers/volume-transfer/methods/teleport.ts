@@ -12,36 +12,41 @@ import { isReason } from '../../../base/reasons.ts';
 import { exactSize, formatBytes, parseRate } from '../../../base/units.ts';
 import type { Undoing } from '../../../flow/step.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
-import { persistentVolumes } from '../../../kube/resources.ts';
 import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, driver, labels } from '../../labels.ts';
 import { conditionOf, isTrue } from '../../status.ts';
 import { endingOf, wasAccessible } from '../../teleport/plan.ts';
 import { checkClaimFree, claimOf, removeOnce, unmakeBound } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
-import { migrationOf, ownNameOf, stageOf, uidOf } from '../marks.ts';
+import { ownNameOf, stageOf, uidOf } from '../marks.ts';
 import type { Advance, Settling, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
 import { endingOf as transferEndingOf, isComplete } from '../report.ts';
 import { cloneMethod } from './clone.ts';
 import { compareRoots } from './teleport-audit.ts';
 import { claimVolume } from './teleport-claim.ts';
 import { isCounted, numbersOf, whole } from './teleport-numbers.ts';
+import { byRepository, isByRepository, whyNotByRepository } from './teleport-relay.ts';
+import { hasClaim, markStage, replaceOlder, volumeAt } from './teleport-volumes.ts';
 
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
 const pausedBandwidth = '1Ki';
 
 export const teleportMethod: TransferMethod = {
   declines,
-  advance: (transfer) => (isClone(transfer) ? cloneMethod : between).advance(transfer),
-  clean: (transfer) => (isClone(transfer) ? cloneMethod : between).clean(transfer),
-  settle: async (transfer) => (isClone(transfer) ? { kind: 'done' } : settle(transfer)),
-  discard: (transfer) => (isClone(transfer) ? cloneMethod : between).discard(transfer),
+  advance: async (transfer) => (await wayOf(transfer)).advance(transfer),
+  clean: async (transfer) => (await wayOf(transfer)).clean(transfer),
+  settle: async (transfer) => (await wayOf(transfer)).settle(transfer),
+  discard: async (transfer) => (await wayOf(transfer)).discard(transfer),
 };
 
-const between = { advance, clean, discard };
+const between: Way = { advance, clean, settle, discard };
+const cloning: Way = { ...cloneMethod, settle: async () => ({ kind: 'done' }) };
 
-function isClone({ source, destination }: Transfer): boolean {
-  return source.name === destination.name;
+type Way = Required<Omit<TransferMethod, 'declines'>>;
+
+async function wayOf(transfer: Transfer): Promise<Way> {
+  if (transfer.source.name === transfer.destination.name) return cloning;
+  return (await isByRepository(transfer)) ? byRepository : between;
 }
 
 async function declines(transfer: Transfer) {
@@ -49,16 +54,7 @@ async function declines(transfer: Transfer) {
     const message = 'a teleported volume gets a new claim, not an existing one';
     return { reason: 'Overwrites', message };
   }
-  if (!goesElsewhere(transfer)) return undefined;
-  const message = 'the clusters have not joined, and blocks do not go through a repository';
-  return { reason: 'NoLink', message };
-}
-
-/** A repository is given, for files alone, and the agents there do not know the source. */
-function goesElsewhere({ context, object, source, destination }: Transfer): boolean {
-  if (object.spec.repository === undefined || source.name === destination.name) return false;
-  const cluster = context.informers.clusters.get({ namespace: '', name: destination.name });
-  return cluster?.status?.peers?.every(({ name }) => name !== source.name) === true;
+  return whyNotByRepository(transfer);
 }
 
 async function advance(transfer: Transfer): Promise<Advance> {
@@ -153,10 +149,6 @@ async function teleportOf(transfer: Transfer): Promise<Teleport | undefined> {
   return transfer.context.client.get(teleports, keyAtHub(transfer));
 }
 
-function volumeAt({ object, destination }: Transfer): Promise<Volume | undefined> {
-  return destination.client.get(volumes, { namespace: '', name: ownNameOf(object) });
-}
-
 async function start(transfer: Transfer): Promise<void> {
   const { context, object, source } = transfer;
   const found = await sourceClaimOf(source, object.spec);
@@ -228,42 +220,6 @@ function isAlongside({ spec }: VolumeTransfer, other: VolumeTransfer): boolean {
   return isSameSource && spec.destination.cluster === destination.cluster;
 }
 
-/** So that the next copies find it, whatever becomes of this one's objects. */
-async function markStage({ object, destination }: Transfer, volume: Volume | undefined) {
-  if (volume === undefined || volume.metadata.deletionTimestamp !== undefined) return;
-  const stage = stageOf(object);
-  if (volume.metadata.labels?.[labels.stage] === stage) return;
-  const { uid } = volume.metadata;
-  const marks = { metadata: { uid, labels: { [labels.stage]: stage } } };
-  await destination.client.patch(volumes, keyOf(volume), marks);
-}
-
-/** Volumes of earlier passes over the same claim: all they had is in this one. */
-async function replaceOlder(transfer: Transfer, newest: Volume | undefined): Promise<void> {
-  const { context, object, destination } = transfer;
-  if (newest === undefined) return;
-  const migration = await migrationOf(context, object);
-  // A rehearsal goes as a whole, and the next stage would have nothing to start from.
-  if (migration?.spec.type === 'Rehearsal' && object.spec.pass === 'Last') return;
-  const newestMs = Date.parse(newest.metadata.creationTimestamp ?? '');
-  const { client } = destination;
-  const selectors = { labels: `${labels.stage}=${stageOf(object)}` };
-  for await (const volume of client.list(volumes, selectors)) {
-    const ageMs = newestMs - Date.parse(volume.metadata.creationTimestamp ?? '');
-    if (volume.metadata.uid === newest.metadata.uid || !(ageMs >= 0)) continue;
-    if ((await client.get(persistentVolumes, keyOf(volume))) !== undefined) continue;
-    // In this order: the volume is what leads to both.
-    await forgetTeleport(transfer, volume);
-    await removeOnce(client, volumes, volume);
-  }
-}
-
-async function forgetTeleport({ context }: Transfer, { metadata }: Volume): Promise<void> {
-  const uid = metadata.labels?.[labels.teleport] ?? '';
-  const [teleport] = context.informers.teleports.byIndex('uid', uid);
-  if (teleport !== undefined) await removeOnce(context.client, teleports, teleport);
-}
-
 /** What goes on by itself stays after success; nothing else does. */
 async function clean(transfer: Transfer): Promise<Undoing> {
   const { context, object } = transfer;
@@ -283,11 +239,6 @@ async function clean(transfer: Transfer): Promise<Undoing> {
   await removeOnce(context.client, teleports, teleport);
   if (isDeleting) return { kind: 'done' };
   return { kind: 'running', message: `Teleport ${keyText(keyOf(teleport))} is being deleted` };
-}
-
-async function hasClaim({ object, destination }: Transfer): Promise<boolean> {
-  const name = ownNameOf(object);
-  return (await destination.client.get(persistentVolumes, { namespace: '', name })) !== undefined;
 }
 
 async function settle(transfer: Transfer): Promise<Settling> {
