@@ -214,13 +214,14 @@ export class VolumeController implements Controller {
   ): Promise<void> {
     const { agents } = this.#c;
     if (step.do === 'yield') {
-      await agents.find(step.from)?.call('replica.yield', { volume: name });
+      const mirror = agents.find(step.from);
+      await unlessGone(mirror?.call('replica.yield', { volume: name }));
+      // An agent that led without a replica has nothing of it now, and says what was before.
+      await unlessGone(mirror?.call('replica.show', { volume: name }));
       return;
     }
-    const told = agents.find(step.agent)?.call('replica.drop', { volume: name, force: true });
-    await told?.catch((error: unknown) => {
-      if (asTransshipError(error).reason !== 'NotFound') throw error;
-    });
+    const mirror = agents.find(step.agent);
+    await unlessGone(mirror?.call('replica.drop', { volume: name, force: true }));
   }
 
   async #actAtAgent(name: string, step: VolumeStep, mirror: AgentMirror): Promise<void> {
@@ -312,6 +313,12 @@ export class VolumeController implements Controller {
     }
     return undefined;
   }
+}
+
+async function unlessGone(call: Promise<unknown> | undefined): Promise<void> {
+  await call?.catch((error: unknown) => {
+    if (asTransshipError(error).reason !== 'NotFound') throw error;
+  });
 }
 
 function placeAtLeader({ mirror, blocker }: Leadership): Placement {

@@ -97,14 +97,14 @@ function anywhere(object: Volume, { agents, pools }: PlacementView): Placement {
   });
   const most = Math.max(-1, ...places.map(({ room }) => room));
   const chosen = object.metadata.annotations?.[annotations.selectedNode];
+  if (places.length > 0 && most < 0) return { blocker: new TransshipError('ReadOnly', noRoom) };
   const open = places.filter(({ room }) => room >= 0);
   const best =
     open.find(({ mirror }) => mirror.place.name === chosen) ??
-    places
+    open
       .filter(({ room }) => room >= most * sameRoom)
       .toSorted((a, b) => a.mirror.volumes.size - b.mirror.volumes.size)[0];
   if (best === undefined) return { blocker: notRead(agents) };
-  if (best.room < 0) return { blocker: new TransshipError('ReadOnly', noRoom) };
   // An agent with one pool needs not be told.
   return best.mirror.pools.size > 1
     ? { mirror: best.mirror, pool: best.pool }

@@ -180,7 +180,10 @@ function setFieldsOf(
   const { replicas, replicaSet } = report;
   const isUsable = status.phase === 'Available';
   const { phase } = set!.view!;
-  const told = phase === 'Degraded' || phase === 'Offline' ? phase : undefined;
+  const isDegraded = report.conditions.some(({ type, status: is }) => {
+    return type === 'Degraded' && is === 'True';
+  });
+  const told = phase === 'Offline' ? phase : isDegraded ? 'Degraded' : undefined;
   return {
     replicas,
     replicaSet,

@@ -92,7 +92,7 @@ function replicaOf(one: ReplicaView, names: SetSight['names']): Replica {
     state,
     voter,
     progress: progressOf(one),
-    usedBytes,
+    usedBytes: Math.max(0, Math.min(usedBytes, totalBytes - missingBytes)),
     allocatedBytes,
     missingBytes,
     totalBytes,
