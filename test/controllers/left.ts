@@ -2,6 +2,7 @@
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import { migrations } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
+import { replications } from '../../src/api/kinds/replication.ts';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
@@ -31,6 +32,11 @@ export async function leftIn(world: World): Promise<string> {
     for (const one of await world.list(cluster, migrations)) {
       const states = (one.status?.itinerary ?? []).map(({ name, state }) => `${name}=${state}`);
       say(`${lineOf(one)} ${states.join(' ')}`);
+    }
+    for (const one of await world.list(cluster, replications)) {
+      const { phase, resources, itinerary = [] } = one.status ?? {};
+      const states = itinerary.map(({ name, state }) => `${name}=${state}`);
+      say(`${lineOf(one)} ${phase} ${JSON.stringify(resources)} ${states.join(' ')}`);
     }
     for (const type of [namespaces, secrets, configMaps]) {
       for (const one of await world.list<KubeObject>(cluster, type)) {

@@ -185,18 +185,16 @@ suite('checks of replications', () => {
     assert.deepEqual(await hard(), raised);
     const fixed = world.events.filter(({ reason }) => reason === 'Remediated');
     assert.ok(fixed.some(({ note }) => /limit range market\/tight is widened/.test(note)));
-    await world
-      .admin('east')
-      .delete(
-        {
-          group: 'transship.dev',
-          version: 'v1alpha1',
-          plural: 'replications',
-          kind: 'Replication',
-          namespaced: true,
-        },
-        { namespace: 'shop', name: done.metadata.name ?? '' },
-      );
+    await world.admin('east').delete(
+      {
+        group: 'transship.dev',
+        version: 'v1alpha1',
+        plural: 'replications',
+        kind: 'Replication',
+        namespaced: true,
+      },
+      { namespace: 'shop', name: done.metadata.name ?? '' },
+    );
     await world.until('it is gone', async () => (await replication(world)) === undefined);
     assert.deepEqual(await hard(), {
       'requests.storage': '1Mi',

@@ -9,8 +9,8 @@ import type { ClusterAccess } from '../remotes/access.ts';
 import type { Context } from '../context.ts';
 import type { Run } from '../migration/run.ts';
 
-/** `images`: what becomes of those in the registry of the source; as agreed when absent. */
-export function planOf(replication: Replication, images?: 'Auto' | 'Skip'): Plan {
+/** `isJudged`: for its checks, and not for its run. */
+export function planOf(replication: Replication, isJudged = false): Plan {
   const { apiVersion, metadata, spec, status } = replication;
   const { source, destination, namespaces, repository, bandwidth } = spec;
   const { storageClasses = [], images: isAgreed = false } = status?.agreed ?? {};
@@ -23,12 +23,12 @@ export function planOf(replication: Replication, images?: 'Auto' | 'Skip'): Plan
       destination,
       type: 'Namespace',
       namespaces,
-      images: images ?? (isAgreed ? 'Auto' : 'Skip'),
+      images: isAgreed || isJudged ? 'Auto' : 'Skip',
       imageFailure: status?.overruled === true ? 'Warn' : 'Fail',
       mappings: { storageClasses },
       quiesce: false,
-      // Whose making was agreed is made here; who runs this without agreement wants it all the same.
-      createNamespaces: true,
+      // A right to make namespaces is asked for only where one has to be made.
+      createNamespaces: !isJudged,
       ...(repository === undefined ? {} : { repository }),
       ...(bandwidth === undefined ? {} : { bandwidth }),
     },

@@ -1,4 +1,5 @@
 /** The steps of a replication, joined with the itinerary that orders them. */
+import { assert } from '../../base/errors.ts';
 import { type Journey, replicated, replication, routeOf, type Step } from '../../flow/flow.ts';
 import { copySteps } from '../migration/steps/copy.ts';
 import { finishSteps as migrationFinish } from '../migration/steps/finish.ts';
@@ -28,15 +29,20 @@ const copies: readonly Shared[] = copySteps
     };
   });
 
-const removeTransfers: readonly Shared[] = migrationFinish.filter(({ name }) => {
-  return name === 'removeTransfers';
-});
+/** Ends all copies of a run and takes away what they made; also when the replication goes. */
+export const removeTransfers: Shared = namedOf(migrationFinish, 'removeTransfers');
+
+function namedOf(all: readonly Shared[], wanted: string): Shared {
+  const found = all.find(({ name }) => name === wanted);
+  assert(found !== undefined, `there is no step ${wanted}`);
+  return found;
+}
 
 const steps: readonly Shared[] = [
   ...makeNamespaces,
   ...imageSteps,
   ...copies,
-  ...removeTransfers,
+  removeTransfers,
   ...volumeSteps,
   stopCopy,
   ...objectSteps,

@@ -1,14 +1,12 @@
 /** The course of deleting a replication, one look at a time. */
-import { volumeTransfers } from '../../api/kinds/volume-transfer.ts';
-import { imageTransfers } from '../../api/kinds/image-transfer.ts';
-import { keyOf } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 import { annotations } from '../labels.ts';
-import { uidOf } from '../migration/run.ts';
 import { shortList } from '../migration/steps/sentences.ts';
 import type { ReplicationRun } from './as-plan.ts';
+import { removeTransfers } from './journey.ts';
 import { removeAll } from './remove.ts';
 import type { Saved } from './saved.ts';
+import { forgetEverything } from './steps/finish.ts';
 import { undoRun } from './steps/undo-run.ts';
 import { tellKept } from './telling.ts';
 
@@ -32,11 +30,12 @@ export async function leave(
     tellKept(context.ports, saved.object, `What it made at ${spec.destination} stays: ${why}.`);
     return undefined;
   }
-  const copies = await endCopies(context, saved);
-  if (copies > 0) return `${copies} copies are being ended`;
   const slice = run();
   // What a run had stopped or swapped comes back before anything is taken away.
   await undoRun(slice);
+  const copies = await copiesLeft(slice);
+  if (copies !== undefined) return copies;
+  await forgetEverything(slice);
   const { left, notes } = await removeAll(slice);
   if (left.length > 0) return `these are being deleted: ${shortList(left)}`;
   for (const note of notes) {
@@ -47,21 +46,11 @@ export async function leave(
   return undefined;
 }
 
-/** Those that still copy, and their helpers, first: nobody may write while it is taken away. */
-async function endCopies({ client }: Context, { object }: Saved): Promise<number> {
-  const { namespace = '' } = object.metadata;
-  let count = 0;
-  for (const type of [volumeTransfers, imageTransfers] as const) {
-    for await (const one of client.list<{ metadata: typeof object.metadata } & typeof object>(
-      type as never,
-      { namespace },
-    )) {
-      const owners = one.metadata.ownerReferences ?? [];
-      if (!owners.some(({ uid }) => uid === uidOf(object))) continue;
-      count += 1;
-      if (one.metadata.deletionTimestamp !== undefined) continue;
-      await client.delete(type, keyOf(one), { uid: one.metadata.uid ?? '' });
-    }
-  }
-  return count;
+/** Those that still copy, with their helpers and what they made: nobody may write after this. */
+async function copiesLeft(run: ReplicationRun): Promise<string | undefined> {
+  const seen = await removeTransfers.observe(run);
+  if (seen.kind === 'done') return undefined;
+  if (seen.kind === 'notStarted') await removeTransfers.ensure(run);
+  const { message = 'copies are being ended' } = { message: undefined, ...seen };
+  return message;
 }

@@ -2,6 +2,7 @@
 import type { HistoryPolicy } from '../../api/kinds/history-policy.ts';
 import { pools } from '../../api/kinds/pool.ts';
 import type { Replication } from '../../api/kinds/replication.ts';
+import { asTransshipError } from '../../base/errors.ts';
 import type { KubeObject, ResourceType } from '../../kube/objects.ts';
 import { customResourceDefinitions, persistentVolumeClaims } from '../../kube/resources.ts';
 import { textAt } from '../../workload/fields.ts';
@@ -30,7 +31,7 @@ const capacities: ResourceType = {
 
 /** Errors as the reads have them; a side that cannot be asked is no error but is told. */
 export async function lookAt(context: Context, replication: Replication): Promise<ReplicationSeen> {
-  const seen = withoutData(replication, await observePlan(context, planOf(replication, 'Auto')));
+  const seen = withoutData(replication, await observePlan(context, planOf(replication, true)));
   const volumes = plannedVolumes(seen);
   const source = reachable(context, seen, 'source');
   const destination = reachable(context, seen, 'destination');
@@ -117,10 +118,19 @@ async function definitionsOf(
   const groups = Map.groupBy(unserved, ({ type }) => `${type.plural}.${type.group}`);
   const found: MissingDefinition[] = [];
   for (const [name, { length: objects }] of groups) {
-    const definition = await client.get(customResourceDefinitions, { namespace: '', name });
-    found.push({ name, objects, definition });
+    found.push({ name, objects, definition: await definitionAt(client, name) });
   }
   return found;
+}
+
+/** What may not be read cannot be copied. */
+async function definitionAt(client: ClusterAccess['client'], name: string) {
+  try {
+    return await client.get(customResourceDefinitions, { namespace: '', name });
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'Forbidden') throw error;
+    return undefined;
+  }
 }
 
 function policiesOf(

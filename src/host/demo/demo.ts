@@ -15,6 +15,7 @@ import { mountedApplication } from './mounted.ts';
 import * as namespaceStory from './namespace-story.ts';
 import { DemoFailure, Narrator } from './narrator.ts';
 import { createPrograms } from './programs.ts';
+import * as replicationStory from './replication-story.ts';
 import { Stage } from './stage.ts';
 import * as story from './story.ts';
 import { summary } from './summary.ts';
@@ -38,7 +39,8 @@ export async function runDemo(
   const late = setTimeout(() => abort.abort(new DemoFailure('it took too long')), storyMs);
   const home = fs.mkdtempSync(path.join(tmpdir(), 'transship-demo-'));
   const obstacle = namespaceStory.obstacle();
-  const steps = story.steps + (obstacle === undefined ? namespaceStory.steps : 0);
+  const more = namespaceStory.steps + replicationStory.steps;
+  const steps = story.steps + (obstacle === undefined ? more : 0);
   const narrator = new Narrator(terminal, steps, abort.signal);
   const stage = new Stage({
     home,
@@ -87,8 +89,10 @@ async function tell(stage: Stage, options: DemoOptions, mainPath: string): Promi
   const back = await story.teleportBack(stage, application, there);
   await story.goBackInTime(stage, application, writer);
   const obstacle = namespaceStory.obstacle();
-  if (obstacle === undefined) await namespaceStory.moveNamespace(stage);
-  else narrator.say(`The story of a namespace is left out: ${obstacle}.`);
+  if (obstacle === undefined) {
+    await namespaceStory.moveNamespace(stage);
+    await replicationStory.replicate(stage);
+  } else narrator.say(`The stories of namespaces are left out: ${obstacle}.`);
   narrator.step('What it took');
   narrator.raw(`\n${summary(facts, { there, back })}`);
   const seconds = Math.round((clock.monotonicMs() - beganMs) / 1000);

@@ -12,6 +12,7 @@ import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
 import { journeyCases } from './journeys.ts';
 import { migrationCases } from './migrations.ts';
+import { replicationCases } from './replications.ts';
 import { repositoryCases } from './repositories.ts';
 import { rightCases } from './rights.ts';
 import { teleportCases } from './teleports.ts';
@@ -27,6 +28,7 @@ export const fleetSuites: readonly (readonly [group: string, cases: readonly Fle
   ['migrations: namespaces', migrationCases],
   ['migrations: worse days', journeyCases],
   ['migrations: images and hooks', extraCases],
+  ['controllers: replications', replicationCases],
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
   ['controllers: a hundred', hundredCases],

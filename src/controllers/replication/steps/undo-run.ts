@@ -1,12 +1,17 @@
-/** Everything that a run stopped, swapped or wrote down, taken back: before its replication goes. */
+/** What a run stopped or swapped, taken back: before anything that its replication made goes. */
 import type { ReplicationRun } from '../as-plan.ts';
-import { forgetEverything } from './finish.ts';
 import { putBackCopy } from './stop-copy.ts';
-import { undoSwap } from './volumes.ts';
+import { forgetSwap, undoSwap } from './volumes.ts';
 
 /** Safe to repeat. Errors as the API server has them. */
 export async function undoRun(run: ReplicationRun): Promise<void> {
-  await undoSwap(run);
+  if (isPast(run)) await forgetSwap(run);
+  else await undoSwap(run);
   await putBackCopy(run);
-  await forgetEverything(run);
+}
+
+/** What was under the claims before is being given back: there is no way back to it. */
+function isPast({ replication }: ReplicationRun): boolean {
+  const start = replication.status?.itinerary?.find(({ name }) => name === 'startCopy');
+  return start !== undefined && start.state !== 'Pending';
 }

@@ -11,6 +11,7 @@ import {
   type PersistentVolumeClaim,
   persistentVolumeClaims,
   persistentVolumes,
+  secrets,
 } from '../../../kube/resources.ts';
 import { recordPrefix } from '../../../workload/ours.ts';
 import { claimAgain, type RebindRecord } from '../../../workload/rebind.ts';
@@ -180,6 +181,11 @@ const swapVolumes: Step<Run> = {
     return { kind: 'done' };
   },
 };
+
+/** The volumes of now stay under the claims. */
+export async function forgetSwap(run: Run): Promise<void> {
+  await run.destination.client.delete(secrets, reboundKey(run));
+}
 
 /** The volumes of before are under the claims again. */
 export async function undoSwap(run: Run): Promise<void> {

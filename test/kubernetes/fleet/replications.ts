@@ -1,0 +1,215 @@
+/** Replications: real agents, pods and servers; the source writes on all the time. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import {
+  type Decision,
+  type Replication,
+  replications,
+  type ReplicationSpec,
+} from '../../../src/api/kinds/replication.ts';
+import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
+import { configMaps, namespaces, persistentVolumeClaims } from '../../../src/kube/resources.ts';
+import { fleetCases } from './case.ts';
+import type { FleetContext } from './context.ts';
+import { endingWell, hubNamespace, look, runningPods } from './migrating.ts';
+import { makeShop, shopOf, written } from './shop.ts';
+
+type Status = NonNullable<Replication['status']>;
+
+const core = { group: '', version: 'v1', namespaced: true };
+const quotas: ResourceType = { ...core, plural: 'resourcequotas', kind: 'ResourceQuota' };
+const endMs = 100_000;
+
+async function replicate(t: FleetContext, spec: Partial<ReplicationSpec> = {}): Promise<void> {
+  const { east, west, namespace } = t;
+  await east.client.create<Replication>(replications, {
+    metadata: { namespace: hubNamespace, name: namespace },
+    spec: {
+      source: east.name,
+      destination: west.name,
+      namespaces: [{ name: shopOf(t) }],
+      ...spec,
+    },
+  });
+}
+
+const keyOf = ({ namespace }: FleetContext) => ({ namespace: hubNamespace, name: namespace });
+
+async function change(t: FleetContext, spec: object): Promise<void> {
+  await t.east.client.patch<Replication>(replications, keyOf(t), { spec });
+}
+
+/** Until it is in that phase in that run; what it says is in the error. */
+async function reached(t: FleetContext, phase: Status['phase'], runs = 1): Promise<Status> {
+  let last: Replication | undefined;
+  const deadline = performance.now() + endMs;
+  for (;;) {
+    last = await t.east.client.get(replications, keyOf(t)).catch(() => last);
+    const { status, spec } = last ?? {};
+    const isThere = status?.phase === phase && (status?.runs ?? 0) >= runs;
+    if (isThere && spec?.decision === undefined) return status ?? {};
+    if (performance.now() > deadline) {
+      throw new Error(`it is not ${phase}: ${JSON.stringify(status, null, 1)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function succeeded(t: FleetContext, runs = 1): Promise<Status> {
+  const status = await reached(t, 'Done', runs);
+  assert.equal(status.state, 'Success', JSON.stringify(status, null, 1));
+  return status;
+}
+
+async function decided(t: FleetContext, decision: Decision): Promise<void> {
+  await change(t, { decision });
+}
+
+function resultOf({ checks = [] }: Status, name: string): string | undefined {
+  return checks.find((one) => one.name === name)?.result;
+}
+
+async function leftAtWest(t: FleetContext, shop: string): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const type of [configMaps, persistentVolumeClaims] as readonly ResourceType[]) {
+    for await (const { metadata } of t.west.client.list<KubeObject>(type, { namespace: shop })) {
+      if (metadata.name !== 'kube-root-ca.crt') left.push(metadata.name ?? '');
+    }
+  }
+  return [...left, ...(await runningPods(t, t.west))];
+}
+
+async function removed(t: FleetContext): Promise<void> {
+  await t.east.client.delete(replications, keyOf(t));
+  await t.until('the replication to be gone', async () => {
+    return (await t.east.client.get(replications, keyOf(t))) === undefined ? true : undefined;
+  });
+}
+
+/** Checked, corrected, run, repeated, and deleted: the walk of the guide. */
+async function walk(t: FleetContext): Promise<void> {
+  const { east, west } = t;
+  await makeShop(t, east, 'transship');
+  await replicate(t);
+  const halted = await reached(t, 'Halted');
+  assert.equal(resultOf(halted, 'NamespaceMissing'), 'Actionable', JSON.stringify(halted));
+  assert.deepEqual([halted.actionable, halted.incompatible], [1, 0], JSON.stringify(halted));
+  const before = await written(t, east, 1);
+  await decided(t, 'Remediate');
+  await succeeded(t);
+  await written(t, west, before + 1);
+  const copy = await look(t, west);
+  assert.ok(copy.isSound && copy.rows > before, JSON.stringify(copy));
+  const durable = await written(t, east, copy.rows + 20);
+  await east.client.patch(
+    configMaps,
+    { namespace: shopOf(t), name: 'settings' },
+    {
+      data: { greeting: 'good day' },
+    },
+  );
+  await change(t, { run: 2 });
+  await succeeded(t, 2);
+  const again = await look(t, west);
+  assert.ok(again.isSound && again.rows >= durable, JSON.stringify(again));
+  const settings = await west.client.get(configMaps, { namespace: shopOf(t), name: 'settings' });
+  assert.equal(settings?.data?.['greeting'], 'good day');
+  await removed(t);
+  assert.deepEqual(await leftAtWest(t, shopOf(t)), []);
+  await written(t, east, durable + 5);
+}
+
+/** Other storage, into a quota that has no room, beside a ConfigMap of somebody else. */
+async function refused(t: FleetContext): Promise<void> {
+  const { east, west } = t;
+  const shop = shopOf(t);
+  await makeShop(t, east, 'directory');
+  await west.client.create(namespaces, { metadata: { name: shop } });
+  const theirs = { namespace: shop, name: 'settings' };
+  const data = { cluster: 'theirs' };
+  await west.client.create(configMaps, { metadata: theirs, data });
+  const tight = { namespace: shop, name: 'tight' };
+  const hard = { 'requests.storage': '1Mi' };
+  await west.client.create(quotas, { metadata: tight, spec: { hard } } as never);
+  await t.until('the quota to be counted', async () => {
+    const found = (await west.client.get(quotas, tight)) as { status?: { hard?: object } };
+    return found?.status?.hard === undefined ? undefined : true;
+  });
+  await replicate(t, { decision: 'Remediate', workloads: 'Standby' });
+  // The quota is corrected, and the ConfigMap is still in the way.
+  const halted = await t.until('only what is of others to be left', async () => {
+    const status = await reached(t, 'Halted');
+    return status.actionable === 0 ? status : undefined;
+  });
+  assert.equal(resultOf(halted, 'ExistingObjects'), 'Incompatible', JSON.stringify(halted));
+  assert.deepEqual(halted.offers, ['Recheck', 'ProceedAnyway', 'Stop']);
+  await decided(t, 'Recheck');
+  await reached(t, 'Halted');
+  await decided(t, 'ProceedAnyway');
+  const first = await succeeded(t);
+  assert.deepEqual(await runningPods(t, west), [], 'a standby does not run');
+  assert.equal((await west.client.get(configMaps, theirs))?.data?.['cluster'], 'theirs');
+  assert.match(first.notes?.join() ?? '', /copied by Filesystem while its source ran/);
+  await west.client.delete(configMaps, theirs);
+  await change(t, { run: 2 });
+  const second = await succeeded(t, 2);
+  assert.ok((second.report?.wireBytes ?? 0) > 0);
+  assert.equal((await west.client.get(configMaps, theirs))?.data?.['cluster'], 'east');
+  await removed(t);
+  assert.deepEqual(await leftAtWest(t, shop), []);
+  const back = (await west.client.get(quotas, tight)) as { spec?: { hard?: object } } | undefined;
+  assert.deepEqual(back?.spec?.hard, hard);
+}
+
+const objects = 5_000;
+const objectBytes = 20_000;
+/** All of them at once would be a hundred megabytes, and several times that as objects. */
+const growthBytesMax = 220 * 2 ** 20;
+
+/** As the system counts it: the most that the process ever had. */
+function peakBytes(pid: number): number {
+  const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1] ?? Number.NaN) * 1024;
+}
+
+async function thousands(t: FleetContext): Promise<void> {
+  const { east, west } = t;
+  const namespace = shopOf(t);
+  for (const { client } of [east, west])
+    await client.create(namespaces, { metadata: { name: namespace } });
+  const data = { text: 'x'.repeat(objectBytes) };
+  const make = async (first: number): Promise<void> => {
+    for (let n = first; n < objects; n += 20) {
+      await east.client.create(configMaps, { metadata: { namespace, name: `many-${n}` }, data });
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, (_, first) => make(first)));
+  const { pid = 0 } = east.controller;
+  const before = peakBytes(pid);
+  await replicate(t, { volumes: 'Exclude' });
+  const status = await succeeded(t);
+  const grown = peakBytes(pid) - before;
+  assert.equal(
+    status.resources?.find(({ resource }) => resource === 'configmaps')?.replicated,
+    objects,
+  );
+  assert.ok(grown < growthBytesMax, `the controllers took ${Math.round(grown / 2 ** 20)} MiB more`);
+  await removed(t);
+}
+
+const cases = fleetCases({
+  'a replication is checked, corrected, repeated and deleted while its source writes': {
+    long: true,
+    run: walk,
+  },
+  'a replication leaves alone what is of others, and gives back what it raised': {
+    long: true,
+    run: refused,
+  },
+  'a replication of thousands of objects has only some of them in memory': {
+    long: true,
+    run: thousands,
+  },
+});
+
+export const replicationCases = endingWell(cases);
