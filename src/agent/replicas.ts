@@ -12,7 +12,7 @@ import { printable } from '../base/names.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { Peer } from '../peer/peer.ts';
 import { formatMembers, parseMembers } from '../peer/replica/configuration.ts';
-import type { SetEvent } from '../peer/replica/led-set.ts';
+import type { SetEvent } from '../peer/replica/events.ts';
 import type { ReplicaService } from '../peer/replica/replica-server.ts';
 import { Replicas } from '../peer/replica/replicas.ts';
 import {

@@ -5,7 +5,7 @@
 import type { Clock } from '../../src/base/ports.ts';
 import { openCloud } from '../../src/peer/cloud.ts';
 import { openRegistry } from '../../src/peer/registry.ts';
-import type { SetEvent } from '../../src/peer/replica/led-set.ts';
+import type { SetEvent } from '../../src/peer/replica/events.ts';
 import type { LocalReplica } from '../../src/peer/replica/local-replica.ts';
 import { Replicas } from '../../src/peer/replica/replicas.ts';
 import type { PoolApi } from '../../src/volume/api.ts';

@@ -2,42 +2,27 @@
  * A replicated volume that this agent leads: keeps its replicas in step, rebuilds those that are
  * not, and makes the members those that are wanted, one change at a time.
  */
-import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import type { Clock, Log, Timer } from '../../base/ports.ts';
 import type { VolumeApi } from '../../volume/api.ts';
 import type { Configuration, Member } from '../../volume/replica-types.ts';
 import type { PointOperation, ReplicaPort, ReplicaStatus } from './api.ts';
+import { type CareOptions, MemberCare, nameOf } from './care.ts';
 import { compareStamps, isChanged, nextStep, type Step } from './configuration.ts';
-import { decide, type Verdict } from './decide.ts';
 import type { Elected } from './election.ts';
+import type { SetEvent } from './events.ts';
 import { Leader } from './leader.ts';
 import type { MemberStream } from './member-stream.ts';
 import { atAll } from './point.ts';
-import { rebuild } from './rebuild.ts';
 import type { Slots } from './slots.ts';
 
 const roundMs = 250;
-const againMs = 1000;
 const againMsMax = 10_000;
 const lookMs = 2000;
 /** How long writes may wait for a slow replica at a snapshot. */
 const pointWaitMs = 500;
 /** Of the time, for a rebuild while the application works. */
 const politeShare = 0.25;
-
-export interface SetEvent {
-  readonly kind:
-    | 'Leads'
-    | 'Fenced'
-    | 'ReplicaHealthy'
-    | 'ReplicaOffline'
-    | 'ReplicaRebuilding'
-    | 'ReplicaAdded'
-    | 'ReplicaRemoved'
-    | 'ReadElsewhere';
-  readonly member: Member | undefined;
-  readonly note: string;
-}
 
 export interface LedSetOptions {
   readonly clock: Clock;
@@ -53,18 +38,11 @@ export interface LedSetOptions {
   readonly onEvent: (event: SetEvent) => void;
 }
 
-interface Care {
-  status: ReplicaStatus | undefined;
-  busy: boolean;
-  rebuilding: 'new' | 'difference' | undefined;
-  nextMs: number;
-  failures: number;
-}
-
 export class LedSet {
   readonly leader: Leader;
   readonly #o: LedSetOptions;
-  readonly #care = new Map<string, Care>();
+  readonly #care = new Map<string, MemberCare>();
+  readonly #careOptions: CareOptions;
   readonly #lost = new Set<string>();
   /** Missed a snapshot, resize or policy: its mark does not tell. */
   readonly #missed = new Set<string>();
@@ -96,9 +74,17 @@ export class LedSet {
       onFenced: (problem) => this.#tell('Fenced', undefined, problem.message),
       onReadElsewhere: (member, { message }) => this.#tell('ReadElsewhere', member, message),
     });
+    this.#careOptions = {
+      ...options,
+      leader: this.leader,
+      lost: this.#lost,
+      missed: this.#missed,
+      points: () => this.#points,
+      limits: () => this.#limits(),
+      tell: (kind, member, note) => this.#tell(kind, member, note),
+    };
     for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
-    const first = this.leader.quorum.stream(status.member.agent);
-    if (first !== undefined) this.#inStep(first, chosen.sequence, status);
+    this.#care.get(status.member.agent)?.inStep(chosen.sequence, status);
     this.#tell('Leads', undefined, `${term.leader} leads volume ${options.volume} now`);
     this.#round();
   }
@@ -129,7 +115,7 @@ export class LedSet {
   want(wanted: readonly Member[], bytesPerSecond: number | undefined): void {
     this.#wanted = wanted;
     this.#bytesPerSecond = bytesPerSecond;
-    for (const care of this.#care.values()) care.nextMs = 0;
+    for (const care of this.#care.values()) care.hurry();
     this.#round();
   }
 
@@ -177,11 +163,9 @@ export class LedSet {
     if (failed !== undefined) throw asTransshipError(failed.reason);
   }
 
-  #add(member: Member): MemberStream {
-    const { agent } = member;
-    const fresh = { status: undefined, busy: false, rebuilding: undefined };
-    this.#care.set(agent, { ...fresh, nextMs: 0, failures: 0 });
-    return this.leader.quorum.add(this.#o.port(member));
+  #add(member: Member): void {
+    const stream = this.leader.quorum.add(this.#o.port(member));
+    this.#care.set(member.agent, new MemberCare(this.#careOptions, stream));
   }
 
   #round(): void {
@@ -189,144 +173,11 @@ export class LedSet {
     const { quorum } = this.leader;
     if (this.#isOver || quorum.stopped !== undefined) return;
     const nowMs = this.#o.clock.monotonicMs();
-    for (const stream of quorum.streams()) {
-      const care = this.#care.get(stream.port.member.agent)!;
-      const isDue = stream.standing === 'Out' && !care.busy && nowMs >= care.nextMs;
-      if (isDue) void this.#bring(stream, care);
-    }
-    void this.#look(nowMs);
+    for (const care of this.#care.values()) care.round(nowMs);
+    this.#look(nowMs);
     void this.#change();
     this.#sweep(nowMs);
     this.#timer = this.#o.clock.after(roundMs, () => this.#round());
-  }
-
-  async #bring(stream: MemberStream, care: Care): Promise<void> {
-    care.busy = true;
-    try {
-      await this.#bringNow(stream, care);
-      care.failures = 0;
-    } catch (error) {
-      const problem = asTransshipError(error);
-      stream.blame(problem);
-      if (problem.reason === 'Fenced') this.leader.quorum.stop(problem);
-      if (problem.reason === 'Fenced') this.#tell('Fenced', undefined, problem.message);
-      const pauseMs = Math.min(againMsMax, againMs * 2 ** Math.min(care.failures++, 4));
-      care.nextMs = this.#o.clock.monotonicMs() + pauseMs;
-    } finally {
-      care.busy = false;
-      care.rebuilding = undefined;
-    }
-  }
-
-  async #bringNow(stream: MemberStream, care: Care): Promise<void> {
-    const { port } = stream;
-    const { quorum } = this.leader;
-    const { agent } = port.member;
-    let status = await port.state();
-    if (status !== undefined && status.set === this.set) {
-      if (status.promised.term !== quorum.term.term) status = await port.promise(quorum.term);
-      this.#lost.delete(agent);
-    }
-    care.status = status;
-    if (status !== undefined && status.problem !== '') fail('PoolFull', status.problem);
-    const verdict = this.#judge(agent, status);
-    switch (verdict.kind) {
-      case 'nothing':
-      case 'resend':
-      case 'adopt':
-        return this.#takeBack(stream, care, status!);
-      case 'difference':
-      case 'fromNothing':
-        return this.#rebuild(stream, care);
-      case 'lost':
-        this.#lost.add(agent);
-        return fail('NotFound', `${agent} lost its replica: it is taken out and made anew`);
-      case 'stranger':
-        return fail('Conflict', `${agent} has another volume ${this.#o.volume}: delete it there`);
-      case 'ineligible':
-        return fail('Conflict', `${agent} is no member`);
-      case 'fenced':
-        return fail('Fenced', `volume is led by ${status?.promised.leader ?? 'another agent'} now`);
-    }
-  }
-
-  #judge(agent: string, status: ReplicaStatus | undefined): Verdict {
-    const { quorum } = this.leader;
-    const { set, chosen } = this.#o.elected;
-    const { term, sequence, windowFrom, configuration } = quorum;
-    const knowledge = { set, term, chosen, sequence, windowFrom, configuration };
-    const verdict = decide(agent, status, knowledge);
-    const isNear = ['nothing', 'resend', 'adopt'].includes(verdict.kind);
-    const isSame = status !== undefined && this.#isAlike(agent, status);
-    return isNear && !isSame ? { kind: 'difference' } : verdict;
-  }
-
-  /** The mark says nothing of snapshots, size and policy. */
-  #isAlike(agent: string, status: ReplicaStatus): boolean {
-    if (this.#missed.has(agent)) return false;
-    if (status.mark.epoch === this.leader.quorum.term.epoch) return true;
-    return this.#points === 0 && factsOf(status) === factsOf(this.#o.elected.status);
-  }
-
-  async #takeBack(stream: MemberStream, care: Care, status: ReplicaStatus): Promise<void> {
-    const { quorum } = this.leader;
-    const { term } = quorum;
-    let now = status;
-    if (now.mark.epoch !== term.epoch) {
-      now = await stream.port.adopt(term, this.#o.elected.chosen, quorum.configuration);
-    } else if (compareStamps(now.configuration, quorum.configuration) < 0) {
-      now = await stream.port.configure(term, quorum.configuration, now.mark.sequence);
-    }
-    care.status = now;
-    // Time has passed since it was judged.
-    if (this.#judge(stream.port.member.agent, now).kind === 'difference') {
-      return this.#rebuild(stream, care);
-    }
-    this.#inStep(stream, now.mark.sequence, now);
-  }
-
-  #inStep(stream: MemberStream, at: number, status: ReplicaStatus): void {
-    const { member } = stream.port;
-    const care = this.#care.get(member.agent);
-    if (care !== undefined) care.status = status;
-    if (this.leader.quorum.stream(member.agent) !== stream) return;
-    this.leader.quorum.resume(stream, at);
-    this.#tell('ReplicaHealthy', member, `replica ${nameOf(member)} is healthy`);
-  }
-
-  async #rebuild(stream: MemberStream, care: Care): Promise<void> {
-    const { clock, slots } = this.#o;
-    const { quorum } = this.leader;
-    const { member } = stream.port;
-    const isNew = care.status === undefined;
-    await slots.run(async () => {
-      quorum.usable();
-      if (quorum.stream(member.agent) !== stream) return;
-      care.rebuilding = isNew ? 'new' : 'difference';
-      this.#tell('ReplicaRebuilding', member, `replica ${nameOf(member)} is being rebuilt`);
-      await rebuild({
-        clock,
-        quorum,
-        stream,
-        create: isNew ? () => this.#creation() : undefined,
-        limits: () => this.#limits(),
-        points: () => this.#points,
-        onStatus: (status) => {
-          care.status = status;
-          if (status.fill?.fromNothing === true) care.rebuilding = 'new';
-        },
-      });
-      this.#missed.delete(member.agent);
-      this.#tell('ReplicaHealthy', member, `replica ${nameOf(member)} is healthy`);
-    });
-  }
-
-  #creation() {
-    const { set, status } = this.#o.elected;
-    const { sizeBytes, blockSizeBytes: blockBytes, quorum } = this.leader;
-    const { configuration } = quorum;
-    const phase = 'Receiving' as const;
-    return { set, sizeBytes, blockBytes, policy: status.policy, configuration, phase };
   }
 
   #limits() {
@@ -336,19 +187,11 @@ export class LedSet {
     return { bytesPerSecond, share };
   }
 
-  /** What views show: not asked more often than people look. */
-  async #look(nowMs: number): Promise<void> {
+  /** Not asked more often than people look. */
+  #look(nowMs: number): void {
     if (nowMs - this.#lookedMs < lookMs) return;
     this.#lookedMs = nowMs;
-    for (const stream of this.leader.quorum.streams()) {
-      const care = this.#care.get(stream.port.member.agent);
-      if (care === undefined || stream.standing !== 'InStep') continue;
-      try {
-        care.status = (await stream.port.state()) ?? care.status;
-      } catch {
-        // The stream notices by itself.
-      }
-    }
+    for (const care of this.#care.values()) void care.look();
   }
 
   async #change(): Promise<void> {
@@ -464,20 +307,11 @@ export class LedSet {
     const { member } = stream.port;
     const care = this.#care.get(member.agent);
     if (care === undefined) return;
-    care.nextMs = Math.max(care.nextMs, this.#o.clock.monotonicMs() + roundMs);
+    care.wait(roundMs);
     this.#tell('ReplicaOffline', member, `replica ${nameOf(member)}: ${problem.message}`);
   }
 
   #tell(kind: SetEvent['kind'], member: Member | undefined, note: string): void {
     this.#o.onEvent({ kind, member, note });
   }
-}
-
-function nameOf({ agent, pool }: Member): string {
-  return `${agent}/${pool}`;
-}
-
-function factsOf({ sizeBytes, policy, snapshots }: ReplicaStatus): string {
-  const kept = snapshots.map(({ name, root }) => `${name} ${root}`);
-  return JSON.stringify([sizeBytes, policy, kept.toSorted()]);
 }

@@ -1,0 +1,223 @@
+/**
+ * Looks after one member of a set that is led here: finds out what it has, and brings it into step,
+ * again and again until it is.
+ */
+import { asTransshipError, fail } from '../../base/errors.ts';
+import type { Clock } from '../../base/ports.ts';
+import type { Member } from '../../volume/replica-types.ts';
+import type { RebuildLimits, ReplicaStatus } from './api.ts';
+import { compareStamps } from './configuration.ts';
+import { decide, type Verdict } from './decide.ts';
+import type { Elected } from './election.ts';
+import type { SetEvent } from './events.ts';
+import type { Leader } from './leader.ts';
+import type { MemberStream } from './member-stream.ts';
+import { rebuild } from './rebuild.ts';
+import type { Slots } from './slots.ts';
+
+const againMs = 1000;
+const againMsMax = 10_000;
+
+/** What the carers of one set share. */
+export interface CareOptions {
+  readonly clock: Clock;
+  readonly volume: string;
+  readonly elected: Elected;
+  readonly leader: Leader;
+  /** Rebuilds of this agent. */
+  readonly slots: Slots;
+  /** Voters whose agents answer and have nothing any more. */
+  readonly lost: Set<string>;
+  /** Missed a snapshot, resize or policy: their marks do not tell. */
+  readonly missed: Set<string>;
+  /** Snapshots, resizes and policies of this epoch. */
+  readonly points: () => number;
+  readonly limits: () => RebuildLimits;
+  readonly tell: (kind: SetEvent['kind'], member: Member | undefined, note: string) => void;
+}
+
+export class MemberCare {
+  readonly #o: CareOptions;
+  readonly #stream: MemberStream;
+  status: ReplicaStatus | undefined;
+  rebuilding: 'new' | 'difference' | undefined;
+  #busy = false;
+  #nextMs = 0;
+  #failures = 0;
+
+  constructor(options: CareOptions, stream: MemberStream) {
+    this.#o = options;
+    this.#stream = stream;
+  }
+
+  get #member(): Member {
+    return this.#stream.port.member;
+  }
+
+  /** Not before so many milliseconds from now. */
+  wait(ms: number): void {
+    this.#nextMs = Math.max(this.#nextMs, this.#o.clock.monotonicMs() + ms);
+  }
+
+  /** Whatever kept it from trying again is over. */
+  hurry(): void {
+    this.#nextMs = 0;
+  }
+
+  round(nowMs: number): void {
+    const isDue = this.#stream.standing === 'Out' && !this.#busy && nowMs >= this.#nextMs;
+    if (isDue) void this.#bring();
+  }
+
+  /** What views show of one in step. */
+  async look(): Promise<void> {
+    if (this.#stream.standing !== 'InStep') return;
+    try {
+      this.status = (await this.#stream.port.state()) ?? this.status;
+    } catch {
+      // Its stream notices by itself.
+    }
+  }
+
+  inStep(at: number, status: ReplicaStatus): void {
+    const { quorum } = this.#o.leader;
+    this.status = status;
+    if (quorum.stream(this.#member.agent) !== this.#stream) return;
+    quorum.resume(this.#stream, at);
+    this.#o.tell('ReplicaHealthy', this.#member, `replica ${nameOf(this.#member)} is healthy`);
+  }
+
+  async #bring(): Promise<void> {
+    const { quorum } = this.#o.leader;
+    this.#busy = true;
+    try {
+      await this.#bringNow();
+      this.#failures = 0;
+    } catch (error) {
+      const problem = asTransshipError(error);
+      this.#stream.blame(problem);
+      if (problem.reason === 'Fenced') {
+        quorum.stop(problem);
+        this.#o.tell('Fenced', undefined, problem.message);
+      }
+      const pauseMs = Math.min(againMsMax, againMs * 2 ** Math.min(this.#failures++, 4));
+      this.wait(pauseMs);
+    } finally {
+      this.#busy = false;
+      this.rebuilding = undefined;
+    }
+  }
+
+  async #bringNow(): Promise<void> {
+    const { port } = this.#stream;
+    const { lost, volume, elected, leader } = this.#o;
+    const { quorum } = leader;
+    const { agent } = port.member;
+    let status = await port.state();
+    if (status !== undefined && status.set === elected.set) {
+      if (status.promised.term !== quorum.term.term) status = await port.promise(quorum.term);
+      lost.delete(agent);
+    }
+    this.status = status;
+    if (status !== undefined && status.problem !== '') fail('PoolFull', status.problem);
+    const verdict = this.#judge(status);
+    switch (verdict.kind) {
+      case 'nothing':
+      case 'resend':
+      case 'adopt':
+        return this.#takeBack(status!);
+      case 'difference':
+      case 'fromNothing':
+        return this.#rebuild();
+      case 'lost':
+        lost.add(agent);
+        return fail('NotFound', `${agent} lost its replica: it is taken out and made anew`);
+      case 'stranger':
+        return fail('Conflict', `${agent} has another volume ${volume}: delete it there`);
+      case 'ineligible':
+        return fail('Conflict', `${agent} is no member`);
+      case 'fenced':
+        return fail('Fenced', `volume is led by ${status?.promised.leader ?? 'another agent'} now`);
+    }
+  }
+
+  #judge(status: ReplicaStatus | undefined): Verdict {
+    const { quorum } = this.#o.leader;
+    const { set, chosen } = this.#o.elected;
+    const { agent } = this.#member;
+    const { term, sequence, windowFrom, configuration } = quorum;
+    const knowledge = { set, term, chosen, sequence, windowFrom, configuration };
+    const verdict = decide(agent, status, knowledge);
+    const isNear = ['nothing', 'resend', 'adopt'].includes(verdict.kind);
+    const isSame = status !== undefined && this.#isAlike(status);
+    return isNear && !isSame ? { kind: 'difference' } : verdict;
+  }
+
+  /** The mark says nothing of snapshots, size and policy. */
+  #isAlike(status: ReplicaStatus): boolean {
+    if (this.#o.missed.has(this.#member.agent)) return false;
+    if (status.mark.epoch === this.#o.leader.quorum.term.epoch) return true;
+    return this.#o.points() === 0 && factsOf(status) === factsOf(this.#o.elected.status);
+  }
+
+  async #takeBack(status: ReplicaStatus): Promise<void> {
+    const { leader, elected } = this.#o;
+    const { quorum } = leader;
+    const { port } = this.#stream;
+    let now = status;
+    if (now.mark.epoch !== quorum.term.epoch) {
+      now = await port.adopt(quorum.term, elected.chosen, quorum.configuration);
+    } else if (compareStamps(now.configuration, quorum.configuration) < 0) {
+      now = await port.configure(quorum.term, quorum.configuration, now.mark.sequence);
+    }
+    this.status = now;
+    // Time has passed since it was judged.
+    if (this.#judge(now).kind === 'difference') return this.#rebuild();
+    return this.inStep(now.mark.sequence, now);
+  }
+
+  async #rebuild(): Promise<void> {
+    const { clock, slots, leader, limits, points, missed, tell } = this.#o;
+    const { quorum } = leader;
+    const member = this.#member;
+    const isNew = this.status === undefined;
+    await slots.run(async () => {
+      quorum.usable();
+      if (quorum.stream(member.agent) !== this.#stream) return;
+      this.rebuilding = isNew ? 'new' : 'difference';
+      tell('ReplicaRebuilding', member, `replica ${nameOf(member)} is being rebuilt`);
+      await rebuild({
+        clock,
+        quorum,
+        stream: this.#stream,
+        create: isNew ? () => this.#creation() : undefined,
+        limits,
+        points,
+        onStatus: (status) => {
+          this.status = status;
+          if (status.fill?.fromNothing === true) this.rebuilding = 'new';
+        },
+      });
+      missed.delete(member.agent);
+      tell('ReplicaHealthy', member, `replica ${nameOf(member)} is healthy`);
+    });
+  }
+
+  #creation() {
+    const { elected, leader } = this.#o;
+    const { sizeBytes, blockSizeBytes: blockBytes } = leader;
+    const { configuration } = leader.quorum;
+    const { policy } = elected.status;
+    const phase = 'Receiving' as const;
+    return { set: elected.set, sizeBytes, blockBytes, policy, configuration, phase };
+  }
+}
+
+export function nameOf({ agent, pool }: Member): string {
+  return `${agent}/${pool}`;
+}
+
+function factsOf({ sizeBytes, policy, snapshots }: ReplicaStatus): string {
+  const kept = snapshots.map(({ name, root }) => `${name} ${root}`);
+  return JSON.stringify([sizeBytes, policy, kept.toSorted()]);
+}
