@@ -28,7 +28,7 @@ export async function serveControlSocket(socketPath: string, serve: Serve): Prom
 }
 
 /**
- * Listens for clients with a certificate that the same authority signed: controllers on other nodes.
+ * Listens for clients with a certificate of the same authority: controllers on other nodes.
  * Whoever has one may do with the agent's volumes what its owner may.
  */
 export async function serveControlTls(

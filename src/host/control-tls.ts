@@ -1,4 +1,4 @@
-/** Certificates of the control API: one authority for the agents of a cluster and who controls them. */
+/** Certificates of the control API: one authority for a cluster's agents and their controllers. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { fail } from '../base/errors.ts';
@@ -13,7 +13,7 @@ export interface ControlTls {
   readonly key: string;
 }
 
-/** From a directory as a Secret of type `kubernetes.io/tls` is mounted: ca.crt, tls.crt, tls.key. */
+/** From a directory as Secrets of type `kubernetes.io/tls` are: ca.crt, tls.crt, tls.key. */
 export function readControlTls(directory: string): ControlTls {
   const read = (name: string): string => {
     const file = path.join(directory, name);

@@ -60,8 +60,8 @@ export function agentAt({ name, address }: AgentPlace): ControlClient {
     return createControlClient(name, address.slice(unixPrefix.length));
   }
   if (!address.startsWith('https://') || !URL.canParse(address)) {
-    const message = `agent ${name}: its address is unix:///PATH or https://HOST:PORT, not ${address}`;
-    return fail('BadArgument', message);
+    const forms = 'unix:///PATH or https://HOST:PORT';
+    return fail('BadArgument', `agent ${name}: its address is ${forms}, not ${address}`);
   }
   const { hostname: host, port } = new URL(address);
   const directory = process.env['TRANSSHIP_AGENT_CERTIFICATES'];

@@ -13,10 +13,15 @@ function idleClock(): Clock {
     monotonicMs: () => nowMs,
     after: (ms, run) => {
       nowMs += ms;
-      const timer = setImmediate(run);
-      return { cancel: () => clearImmediate(timer) };
+      void turns().then(run);
+      return { cancel: () => undefined };
     },
   };
+}
+
+/** Long enough for everything that waits for nothing but others' promises. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
 }
 
 /** A server over one memory device: its connections break when told, its requests may hang. */
@@ -82,11 +87,11 @@ suite('a device that outlives its server', () => {
     const written = device.write(data, 8192);
     // The caller uses its buffer again before the answer.
     data.fill(9);
-    await new Promise(setImmediate);
+    await turns();
     await server.device.write(new Uint8Array(4096), 8192);
     server.kill();
     server.holdsAnswers = false;
-    await new Promise(setImmediate);
+    await turns();
     server.isUp = true;
     await written;
     const back = new Uint8Array(4096);
@@ -112,7 +117,7 @@ suite('a device that outlives its server', () => {
     assert.equal(server.connects, 1);
   });
 
-  test('a server that stays away fails the request in the end, and the next one waits', async () => {
+  test('a server that stays away fails the request, and the next one waits', async () => {
     const server = new Server();
     const device = await open(server, 1000);
     server.kill();

@@ -1,4 +1,4 @@
-// The agent of a node is killed while a pod's device is written to: the device waits, nothing fails.
+// An agent is killed while the device of a pod is written to: the device waits, nothing fails.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
