@@ -1,9 +1,9 @@
 /**
  * An export that outlives its server: while the server is away, requests wait; when it is back,
  * those without an answer are sent again. For devices of running applications over a restart of
- * the agent. Sending again is harmless: every request says where and what, and clients do not overlap
- * requests whose order matters. What the server answered stays true, because what an agent
- * acknowledged is in the kernel's hands and outlives the agent's process.
+ * the agent. Sending again is harmless: every request says where and what, and clients do not
+ * overlap requests whose order matters. What the server answered stays true, because what an
+ * agent acknowledged is in the kernel's hands and outlives the agent's process.
  */
 import { asTransshipError, TransshipError } from '../base/errors.ts';
 import type { BlockDevice, Clock, Extent } from '../base/ports.ts';
