@@ -89,7 +89,7 @@ export async function whenScaled(
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     onObject: (volume) => {
       if (progress && isRebuilding(volume)) painter.show(rebuildView(volume));
-      const words = volume.status?.conditions === undefined ? undefined : waitingFor(volume);
+      const words = isRebuilding(volume) ? undefined : waitingFor(volume);
       if (words !== undefined) say(words);
     },
     test: (volume) => {

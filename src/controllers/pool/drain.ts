@@ -97,7 +97,7 @@ function reportOf(what: {
   const [first] = hindrances;
   if (first !== undefined) parts.push(...hindrances.map(({ problem }) => problem.message));
   const isStuck = moving.length === 0 && first !== undefined;
-  const reason = isStuck ? first.problem.reason : 'Draining';
+  const reason = isStuck ? first.problem.reason : 'Moving';
   const state = condition('Drained', false, reason, parts.join('; '));
   return { conditions: [state], fields: { drain, phase: 'Draining' }, againMs };
 }
@@ -107,7 +107,7 @@ function tell({ ports }: Context, pool: Pool, { conditions }: DrainReport): void
   const now = conditions[0]!;
   const before = conditionOf(pool, 'Drained');
   if (before?.reason === now.reason) return;
-  const isBad = now.reason !== 'Drained' && now.reason !== 'Draining';
+  const isBad = now.reason !== 'Drained' && now.reason !== 'Moving';
   ports.events.record({
     regarding: pool,
     type: isBad ? 'Warning' : 'Normal',

@@ -211,7 +211,9 @@ function fieldsOf(what: {
     usage: { logicalBytes: allocatedBytes, logical: formatSize(allocatedBytes), unsettledBytes },
     doors: status.doors.slice(0, usersMax).filter((door, i, all) => all.indexOf(door) === i),
     leasedBy: status.leasedBy.slice(0, usersMax),
-    ...(poolName === undefined ? {} : { replicas: [replicaOf(view, poolName, progress)] }),
+    ...(poolName === undefined
+      ? {}
+      : { replicas: [{ ...replicaOf(view, poolName, progress), ...agentOf(seen) }] }),
     ...(status.attachedTo === undefined ? {} : { attachedTo: status.attachedTo }),
     ...(status.oldestRestorable === undefined
       ? {}
@@ -220,6 +222,10 @@ function fieldsOf(what: {
       ? {}
       : { teleport: teleportOf(seen.teleport) }),
   };
+}
+
+function agentOf({ agent }: Observation): { readonly agent?: string } {
+  return agent === undefined ? {} : { agent };
 }
 
 function replicaOf({ status }: VolumeObject, pool: string, progress: number) {

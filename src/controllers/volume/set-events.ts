@@ -24,7 +24,7 @@ export function setEventsOf(object: Volume, report: Report): readonly EventDraft
       { condition: find(before, 'ScalingReplicas'), set: object.status?.replicaSet },
       { condition: find(report.conditions, 'ScalingReplicas'), set: now.replicaSet },
     ),
-    ...leaderEvents(object.status?.replicaSet, now.replicaSet),
+    ...leaderEvents(object.status?.replicaSet, now.replicaSet, find(before, 'Ready')),
     ...healthEvents(find(before, 'Degraded'), find(report.conditions, 'Degraded')),
   ];
   return told.map((one) => ({ regarding: object, action: 'Scaling', ...one }));
@@ -102,24 +102,29 @@ function isSame(one: readonly string[], other: readonly string[]): boolean {
 function leaderEvents(
   before: VolumeStatus['replicaSet'],
   now: NonNullable<VolumeStatus['replicaSet']>,
+  ready: ConditionLike | undefined,
 ): readonly Told[] {
   const { leader, epoch } = now;
   const old = before?.leader;
   if (old === undefined || old === leader) return [];
-  const note =
-    `agent ${leader} leads the replicas instead of agent ${old} (epoch ${epoch}); ` +
-    'nothing that was acknowledged is lost';
+  const moved = `agent ${leader} leads the replicas instead of agent ${old} (epoch ${epoch})`;
+  if (ready?.status === 'True')
+    return [{ type: 'Normal', reason: 'ReplicaLeaderMoved', note: moved }];
+  const note = `${moved}, which did not answer; nothing that was acknowledged is lost`;
   return [{ type: 'Warning', reason: 'ReplicaLeaderMoved', note }];
 }
+
+/** That one is behind for a moment, because another agent leads now, is no news. */
+const lost: readonly string[] = ['ReplicaOffline', 'ReplicaError'];
 
 function healthEvents(
   before: ConditionLike | undefined,
   now: ConditionLike | undefined,
 ): readonly Told[] {
-  if (now === undefined || before?.status === now.status) return [];
-  if (now.status === 'True') {
-    return [{ type: 'Warning', reason: 'ReplicasDegraded', note: now.message ?? '' }];
-  }
-  if (before?.status !== 'True') return [];
-  return [{ type: 'Normal', reason: 'ReplicasHealthy', note: now.message ?? '' }];
+  if (now === undefined || before?.reason === now.reason) return [];
+  const { reason = '', message: note = '' } = now;
+  if (lost.includes(reason)) return [{ type: 'Warning', reason: 'ReplicasDegraded', note }];
+  const wasLost = [...lost, 'ReplicaRebuilding'].includes(before?.reason ?? '');
+  if (now.status === 'True' || !wasLost) return [];
+  return [{ type: 'Normal', reason: 'ReplicasHealthy', note }];
 }

@@ -89,7 +89,8 @@ function replicaOf(one: ReplicaView, names: SetSight['names']): Replica {
     node,
     agent,
     at,
-    state,
+    // What counts for the majority had everything once: a new leader has not heard of it yet.
+    state: voter && state === 'ReconstructingNewReplica' ? 'Rebuilding' : state,
     voter,
     progress: progressOf(one),
     usedBytes: Math.max(0, Math.min(usedBytes, totalBytes - missingBytes)),
