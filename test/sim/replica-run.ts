@@ -5,7 +5,7 @@ import { checkAlike, leftOver, unlikeWanted } from './replica-check.ts';
 import { capacityBytes, type ReplicaMutation, type ReplicaNode } from './replica-node.ts';
 import { chooseProfile } from './replica-profile.ts';
 import { lead, readAgain, steps } from './replica-steps.ts';
-import { Gone, ReplicaWorld } from './replica-world.ts';
+import { Gone, ReplicaWorld, volumeName } from './replica-world.ts';
 
 const KiB = 1024;
 const minuteMs = 60_000;
@@ -80,7 +80,24 @@ async function takeStep(world: ReplicaWorld): Promise<void> {
   if (kind === 'fill' || kind === 'free') return resizeDisk(world, node, kind);
   keepLed(world);
   if (kind === 'takeOver' && !world.profile.takeovers && world.serving() !== undefined) return;
-  world.spawn(node, kind, () => steps[kind](world, node));
+  const at = whereTo(world, kind, node);
+  if (at?.running !== undefined) world.spawn(at, kind, () => steps[kind](world, at));
+}
+
+const ofLeader: ReadonlySet<string> = new Set([
+  'write',
+  'read',
+  'flush',
+  'snapshot',
+  'dropSnapshot',
+  'yieldIt',
+  'change',
+]);
+
+/** The agent whose end would be the end of such an operation. */
+function whereTo(world: ReplicaWorld, kind: string, node: ReplicaNode): ReplicaNode | undefined {
+  if (kind === 'zombie') return world.former.at(-1)?.node;
+  return ofLeader.has(kind) ? world.serving()?.node : node;
 }
 
 /** A leader that is gone is followed by another, and read before anything is written. */
@@ -162,24 +179,36 @@ async function finish(world: ReplicaWorld): Promise<void> {
   await becomes(world, 'somebody leads and was read', () => {
     const { session } = world;
     if (session === undefined || !world.isLive(session)) leadAtEnd(world);
-    else if (world.isUnread) world.spawn(session.node, 'read', () => readAgain(world));
+    else if (world.isUnread && !world.isReading) {
+      world.spawn(session.node, 'read', () => readAgain(world));
+    }
     return world.serving() === undefined ? ['nobody'] : [];
   });
   const session = world.serving()!;
-  const request = { volume: 'data', wanted: world.wanted };
+  const request = { volume: volumeName, wanted: world.wanted };
   await world.drive(session.node, session.node.running!.replicas.lead(request));
   await becomes(world, 'the members are as wanted', () => unlikeWanted(world));
+  for (const node of nodes) await dropLeftBehind(world, node);
   await becomes(world, 'nothing is left over', () => leftOver(world));
   await checkAlike(world, session);
   const left = [...unlikeWanted(world), ...leftOver(world)];
   if (left.length > 0) throw new Mismatch(`after the check: ${left.join('; ')}`);
 }
 
+/** A leader that removes a replica may end before the replica hears of it; people drop such ones. */
+async function dropLeftBehind(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
+  const { replicas } = node.running!;
+  const isMember = world.wanted.some(({ agent }) => agent === node.name);
+  if (isMember || world.session?.node === node || replicas.kept().length === 0) return;
+  if (replicas.led.has(volumeName)) await world.drive(node, replicas.yield(volumeName));
+  await world.drive(node, replicas.drop(volumeName, true));
+}
+
 /** Whoever has a replica finds the others. */
 function leadAtEnd(world: ReplicaWorld): void {
+  if (world.unfinished().length > 0) return;
   const having = world.nodes.filter(({ running }) => (running?.replicas.kept().length ?? 0) > 0);
   const node = world.rng.pick(having.length > 0 ? having : world.nodes);
-  if (world.running.get(node)!.size > 0) return;
   world.spawn(node, 'lead', async () => void (await lead(world, node)));
 }
 

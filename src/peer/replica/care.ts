@@ -5,7 +5,7 @@
 import { asTransshipError, fail } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import type { Member } from '../../volume/replica-types.ts';
-import type { RebuildLimits, ReplicaStatus } from './api.ts';
+import type { RebuildLimits, ReplicaPort, ReplicaStatus } from './api.ts';
 import { compareStamps } from './configuration.ts';
 import { decide, type Verdict } from './decide.ts';
 import type { Elected } from './election.ts';
@@ -33,6 +33,8 @@ export interface CareOptions {
   /** Snapshots, resizes and policies of this epoch. */
   readonly points: () => number;
   readonly limits: () => RebuildLimits;
+  /** A version sealed for a rebuild that its replica could not be told to let go. */
+  readonly onHeld: (port: ReplicaPort, leaseId: string) => void;
   readonly tell: (kind: SetEvent['kind'], member: Member | undefined, note: string) => void;
 }
 
@@ -177,7 +179,7 @@ export class MemberCare {
   }
 
   async #rebuild(): Promise<void> {
-    const { clock, slots, leader, limits, points, missed, tell } = this.#o;
+    const { clock, slots, leader, limits, points, missed, onHeld, tell } = this.#o;
     const { quorum } = leader;
     const member = this.#member;
     const isNew = this.status === undefined;
@@ -193,6 +195,7 @@ export class MemberCare {
         create: isNew ? () => this.#creation() : undefined,
         limits,
         points,
+        onHeld,
         onStatus: (status) => {
           this.status = status;
           if (status.fill?.fromNothing === true) this.rebuilding = 'new';

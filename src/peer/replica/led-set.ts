@@ -47,6 +47,8 @@ export class LedSet {
   /** Missed a snapshot, resize or policy: its mark does not tell. */
   readonly #missed = new Set<string>();
   readonly #leaving = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
+  /** Versions sealed for rebuilds, by lease, whose replicas could not be told that they are over. */
+  readonly #held = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
   #wanted: readonly Member[];
   #bytesPerSecond: number | undefined;
   #proposed: Configuration;
@@ -81,6 +83,7 @@ export class LedSet {
       missed: this.#missed,
       points: () => this.#points,
       limits: () => this.#limits(),
+      onHeld: (port, leaseId) => void this.#held.set(leaseId, { port, nextMs: 0 }),
       tell: (kind, member, note) => this.#tell(kind, member, note),
     };
     for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
@@ -100,6 +103,11 @@ export class LedSet {
   }
   get configuration(): Configuration {
     return this.leader.quorum.configuration;
+  }
+
+  /** Of the replica that the epoch began with. */
+  get firstStatus(): ReplicaStatus {
+    return this.#o.elected.status;
   }
 
   /** What the members said last, the one here as it is now. */
@@ -274,6 +282,14 @@ export class LedSet {
       }
       leaving.nextMs = nowMs + againMsMax;
       void this.#drop(agent, leaving.port);
+    }
+    for (const [leaseId, held] of this.#held) {
+      if (nowMs < held.nextMs) continue;
+      held.nextMs = nowMs + againMsMax;
+      void held.port.releaseSeal(leaseId).then(
+        () => this.#held.delete(leaseId),
+        () => undefined,
+      );
     }
   }
 

@@ -22,6 +22,7 @@ import type {
 } from './api.ts';
 import { compareMarks } from './decide.ts';
 import type { FillRun, StartFill } from './fill-run.ts';
+import { pointAt, statusOf } from './local-status.ts';
 import { WriteOrder } from './write-order.ts';
 
 export interface LocalReplicaOptions {
@@ -70,6 +71,7 @@ export class LocalReplica implements ReplicaPort {
       if (promised.epoch >= term.epoch) fenced(volume.name, promised);
       volume.replica.note({ promised: term });
       this.#order.end(fencedBy(volume.name, term));
+      await this.#releaseSeals();
       this.#o.onChange();
     }
     return this.#status(volume);
@@ -94,7 +96,7 @@ export class LocalReplica implements ReplicaPort {
   }
 
   write(term: Term, batch: WriteBatch): undefined | Promise<void> {
-    if (batch.joins) this.#requireJoinable();
+    if (batch.joins && !this.#order.isOpen) this.#requireJoinable();
     return this.#order.write(term, batch);
   }
 
@@ -156,7 +158,7 @@ export class LocalReplica implements ReplicaPort {
     const volume = this.#healthy(term);
     const { random, pool, volume: name, member } = this.#o;
     const leaseId = Buffer.from(random.bytes(16)).toString('hex');
-    const holder = `${term.leader}/replica-of-${name}`.slice(0, 2 * limits.nameLengthMax);
+    const holder = holderOf(term.leader, name);
     const lifeMs = limits.leaseMs;
     const grant = await pool.grantLease({ volume: name, holder, lifeMs, leaseId });
     try {
@@ -283,6 +285,15 @@ export class LocalReplica implements ReplicaPort {
     this.#o.onChange();
   }
 
+  /** What an older leader sealed and may never release: its rebuilds begin again anyway. */
+  async #releaseSeals(): Promise<void> {
+    const { pool, volume } = this.#o;
+    for (const { leaseId, holder } of pool.leases()) {
+      const [leader = ''] = holder.split('/');
+      if (holder === holderOf(leader, volume)) await pool.releaseLease(leaseId);
+    }
+  }
+
   /** The process ends. */
   stop(): void {
     this.#stopFill();
@@ -329,42 +340,13 @@ export class LocalReplica implements ReplicaPort {
   }
 
   #status(volume: VolumeApi): ReplicaStatus {
-    const { replica, name } = volume;
-    const { sizeBytes, blockBytes, root, policy, allocatedBytes } = volume.status();
-    const document = replica.document ?? noReplica;
-    const { phase, problem } = poolProblem(this.#o.pool);
-    const fill = this.#fill?.status();
-    const missing = fill?.missingBytes ?? (document.phase === 'Healthy' ? 0 : allocatedBytes);
-    return {
-      member: this.member,
-      volume: name,
-      set: document.set,
-      promised: document.promised,
-      configuration: document.configuration,
-      phase: phase === 'Failed' ? 'Lost' : document.phase,
-      mark: replica.mark,
-      durable: replica.durable,
-      fallback: document.fallback,
-      sizeBytes,
-      blockBytes,
-      root,
-      allocatedBlocks: allocatedBytes / blockBytes,
-      policy,
-      snapshots: volume.listSnapshots(),
-      fill,
-      presentBytes: Math.max(0, allocatedBytes - missing),
-      problem,
-    };
+    return statusOf({ member: this.member, pool: this.#o.pool, volume, fill: this.#fill });
   }
 }
 
-const noReplica = {
-  set: '',
-  promised: { epoch: 0, term: '', leader: '' },
-  configuration: { epoch: 0, version: 0, voters: [], learners: [] },
-  phase: 'Healthy' as const,
-  fallback: undefined,
-};
+function holderOf(leader: string, volume: string): string {
+  return `${leader}/replica-of-${volume}`.slice(0, 2 * limits.nameLengthMax);
+}
 
 function isSame(a: Term, b: Term): boolean {
   return a.epoch === b.epoch && a.term === b.term;
@@ -383,36 +365,8 @@ function isEmptyRoot({ root }: { readonly root: string }): boolean {
   return /^0+$/.test(root);
 }
 
-function poolProblem(pool: PoolApi): { readonly phase: string; readonly problem: string } {
-  const { phase, readOnly } = pool.status();
-  const problem = phase === 'Failed' ? 'the pool failed' : readOnly ? 'the pool is full' : '';
-  return { phase, problem };
-}
-
 function originOf(version: SealedVersion, volume: string): VolumeOrigin {
   const { source, leaseId, root, sizeBytes, blockBytes, allocatedBlocks } = version;
   const shape = { root, sizeBytes, blockBytes, allocatedBlocks };
   return { cluster: source.agent, volume, leaseId, ...shape, thin: true, teleport: 'replica' };
-}
-
-/** May be asked again: what is so already is left alone. */
-async function pointAt(volume: VolumeApi, operation: PointOperation): Promise<void> {
-  const has = (name: string) => volume.listSnapshots().some((one) => one.name === name);
-  switch (operation.kind) {
-    case 'snapshot': {
-      const { name, atMs } = operation;
-      if (!has(name)) await volume.snapshot(name, { atMs });
-      return;
-    }
-    case 'deleteSnapshot':
-      if (has(operation.name)) await volume.deleteSnapshot(operation.name);
-      return;
-    case 'resize':
-      if (volume.sizeBytes !== operation.sizeBytes) {
-        await volume.resize(operation.sizeBytes, { force: true });
-      }
-      return;
-    case 'policy':
-      await volume.setPolicy(operation.policy);
-  }
 }

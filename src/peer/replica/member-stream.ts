@@ -2,9 +2,9 @@
  * The writes on their way to one replica: in order, a few requests at a time, bounded. A replica that
  * is out of step gets none; what it missed is made good by a rebuild, or from the leader's window.
  */
-import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, type TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
-import type { SectorRecord } from '../../volume/head.ts';
+import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { Term } from '../../volume/replica-types.ts';
 import type { ReplicaPort, WriteBatch } from './api.ts';
 import { recordsMax } from './codec.ts';
@@ -114,6 +114,8 @@ export class MemberStream {
   /** It has the content now: it counts. */
   confirm(): void {
     if (this.#standing === 'Joining') this.#standing = 'InStep';
+    // It knows where it is now, also if nothing was written meanwhile.
+    this.#joins = false;
     this.#events.onProgress();
   }
 

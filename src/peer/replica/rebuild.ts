@@ -5,7 +5,13 @@
  */
 import { fail, TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
-import type { CreateReplica, RebuildLimits, ReplicaStatus, SealedVersion } from './api.ts';
+import type {
+  CreateReplica,
+  RebuildLimits,
+  ReplicaPort,
+  ReplicaStatus,
+  SealedVersion,
+} from './api.ts';
 import type { MemberStream } from './member-stream.ts';
 import type { Quorum } from './quorum.ts';
 
@@ -21,6 +27,8 @@ export interface RebuildOptions {
   /** Changes with every snapshot, resize or policy: what was sealed before lacks it. */
   readonly points: () => number;
   readonly onStatus: (status: ReplicaStatus) => void;
+  /** The sealed version could not be let go yet. */
+  readonly onHeld: (port: ReplicaPort, leaseId: string) => void;
 }
 
 /** Resolves when the replica is in step. Rejects with why it is not; then it is out of step. */
@@ -60,8 +68,8 @@ class Rebuild {
       this.#check(version, pointsBefore);
       stream.confirm();
     } finally {
-      // One that cannot be told lets the lease go by its age.
-      await source.port.releaseSeal(version.leaseId).catch(() => undefined);
+      const { leaseId } = version;
+      await source.port.releaseSeal(leaseId).catch(() => this.#o.onHeld(source.port, leaseId));
     }
   }
 
