@@ -11,10 +11,12 @@ import type { JobObject, PoolObject, TeleportObject, VolumeObject } from '../../
 import { asTransshipError, TransshipError } from '../../src/base/errors.ts';
 import { isReason } from '../../src/base/reasons.ts';
 import type { ControlClient } from '../../src/api/control-client.ts';
+import { joinFellows } from '../../src/cli/api/joining.ts';
 import { introduce } from '../../src/cli/api/peering.ts';
 import type { Planes, StartAgent } from '../../src/cli/ports.ts';
 import { type AgentPaths, agentPaths } from '../../src/host/agent-paths.ts';
 import { createAgents } from '../../src/host/agents.ts';
+import { createControlClient } from '../../src/host/control-client.ts';
 import { createClock } from '../../src/host/clock.ts';
 import { planePaths } from '../../src/host/control-plane/paths.ts';
 import { createPlanes } from '../../src/host/control-planes.ts';
@@ -107,9 +109,29 @@ export class Cloud implements AsyncDisposable {
   /** An agent that somebody else started in this home: with `memberOf` a node of that cluster. */
   adopt(name: string, memberOf?: string): Agent {
     const paths = agentPaths(this.home, name, memberOf);
-    const agent = new Agent(name, paths, this.#agents);
+    const agent = new Agent({ name, memberOf }, paths, this.#agents);
     this.agents.set(name, agent);
     return agent;
+  }
+
+  /** Agents of one cluster that know each other as such, without a control plane. */
+  async startNodes(cluster: string, count: number): Promise<readonly Agent[]> {
+    for (let number = 1; number <= count; number++) {
+      const name = number === 1 ? cluster : `${cluster}-${number}`;
+      const memberOf = number === 1 ? {} : { memberOf: cluster };
+      if (number > 1) this.adopt(name, cluster);
+      await this.start(name, memberOf);
+    }
+    return this.joinNodes(cluster);
+  }
+
+  async joinNodes(cluster: string): Promise<readonly Agent[]> {
+    await joinFellows(this.#agents, cluster);
+    const nodes = this.#agents.agentsOf(cluster).map((name) => this.agent(name));
+    for (const one of nodes) {
+      for (const other of nodes) if (one !== other) await one.connected(other.name);
+    }
+    return nodes;
   }
 
   /** A cluster of several nodes with its control plane, as `transship up` starts it. */
@@ -226,14 +248,20 @@ export class Agent {
   readonly paths: AgentPaths;
   readonly client: ControlClient;
   relay: Relay | undefined;
+  readonly #memberOf: string | undefined;
   readonly #agents;
   #port = 0;
 
-  constructor(name: string, paths: AgentPaths, agents: ReturnType<typeof createAgents>) {
+  constructor(
+    { name, memberOf }: { readonly name: string; readonly memberOf: string | undefined },
+    paths: AgentPaths,
+    agents: ReturnType<typeof createAgents>,
+  ) {
     this.name = name;
+    this.#memberOf = memberOf;
     this.paths = paths;
     this.#agents = agents;
-    this.client = agents.connect(name);
+    this.client = createControlClient(name, paths.controlSocket);
   }
 
   /** Where peers reach the agent itself, beside any relay. */
@@ -264,7 +292,8 @@ export class Agent {
   }
 
   async start(settings: Omit<StartAgent, 'name'> = {}): Promise<void> {
-    await this.#agents.start({ name: this.name, ...settings });
+    const own = this.#memberOf === undefined ? {} : { memberOf: this.#memberOf };
+    await this.#agents.start({ name: this.name, ...own, ...settings });
   }
 
   async stop(): Promise<void> {
