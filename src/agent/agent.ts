@@ -59,7 +59,53 @@ function isAgentOf(cloud: Cloud, name: string, cluster: string): boolean {
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { info, ports } = options;
-  const { clock, home, metrics } = ports;
+  const { clock, metrics } = ports;
+  const { parts, cloud, doors } = makeParts(options);
+  const { pools, events, teleports, replicas, jobs } = parts;
+  await takeUp(parts);
+  const meter = new Meter(clock, metrics);
+  const reporter = startReporter(parts, meter);
+  const collector = startCollector({ ...ports, events, pools: pools.all });
+  metrics.set('transship_build_info', 1, { version: info.version, node: info.node });
+  return {
+    parts,
+    handlers: allHandlers(parts),
+    exports: {
+      list: () => doors.list(),
+      find: (name) => {
+        const device = doors.find(name);
+        return device === undefined ? undefined : meter.wrap(name, device);
+      },
+    },
+    onOpen: (name) => doors.open(name),
+    heal: (names) => replicas.heal(names),
+    noteDemand: (volume, fetch) => teleports.noteDemand(volume, fetch),
+    metricsText: () => {
+      meter.report();
+      reportState(metrics, pools, teleports);
+      replicas.report();
+      return metrics.text();
+    },
+    close: async () => {
+      reporter.cancel();
+      collector.cancel();
+      await jobs.cancelAll();
+      replicas.close();
+      await teleports.close();
+      cloud.close();
+    },
+  };
+}
+
+interface Made {
+  readonly parts: AgentParts;
+  readonly cloud: Cloud;
+  readonly doors: Exports;
+}
+
+function makeParts(options: AgentOptions): Made {
+  const { info, ports } = options;
+  const { clock, home } = ports;
   const pools = new Pools(options.pools);
   const events = new Events(ports, info.cluster);
   const policies = new Policies(home);
@@ -107,39 +153,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     replicas,
     repositories,
   };
-  await takeUp(parts);
-  const meter = new Meter(clock, metrics);
-  const reporter = startReporter(parts, meter);
-  const collector = startCollector({ ...ports, events, pools: pools.all });
-  metrics.set('transship_build_info', 1, { version: info.version, node: info.node });
-  return {
-    parts,
-    handlers: allHandlers(parts),
-    exports: {
-      list: () => doors.list(),
-      find: (name) => {
-        const device = doors.find(name);
-        return device === undefined ? undefined : meter.wrap(name, device);
-      },
-    },
-    onOpen: (name) => doors.open(name),
-    heal: (names) => replicas.heal(names),
-    noteDemand: (volume, fetch) => teleports.noteDemand(volume, fetch),
-    metricsText: () => {
-      meter.report();
-      reportState(metrics, pools, teleports);
-      replicas.report();
-      return metrics.text();
-    },
-    close: async () => {
-      reporter.cancel();
-      collector.cancel();
-      await jobs.cancelAll();
-      replicas.close();
-      await teleports.close();
-      cloud.close();
-    },
-  };
+  return { parts, cloud, doors };
 }
 
 /** What the process before this one left unfinished. */

@@ -1,7 +1,6 @@
 /** What the rest of an agent may ask of the engine. Implemented by `pool.ts` and `volume.ts`. */
 import type { BlockDevice } from '../base/ports.ts';
-import type { SectorRecord } from './head.ts';
-import type { Mark, ReplicaDocument, SnapshotDocument } from './replica-types.ts';
+import type { Mark, ReplicaDocument, SectorRecord, SnapshotDocument } from './replica-types.ts';
 import type { BlockRange, ChunkSource, Name, PeerStore, Version } from './types.ts';
 
 /** Retention per granularity in milliseconds; all zero keeps no history (I-20). */

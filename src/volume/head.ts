@@ -11,7 +11,8 @@ import { IntervalSet } from './intervals.ts';
 import { entrySectorsMax, type Journal, sectorChecksums } from './journal.ts';
 import { Layer, zeroPosition } from './layer.ts';
 import { isZeroName, nameKey, zeroName } from './name.ts';
-import type { Mark } from './replica-types.ts';
+import { emptyPlan, kindBase, kindJournal, kindZero, type Plan } from './plan.ts';
+import type { Mark, SectorRecord } from './replica-types.ts';
 import type { ChunkStore } from './store.ts';
 import { lookupNow, type TreeRoot } from './tree.ts';
 import type { Name } from './types.ts';
@@ -21,13 +22,6 @@ const sectorBytes = limits.sectorBytes;
 /** Pages and blocks that a slow read has in hand, by name. */
 export type Loaded = Map<string, Uint8Array>;
 
-/** Whole sectors at a place, or zeroes there when it has no data. */
-export interface SectorRecord {
-  readonly firstSector: number;
-  readonly sectors: number;
-  readonly data: Uint8Array | undefined;
-}
-
 export interface HeadOptions {
   readonly number: number;
   readonly blockBytes: number;
@@ -35,18 +29,6 @@ export interface HeadOptions {
   readonly store: ChunkStore;
   readonly nowMs: () => number;
 }
-
-/** Scratch of `fillBlock`: where each sector of one block is. */
-interface Plan {
-  readonly file: Uint32Array;
-  readonly position: Uint32Array;
-  readonly checksum: Uint32Array;
-  readonly kind: Uint8Array;
-}
-
-const kindBase = 0;
-const kindZero = 1;
-const kindJournal = 2;
 
 export class Head {
   readonly number: number;
@@ -81,13 +63,7 @@ export class Head {
     this.#cache = options.store.cache(options.blockBytes);
     this.active = new Layer(Number.POSITIVE_INFINITY, this.sectorsPerBlock);
     this.tree = tree;
-    const count = this.sectorsPerBlock;
-    this.#plan = {
-      file: new Uint32Array(count),
-      position: new Uint32Array(count),
-      checksum: new Uint32Array(count),
-      kind: new Uint8Array(count),
-    };
+    this.#plan = emptyPlan(this.sectorsPerBlock);
   }
 
   get isSettled(): boolean {

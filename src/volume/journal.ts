@@ -158,7 +158,7 @@ export class Journal {
     this.#appendBare({ volume, kind: entryKinds.zero, firstSector, sectors });
   }
 
-  /** All of the volume up to here is whole; with `drop`, what has no mark yet counts for nothing. */
+  /** All of the volume up to here is whole; with `drop`, what has no mark yet is nothing. */
   appendMark(volume: number, mark: Mark, kind: 'mark' | 'drop' = 'mark'): void {
     const { epoch, sequence } = mark;
     this.#appendBare({ volume, kind: entryKinds[kind], firstSector: sequence, sectors: epoch });

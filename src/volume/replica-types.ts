@@ -79,3 +79,10 @@ export interface ReplicaDocument {
   /** Roots whose chunks are kept until it is `Healthy`, so that only the difference travels. */
   readonly former?: readonly FormerRoot[];
 }
+
+/** Whole sectors at a place, or zeroes there when it has no data. */
+export interface SectorRecord {
+  readonly firstSector: number;
+  readonly sectors: number;
+  readonly data: Uint8Array | undefined;
+}

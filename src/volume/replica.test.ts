@@ -164,7 +164,7 @@ suite('a volume as a replica', () => {
     assert.equal(again.replica.document?.phase, 'Healthy');
   });
 
-  test('takes live writes under a full journal without settling them into the wrong tree', async () => {
+  test('takes live writes under a full journal and settles none into the wrong tree', async () => {
     const {
       volume,
       clock,

@@ -5,8 +5,8 @@
  */
 import { fail } from '../base/errors.ts';
 import type { Rebase, VolumeReplica } from './api.ts';
-import type { Head, SectorRecord } from './head.ts';
-import type { Fallback, FormerRoot, Mark, ReplicaDocument } from './replica-types.ts';
+import type { Head } from './head.ts';
+import type { Fallback, FormerRoot, Mark, ReplicaDocument, SectorRecord } from './replica-types.ts';
 import type { Rooting } from './rooting.ts';
 import { isOutOfReach } from './settle.ts';
 import type { ChunkSource, Name } from './types.ts';

@@ -16,7 +16,7 @@ import type {
   SnapshotDocument,
   Term,
 } from '../../volume/replica-types.ts';
-import type { SectorRecord } from '../../volume/head.ts';
+import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { BlockRange } from '../../volume/types.ts';
 
 /** A replica's answer about itself: one moment, in memory and on disk alike. */

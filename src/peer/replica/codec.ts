@@ -2,7 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { HistoryPolicy, SnapshotInfo } from '../../volume/api.ts';
-import type { SectorRecord } from '../../volume/head.ts';
+import type { SectorRecord } from '../../volume/replica-types.ts';
 import { nameHex } from '../../volume/name.ts';
 import type {
   Configuration,

@@ -94,6 +94,11 @@ export class Electorate {
    * answers is the set from now on: what only the others acknowledged is lost.
    */
   async run(set: string, force: boolean): Promise<Elected> {
+    // Who has no chance must not take an epoch: its promises would end a leader that works.
+    const might = elect(set, this.#answered(set));
+    if (might.kind === 'short' && !force) {
+      return this.#short(might.configuration, this.#answered(set));
+    }
     const term = this.newTerm();
     const promises = await this.#promises(set, term);
     let result = elect(set, promises);
@@ -106,6 +111,12 @@ export class Electorate {
     const status = await port.adopt(term, chosen, configuration);
     this.#checkKept(status, result.source);
     return { set, term, configuration, chosen, status };
+  }
+
+  #answered(set: string): Promised[] {
+    return [...this.#asked.values()].flatMap(({ member, status }) => {
+      return status?.set === set ? [{ agent: member.agent, replica: status }] : [];
+    });
   }
 
   async #promises(set: string, term: Term): Promise<Promised[]> {

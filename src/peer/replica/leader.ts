@@ -7,7 +7,7 @@ import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { BlockDevice, Extent } from '../../base/ports.ts';
 import type { VolumeApi } from '../../volume/api.ts';
-import type { SectorRecord } from '../../volume/head.ts';
+import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { Member } from '../../volume/replica-types.ts';
 import type { MemberStream } from './member-stream.ts';
 import { Quorum, quorumMs, type QuorumOptions } from './quorum.ts';

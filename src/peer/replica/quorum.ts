@@ -4,7 +4,7 @@
  */
 import { TransshipError } from '../../base/errors.ts';
 import type { Clock, Timer } from '../../base/ports.ts';
-import type { SectorRecord } from '../../volume/head.ts';
+import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { Configuration, Term } from '../../volume/replica-types.ts';
 import type { ReplicaPort } from './api.ts';
 import { majorityOf } from './configuration.ts';
@@ -312,9 +312,10 @@ export class Quorum {
 
   /** A write that must wait for somebody to make space fails at once, as on any full disk. */
   #checkSpace(): void {
-    const full = this.#voters().filter((stream) => stream.full !== undefined);
-    if (full.length === 0) return;
-    if (this.#voters().length - full.length < this.quorum) throw full[0]!.full;
+    const voters = this.#voters();
+    const full = voters.flatMap((stream) => stream.full ?? []);
+    const [first] = full;
+    if (first !== undefined && voters.length - full.length < this.quorum) throw first;
   }
 
   /** Who is far behind while the others suffice must not take memory without end. */

@@ -201,7 +201,7 @@ suite('replicated volumes', () => {
     for (let i = 0; i < 8; i++) {
       const part = new Uint8Array(100).fill(i + 1);
       expected.set(part, i * 300 + 7);
-      waits.push(volume.write(part, i * 300 + 7));
+      waits.push(Promise.resolve(volume.write(part, i * 300 + 7)));
     }
     await set.until(Promise.all(waits));
     const into = new Uint8Array(4096);

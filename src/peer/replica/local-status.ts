@@ -1,0 +1,76 @@
+/** What a replica kept here says of itself, and what it does between two writes. */
+import type { PoolApi, VolumeApi } from '../../volume/api.ts';
+import type { Member } from '../../volume/replica-types.ts';
+import type { PointOperation, ReplicaStatus } from './api.ts';
+import type { FillRun } from './fill-run.ts';
+
+export function statusOf(of: {
+  readonly member: Member;
+  readonly pool: PoolApi;
+  readonly volume: VolumeApi;
+  readonly fill: FillRun | undefined;
+}): ReplicaStatus {
+  const { member, pool, volume, fill: running } = of;
+  const { replica, name } = volume;
+  const { sizeBytes, blockBytes, root, policy, allocatedBytes } = volume.status();
+  const document = replica.document ?? noReplica;
+  const { phase, problem } = poolProblem(pool);
+  const fill = running?.status();
+  const missing = fill?.missingBytes ?? (document.phase === 'Healthy' ? 0 : allocatedBytes);
+  return {
+    member,
+    volume: name,
+    set: document.set,
+    promised: document.promised,
+    configuration: document.configuration,
+    phase: phase === 'Failed' ? 'Lost' : document.phase,
+    mark: replica.mark,
+    durable: replica.durable,
+    fallback: document.fallback,
+    sizeBytes,
+    blockBytes,
+    root,
+    allocatedBlocks: allocatedBytes / blockBytes,
+    policy,
+    snapshots: volume.listSnapshots(),
+    fill,
+    presentBytes: Math.max(0, allocatedBytes - missing),
+    problem,
+  };
+}
+
+const noReplica = {
+  set: '',
+  promised: { epoch: 0, term: '', leader: '' },
+  configuration: { epoch: 0, version: 0, voters: [], learners: [] },
+  phase: 'Healthy' as const,
+  fallback: undefined,
+};
+
+function poolProblem(pool: PoolApi): { readonly phase: string; readonly problem: string } {
+  const { phase, readOnly } = pool.status();
+  const problem = phase === 'Failed' ? 'the pool failed' : readOnly ? 'the pool is full' : '';
+  return { phase, problem };
+}
+
+/** May be asked again: what is so already is left alone. */
+export async function pointAt(volume: VolumeApi, operation: PointOperation): Promise<void> {
+  const has = (name: string) => volume.listSnapshots().some((one) => one.name === name);
+  switch (operation.kind) {
+    case 'snapshot': {
+      const { name, atMs } = operation;
+      if (!has(name)) await volume.snapshot(name, { atMs });
+      return;
+    }
+    case 'deleteSnapshot':
+      if (has(operation.name)) await volume.deleteSnapshot(operation.name);
+      return;
+    case 'resize':
+      if (volume.sizeBytes !== operation.sizeBytes) {
+        await volume.resize(operation.sizeBytes, { force: true });
+      }
+      return;
+    case 'policy':
+      await volume.setPolicy(operation.policy);
+  }
+}
