@@ -10,6 +10,8 @@ import {
   listOf,
   type PoolObject,
   type ReportObject,
+  type RepositoryObject,
+  type SavedVersionObject,
   type TeleportObject,
   type VolumeObject,
 } from '../../src/api/objects.ts';
@@ -127,7 +129,12 @@ export class FakeAgent {
         this.onCall(name, 'done');
         return answer;
       },
-      stream: async (name, _request, { onEvent, signal }) => {
+      stream: async (name, request, { onEvent, signal }) => {
+        if (name === 'repository.save') {
+          return this.#save(request as unknown as RequestOf<'repository.save'>) as ResponseOf<
+            typeof name
+          >;
+        }
         if (name !== 'volume.watch') return fail('Unsupported', `${name} is no part of this fake`);
         this.#mustBeUp();
         const ended = Promise.withResolvers<void>();
@@ -215,6 +222,39 @@ export class FakeAgent {
       ...this.#policyHandlers(),
       ...this.#clusterHandlers(),
       ...this.#teleportHandlers(),
+      ...this.#repositoryHandlers(),
+    };
+  }
+
+  /** Who opens a volume from a repository gets it from the agent that saved it last. */
+  #repositoryHandlers() {
+    const view = (name: string): RepositoryObject => ({
+      kind: 'Repository',
+      apiVersion,
+      metadata: { name },
+      spec: { place: 'somewhere' },
+    });
+    return {
+      'repository.add': ({ name }: RequestOf<'repository.add'>) => view(name),
+      'repository.show': ({ name }: RequestOf<'repository.show'>) => view(name),
+      'repository.forget': ({ name, version }: RequestOf<'repository.forget'>) => {
+        this.#cloud.forgotten.push(version);
+        return forgottenVersion(name, version);
+      },
+    };
+  }
+
+  #save({ name, volume }: RequestOf<'repository.save'>): JobObject {
+    this.#mustBeUp();
+    const { sizeBytes, dataBytes } = this.volume(volume);
+    this.#cloud.saved.set(`repository:${name}`, this);
+    const result = { sizeBytes, allocatedBytes: dataBytes, addedBytes: dataBytes, root: 'f00d' };
+    return {
+      kind: 'Job',
+      apiVersion,
+      metadata: { name: `save-${volume}` },
+      spec: { type: 'Save', target: volume },
+      status: { phase: 'Succeeded', doneBytes: 1, totalBytes: 1, result },
     };
   }
 
@@ -517,8 +557,25 @@ export class FakeAgent {
   }
 }
 
+function forgottenVersion(repository: string, version: string): SavedVersionObject {
+  const time = '2026-01-01T00:00:00Z';
+  const moments = { time, savedTime: time, savedBy: '', root: '' };
+  return {
+    kind: 'SavedVersion',
+    apiVersion,
+    metadata: { name: version },
+    spec: { repository, volume: '', version },
+    status: { sizeBytes: 0, allocatedBytes: 0, addedBytes: 0, ...moments },
+  };
+}
+
 export class FakeCloud {
   readonly #agents: ReadonlyMap<string, FakeAgent>;
+
+  /** Repositories, and who saved there last. */
+  readonly saved = new Map<string, FakeAgent>();
+  /** Versions. */
+  readonly forgotten: string[] = [];
 
   /** Absent: they are without bytes. */
   readonly content: ContentWatch | undefined;
@@ -533,7 +590,8 @@ export class FakeCloud {
   }
 
   find(name: string): FakeAgent {
-    return this.#agents.get(name) ?? fail('NotFound', `no peer is called ${name}`);
+    const found = this.#agents.get(name) ?? this.saved.get(name);
+    return found ?? fail('NotFound', `no peer is called ${name}`);
   }
 
   tell(): void {

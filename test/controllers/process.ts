@@ -84,9 +84,7 @@ export class Process {
       events: { record: (event) => onEvent(event), stop: async () => undefined },
       openCluster: async (_name, { text }) => this.#transport(text),
       openAgent: ({ name }) => this.#agent(name),
-      repositories: {
-        probe: async () => fail('Unsupported', 'there are no repositories here'),
-      },
+      repositories: { probe: async () => ({ bytes: 0, objects: 0 }) },
       registries: options.registries ?? {
         open: () => fail('Unsupported', 'there are no registries here'),
       },

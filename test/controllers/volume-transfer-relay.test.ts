@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { repositories } from '../../src/api/kinds/repository.ts';
+import { savedVersions } from '../../src/api/kinds/saved-version.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { persistentVolumes, secrets } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
@@ -12,6 +13,7 @@ import {
   change,
   makeTransfer,
   messageOf,
+  phaseOf,
   transfer,
   untilCleanedUp,
   untilEnded,
@@ -41,8 +43,11 @@ async function repository(world: World, spec: object = bucket, marks: object = {
 
 const passwordsOf = async (world: World) =>
   (await world.list('west', secrets)).filter(({ metadata }) =>
-    metadata.name?.startsWith('transship-repository-'),
+    // Those of chunks are the controllers' own.
+    isOfTransfer(metadata),
   );
+const isOfTransfer = ({ name, namespace }: { name?: string; namespace?: string }): boolean =>
+  name?.startsWith('transship-repository-') === true && namespace !== 'transship-system';
 
 suite('copies through a repository', () => {
   const open = (): Promise<World> => openWorld(library, saved);
@@ -116,19 +121,64 @@ suite('copies through a repository', () => {
     await world.stop();
   });
 
-  test('a volume of ours goes there as files when the clusters have not joined', async () => {
-    const world = await open();
+  const alone = async (world: World): Promise<void> => {
     world.cloud.find('west').isAlone = true;
     const west = { namespace: '', name: 'west' };
     await world.until('nobody is known', async () => {
       const found = await world.find('west', clusters, west);
       return found?.status?.peers?.length === 0;
     });
-    await repository(world, bucket, { 'transship.dev/no-direct-way': 'true' });
-    await makeTransfer(world, { spec: { repository: 'between' } });
+  };
+
+  test('a volume of ours goes there as chunks when the clusters have not joined', async () => {
+    const world = await open();
+    await alone(world);
+    await repository(world, bucket);
+    await makeTransfer(world, { spec: { repository: 'between', pass: 'Ahead' } });
+    await world.until('the volume arrives', async () => {
+      world.cloud.fetch(1 << 30);
+      return (await phaseOf(world)) === 'Succeeded';
+    });
     assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
     const { status } = (await transfer(world))!;
-    assert.deepEqual([status?.method, status?.route], ['Filesystem', route]);
+    assert.deepEqual(
+      [status?.method, status?.route, status?.percent],
+      ['Teleport', 'repository between (chunks)', 100],
+    );
+    const [first] = await world.list('east', savedVersions);
+    assert.equal(first?.status?.phase, 'Saved');
+    // How it is reached there is a copy of the hub's, with a Secret of its own.
+    const there = await world.find('east', repositories, { namespace: '', name: 'between' });
+    const own = { namespace: 'transship-system', name: 'transship-repository-between' };
+    assert.deepEqual(there?.spec.s3?.credentialsSecretRef, own);
+    assert.deepEqual(
+      (await world.find('east', secrets, own))?.data?.['password'],
+      (await world.find('west', secrets, own))?.data?.['password'],
+    );
+    await makeTransfer(world, { name: 'last', spec: { repository: 'between', pass: 'Last' } });
+    assert.equal(await untilEnded(world, 'last'), 'Succeeded', await messageOf(world, 'last'));
+    assert.match(await messageOf(world, 'last'), /must be reachable/);
+    const claimed = await world.list('west', persistentVolumes);
+    assert.equal(claimed.length, 1);
+    // What an earlier pass saved is forgotten when a later one is complete.
+    await world.until('one version is left', async () => {
+      world.cloud.fetch(1 << 30);
+      return (await world.list('east', savedVersions)).length === 1;
+    });
+    assert.deepEqual(world.cloud.forgotten, [first?.metadata.name]);
+    await world.stop();
+  });
+
+  test('it goes there as files when the repository cannot be used for chunks', async () => {
+    const world = await open();
+    await alone(world);
+    await makeTransfer(world, { spec: { repository: 'nowhere' } });
+    await world.until(
+      'a method',
+      async () => (await transfer(world))?.status?.method !== undefined,
+    );
+    const { status } = (await transfer(world))!;
+    assert.equal(status?.method, 'Filesystem');
     const declined = status?.declined?.find(({ method }) => method === 'Teleport');
     assert.equal(declined?.reason, 'NoLink');
     await world.stop();

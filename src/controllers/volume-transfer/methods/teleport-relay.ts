@@ -12,6 +12,7 @@ import { keyOf, keyText } from '../../../kube/objects.ts';
 import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, labels } from '../../labels.ts';
 import { conditionOf, isTrue } from '../../status.ts';
+import { NotYet } from '../../teleport/preflight.ts';
 import { checkClaimFree, claimOf, removeOnce, unmakeBound } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
 import { migrationOf, ownNameOf, stageOf } from '../marks.ts';
@@ -55,7 +56,12 @@ export async function whyNotByRepository(transfer: Transfer) {
   if (name === undefined || isSame || !hasNoLink(transfer)) return undefined;
   const repository = repositoryOf(transfer);
   if (repository !== undefined && isTrue(repository, 'Ready')) return undefined;
-  const { message } = conditionOf(repository, 'Ready') ?? {};
+  const ready = conditionOf(repository, 'Ready');
+  // Whoever goes as files because of that would go so at every later pass, too.
+  if (repository !== undefined && ready === undefined) {
+    throw new NotYet('RepositoryUnreachable', `Repository ${name} was not tried yet`);
+  }
+  const { message } = ready ?? {};
   const why = message ?? `there is no Repository ${name}`;
   return { reason: 'NoLink', message: `the clusters have not joined, and ${name}: ${why}` };
 }
