@@ -1,11 +1,12 @@
 /** One schedule of a replicated volume, from its seed to its verdict. */
+import { formatMembers } from '../../src/peer/replica/configuration.ts';
 import type { RunResult } from './engine-run.ts';
 import { Mismatch } from './model.ts';
 import { checkAlike, leftOver, unlikeWanted } from './replica-check.ts';
 import { capacityBytes, type ReplicaMutation, type ReplicaNode } from './replica-node.ts';
 import { chooseProfile } from './replica-profile.ts';
 import { lead, readAgain, steps } from './replica-steps.ts';
-import { Gone, ReplicaWorld, volumeName } from './replica-world.ts';
+import { Gone, ReplicaWorld, type Session, volumeName } from './replica-world.ts';
 
 const KiB = 1024;
 const minuteMs = 60_000;
@@ -176,23 +177,35 @@ async function finish(world: ReplicaWorld): Promise<void> {
     if (node.running === undefined) await start(world, node, false);
   }
   await becomes(world, 'operations end', () => world.unfinished());
-  await becomes(world, 'somebody leads and was read', () => {
-    const { session } = world;
-    if (session === undefined || !world.isLive(session)) leadAtEnd(world);
-    else if (world.isUnread && !world.isReading) {
-      world.spawn(session.node, 'read', () => readAgain(world));
-    }
-    return world.serving() === undefined ? ['nobody'] : [];
+  await becomes(world, 'the members are as wanted', () => {
+    const session = keepServing(world);
+    return session === undefined ? ['nobody leads'] : unlikeWanted(world, session);
   });
   const session = world.serving()!;
-  const request = { volume: volumeName, wanted: world.wanted };
-  await world.drive(session.node, session.node.running!.replicas.lead(request));
-  await becomes(world, 'the members are as wanted', () => unlikeWanted(world));
   for (const node of nodes) await dropLeftBehind(world, node);
   await becomes(world, 'nothing is left over', () => leftOver(world));
   await checkAlike(world, session);
-  const left = [...unlikeWanted(world), ...leftOver(world)];
+  const left = [...unlikeWanted(world, session), ...leftOver(world)];
   if (left.length > 0) throw new Mismatch(`after the check: ${left.join('; ')}`);
+}
+
+/** Somebody leads, was read, and knows what is wanted; else that is begun. */
+function keepServing(world: ReplicaWorld): Session | undefined {
+  const { session } = world;
+  if (session === undefined || !world.isLive(session)) {
+    leadAtEnd(world);
+    return undefined;
+  }
+  const { node, led } = session;
+  if (world.isUnread) {
+    if (!world.isReading) world.spawn(node, 'read', () => readAgain(world));
+    return undefined;
+  }
+  if (formatMembers(led.set.wanted) === formatMembers(world.wanted)) return session;
+  world.spawn(node, 'want', async () => {
+    await node.running!.replicas.lead({ volume: volumeName, wanted: world.wanted });
+  });
+  return undefined;
 }
 
 /** A leader that removes a replica may end before the replica hears of it; people drop such ones. */
