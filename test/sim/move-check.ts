@@ -103,7 +103,7 @@ function workLeft({ east, west, data }: MoveWorld, migration: Migration | undefi
     .map(({ phase }) => `hook ${phase} did not run`);
   const { repository, tag } = webImage;
   const [before, now] = [east, west].map((side) => side.registry.digestOf(repository, tag));
-  const runs = JSON.stringify(west.api.find('Deployment', 'web', shop));
+  const runs = JSON.stringify(west.api.find('Deployment', 'web', shop) ?? {});
   const isRewritten = runs.includes(`"registry.west/${repository}:${tag}"`);
   if (plan.spec.images !== 'Skip') {
     if (now !== before) left.push(`the image at west is ${now} and not ${before}`);

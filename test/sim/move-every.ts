@@ -12,6 +12,8 @@ export interface Interruption {
   /** For people. */
   readonly name: string;
   readonly story: Story;
+  /** The same in two tales: one of them is enough. */
+  readonly key?: string;
 }
 
 /** What a client tries again. */
@@ -39,8 +41,13 @@ export function interruptionsOf(tale: string, survey: Survey): readonly Interrup
     place.startsWith(`${last.name}/`) && told.places?.test(place) !== false;
   const places = [...survey.calls.keys()].filter(own);
   const { places: _, ...rest } = told;
-  const begin: Begin = (way, name, trouble) => {
-    return { tale, way, name, story: { ...rest, trouble } };
+  let found = 0;
+  const begin: Begin = (way, name, trouble, key) => {
+    found += 1;
+    const onFailure = way === 'refused' && found % 2 === 0 ? 'Pause' : 'RollBack';
+    const plan = { onFailure, ...rest.plan } as const;
+    const one = { tale, way, name, story: { ...rest, plan, trouble } };
+    return key === undefined ? one : { ...one, key };
   };
   const sites = places.map((place) =>
     [...survey.calls.get(place)!].map((call) => ({ place, call })),
@@ -55,20 +62,31 @@ export function interruptionsOf(tale: string, survey: Survey): readonly Interrup
   ];
 }
 
-type Begin = (way: Way, name: string, trouble: Story['trouble']) => Interruption;
+type Begin = (way: Way, name: string, trouble: Story['trouble'], key?: string) => Interruption;
 
-/** Whoever goes on does so from the same state, so that one run has a kill at each place. */
+const stepOf = ({ place }: CallSite): string => place.slice(place.indexOf('/') + 1);
+
+/** A way back has steps of its own; all others share theirs. */
+const kindOf = ({ place }: CallSite): string => (place.startsWith('back/') ? 'back' : 'there');
+
+/** Of the effects and calls of each place as many are disturbed in one run. */
+const share = 8;
+
+/** Every `share`th of all, beginning with the one of that number. */
+function everyFrom<T>(all: readonly T[], first: number): readonly T[] {
+  return all.filter((_, at) => at % share === first);
+}
+
+/** Whoever goes on does so from the same state, so that one run has many kills. */
 function kills(survey: Survey, own: (place: string) => boolean, begin: Begin) {
-  const counts = [...survey.effects].filter(([place]) => own(place));
-  const most = Math.max(0, ...counts.map(([, count]) => count));
-  return Array.from({ length: most }, (_, at) => {
-    const number = at + 1;
-    const effects = counts.filter(([, count]) => count >= number);
-    return killed(
-      effects.map(([place]) => ({ place, number })),
-      begin,
-    );
-  });
+  const sites = [...survey.effects]
+    .filter(([place]) => own(place))
+    .map(([place, count]) => Array.from({ length: count }, (_, at) => ({ place, number: at + 1 })));
+  return Array.from({ length: share }, (_, first) => {
+    return sites.flatMap((all) => everyFrom(all, first));
+  })
+    .filter(({ length }) => length > 0)
+    .map((effects) => killed(effects, begin));
 }
 
 function killed(effects: readonly EffectSite[], begin: Begin): Interruption {
@@ -76,13 +94,16 @@ function killed(effects: readonly EffectSite[], begin: Begin): Interruption {
   return begin('kill', name, { kind: 'kills', effects, ms: 1_000 });
 }
 
-/** What passes leaves the run as it was, so that one run has a failing call at each place. */
+/** What passes leaves the run as it was, so that one run has many failing calls. */
 function onceEach(sites: readonly (readonly CallSite[])[], begin: Begin): readonly Interruption[] {
-  const most = Math.max(0, ...sites.map(({ length }) => length));
-  return Array.from({ length: most }, (_, at) => {
-    const calls = sites.flatMap((own) => own[at] ?? []);
-    return onceFailing(calls, passing[at % passing.length]!, begin);
+  const runs = Array.from({ length: share }, (_, first) => {
+    return sites.flatMap((all) => everyFrom(all, first));
   });
+  const changes = sites.flat().filter(({ call }) => call.includes(' PATCH '));
+  return [
+    ...runs.map((calls, at) => onceFailing(calls, passing[at % passing.length]!, begin)),
+    onceFailing(changes, 'conflict', begin),
+  ].filter(({ story: { trouble } }) => trouble.kind === 'calls' && trouble.calls.length > 0);
 }
 
 function onceFailing(calls: readonly CallSite[], how: Refusal | 'lost', begin: Begin) {
@@ -90,50 +111,60 @@ function onceFailing(calls: readonly CallSite[], how: Refusal | 'lost', begin: B
   return begin('once', name, { kind: 'calls', calls, times: 1, how });
 }
 
-/** What a run of many did not come to, alone; undefined: it was alone. */
+/** What a run of many did not come to; undefined: it came to nothing of it. */
 export function again(
   { tale, story }: Interruption,
-  missed: CallSite | EffectSite,
+  missed: readonly (CallSite | EffectSite)[],
 ): Interruption | undefined {
   const { trouble } = story;
-  const alone: Begin = (way, name, own) => ({ tale, way, name, story: { ...story, trouble: own } });
-  if (trouble.kind === 'kills' && 'number' in missed) {
-    return trouble.effects.length === 1 ? undefined : killed([missed], alone);
+  const begin: Begin = (way, name, own) => ({ tale, way, name, story: { ...story, trouble: own } });
+  if (trouble.kind === 'kills') {
+    const effects = missed.filter((site) => 'number' in site);
+    const isLess = effects.length < trouble.effects.length && effects.length > 0;
+    return isLess ? killed(effects, begin) : undefined;
   }
-  if (trouble.kind !== 'calls' || trouble.calls.length === 1 || !('call' in missed)) {
-    return undefined;
-  }
-  return onceFailing([missed], trouble.how, alone);
+  if (trouble.kind !== 'calls') return undefined;
+  const calls = missed.filter((site) => 'call' in site);
+  const isLess = calls.length < trouble.calls.length && calls.length > 0;
+  return isLess ? onceFailing(calls, trouble.how, begin) : undefined;
 }
 
 const isRead = ({ call }: CallSite): boolean => call.includes(' GET ');
 
-/** What is not tried again ends the run: one for each change and for a look at each place. */
+/**
+ * What is not tried again ends the run, or pauses it where the plan says so: each kind of change
+ * once, and a look at each place.
+ */
 function refusedOnce(
   sites: readonly (readonly CallSite[])[],
   begin: Begin,
 ): readonly Interruption[] {
-  const some = sites.flatMap((own) => [
-    ...own.filter((site) => !isRead(site)),
-    ...own.filter(isRead).slice(0, 1),
-  ]);
-  return some.map((site, at) => {
-    const how = !isRead(site) && at % 2 === 0 ? 'conflict' : 'forbidden';
-    const name = `${how} once: ${site.call} at ${site.place}`;
-    return begin('refused', name, { kind: 'calls', calls: [site], times: 1, how });
+  const looks = sites.flatMap((own) => own.filter(isRead).slice(0, 1));
+  const changes = oneOfEach(sites.flat().filter((site) => !isRead(site)));
+  return [...looks, ...changes].map((site) => {
+    const name = `forbidden once: ${site.call} at ${site.place}`;
+    const key = `refused ${isRead(site) ? stepOf(site) : `${site.call} ${kindOf(site)}`}`;
+    return begin(
+      'refused',
+      name,
+      { kind: 'calls', calls: [site], times: 1, how: 'forbidden' },
+      key,
+    );
   });
 }
 
-/** Changes from each place on; looks, which steps have in common, from one place each. */
-function forEver(sites: readonly CallSite[], begin: Begin): readonly Interruption[] {
+/** Each call at one of its places, another one for each. */
+function oneOfEach(sites: readonly CallSite[]): readonly CallSite[] {
   const byCall = Map.groupBy(sites, ({ call }) => call);
-  const all = [...byCall.values()].flatMap((own, at) => {
-    return isRead(own[0]!) ? [own[at % own.length]!] : own;
-  });
-  return all.map((site, at) => {
+  return [...byCall.values()].map((own, at) => own[at % own.length]!);
+}
+
+function forEver(sites: readonly CallSite[], begin: Begin): readonly Interruption[] {
+  return oneOfEach(sites).map((site, at) => {
     const how = lasting[at % lasting.length]!;
     const name = `${how} for ever: ${site.call} from ${site.place} on`;
-    return begin('forEver', name, { kind: 'calls', calls: [site], times: ever, how });
+    const key = `for ever ${site.call} ${kindOf(site)}`;
+    return begin('forEver', name, { kind: 'calls', calls: [site], times: ever, how }, key);
   });
 }
 

@@ -13,6 +13,7 @@ import type { Story } from './move-story.ts';
 import { storyBook } from './move-tales.ts';
 
 const everyDone = 50;
+const strides = 23;
 
 export interface ExhaustiveOptions {
   readonly processes: number;
@@ -29,6 +30,9 @@ interface Tally {
   readonly byEnding: Map<string, number>;
   readonly failed: string[];
   done: number;
+  /** Kills, failing calls and orders that came about, and that did not. */
+  disturbed: number;
+  missed: number;
 }
 
 /** Of failed interruptions. */
@@ -40,20 +44,27 @@ export async function interruptEverything(options: ExhaustiveOptions): Promise<n
     byEnding: new Map(),
     failed: [],
     done: 0,
+    disturbed: 0,
+    missed: 0,
   };
   const all = await surveyed(tales, options, tally);
-  const queue = all.filter((_, at) => at % options.oneIn === 0);
-  console.log(`${queue.length} interruptions of ${tales.join(', ')}`);
+  const queue = mixed(all.filter((_, at) => at % options.oneIn === 0));
+  console.log(`${queue.length} runs of ${tales.join(', ')}`);
   await runAll(queue, options.processes, (one, verdict) => {
     count(tally, one, verdict);
     if (tally.done % everyDone === 0) console.log(progressOf(tally, queue.length));
-    for (const missed of verdict.told?.missed ?? []) {
-      const alone = again(one, missed);
-      if (alone !== undefined) queue.push(alone);
-    }
+    const rest = again(one, verdict.told?.missed ?? []);
+    if (rest !== undefined) queue.push(rest);
   });
   console.log(summaryOf(tally));
   return tally.failed.length;
+}
+
+/** Something of everything comes early. */
+function mixed<T>(all: readonly T[]): T[] {
+  return Array.from({ length: strides }, (_, first) => {
+    return all.filter((_one, at) => at % strides === first);
+  }).flat();
 }
 
 /** What each tale asks for when nothing comes between. */
@@ -69,7 +80,12 @@ async function surveyed(
     found.set(tale, told === undefined ? [] : interruptionsOf(tale, told.survey));
   });
   const all = tales.flatMap((tale) => found.get(tale) ?? []);
-  return all.filter(({ way }) => wanted.includes(way));
+  const keys = new Set<string>();
+  return all.filter(({ way, key }) => {
+    const isNew = key === undefined || !keys.has(key);
+    if (key !== undefined) keys.add(key);
+    return isNew && wanted.includes(way);
+  });
 }
 
 async function runAll<T extends { readonly story: Story }>(
@@ -105,8 +121,16 @@ function count(tally: Tally, one: Interruption, { violation, told }: Verdict): v
   const ending = told?.endings.find((text) => text.startsWith(`${last} `))?.split(' ')[1];
   add(tally.byEnding, ending ?? 'no end');
   if (violation !== undefined) return tell(tally, `${tale}, ${name}`, story, violation);
-  const missed = told?.missed.filter((site) => again(one, site) === undefined) ?? [];
-  if (missed.length > 0) add(tally.byWay, 'not');
+  const missed = told?.missed ?? [];
+  const isLast = again(one, missed) === undefined;
+  if (isLast && missed.length > 0) tally.missed += missed.length;
+  tally.disturbed += sitesOf(story) - missed.length;
+}
+
+/** How many kills, failing calls or orders one run has. */
+function sitesOf({ trouble }: Story): number {
+  if (trouble.kind === 'kills') return trouble.effects.length;
+  return trouble.kind === 'calls' ? trouble.calls.length : 1;
 }
 
 function tell(tally: Tally, name: string, story: Story, violation: string): void {
@@ -120,25 +144,24 @@ function progressOf({ done, failed, started }: Tally, all: number): string {
   return `${done} of ${all} after ${seconds} s, ${failed.length} failed`;
 }
 
-function summaryOf({ done, failed, byWay, byEnding, started }: Tally): string {
-  const notMet = byWay.get('not') ?? 0;
-  byWay.delete('not');
+function summaryOf(tally: Tally): string {
+  const { done, failed, byWay, byEnding, disturbed, missed, started } = tally;
   const list = (counts: Map<string, number>) =>
     [...counts].map(([key, number]) => `${number} ${wordOf[key as Way] ?? key}`).join(', ');
   const minutes = ((Date.now() - started) / 60_000).toFixed(1);
   return [
-    `${done} interruptions in ${minutes} minutes: ${list(byWay)}`,
-    `${notMet} of them did not come about, also alone`,
+    `${disturbed} interruptions in ${done} runs, ${minutes} minutes: ${list(byWay)}`,
+    `${missed} others could not be brought about again`,
     `they ended: ${list(byEnding)}`,
     `${done - failed.length} passed, ${failed.length} failed, 0 skipped`,
   ].join('\n');
 }
 
 const wordOf: Readonly<Record<Way, string>> = {
-  kill: 'runs with a kill at each place',
-  once: 'runs with calls that fail once at each place',
-  refused: 'single calls refused once',
-  forEver: 'calls that fail for ever',
-  cancel: 'cancels',
-  pause: 'pauses',
+  kill: 'of kills',
+  once: 'of calls that fail once',
+  refused: 'of a call that is refused once',
+  forEver: 'of a call that fails for ever',
+  cancel: 'of a cancel',
+  pause: 'of a pause',
 };

@@ -1,8 +1,10 @@
 /** Migrations that are broken on purpose, at the door between their controllers and a cluster. */
 import { gunzipSync, gzipSync } from 'node:zlib';
+import type { KubeObject } from '../../src/kube/objects.ts';
 import type { KubeRequest, KubeResponse, KubeTransport } from '../../src/kube/transport.ts';
 import type { Story } from './move-story.ts';
 import { nameOf } from './move-trouble.ts';
+import { allHooks } from './move-shop.ts';
 import type { MoveMutation, SideName } from './move-world.ts';
 
 export interface MoveMutant {
@@ -18,6 +20,20 @@ const canceled: Story = {
   plan: {},
   chapters: [{ ...cutover, cancelAtMs: 8_000 }],
   trouble: { kind: 'none' },
+};
+const quiet = { kind: 'none' } as const;
+const full: Story = {
+  plan: { images: 'Auto', hooks: allHooks },
+  chapters: [cutover],
+  trouble: quiet,
+};
+const back = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry' } as const;
+const there: Story = { plan: {}, chapters: [cutover, back], trouble: quiet };
+const teleported: Story = { plan: {}, storage: 'Agents', chapters: [cutover], trouble: quiet };
+const paused: Story = {
+  plan: {},
+  chapters: [{ ...cutover, pauseAt: 'go/copyAhead' }],
+  trouble: quiet,
 };
 const whole: Story = { plan: {}, chapters: [cutover], trouble: { kind: 'none' } };
 
@@ -58,21 +74,59 @@ function onlyLook(request: KubeRequest, send: KubeTransport): Promise<KubeRespon
   return send({ ...rest, method: 'GET' });
 }
 
-const noPods: Spoil = (request, send) => {
-  if (nameOf(request) !== 'GET pods' || !request.path.includes('/pods?')) return undefined;
-  return answered(send(request), (text) => {
-    const list = JSON.parse(text) as object;
-    return JSON.stringify({ ...list, items: [] });
-  });
-};
+/** Lists have no pod, or none of that set. */
+const withoutPods =
+  (set: string): Spoil =>
+  (request, send) => {
+    if (nameOf(request) !== 'GET pods' || !request.path.includes('/pods?')) return undefined;
+    return answered(send(request), (text) => {
+      const list = JSON.parse(text) as { readonly items?: readonly KubeObject[] };
+      const isSeen = ({ metadata }: KubeObject) => metadata.name?.startsWith(set) !== true;
+      return JSON.stringify({ ...list, items: (list.items ?? []).filter(isSeen) });
+    });
+  };
 
 const dropped =
   (name: string, ...words: readonly string[]): Spoil =>
   (request, send) =>
     nameOf(request) === name && isAbout(request, ...words) ? onlyLook(request, send) : undefined;
 
+function textOf({ body }: KubeRequest): string {
+  return Buffer.from(body ?? []).toString('utf8');
+}
+
+function sendText(
+  request: KubeRequest,
+  send: KubeTransport,
+  change: (text: string) => string,
+): Promise<KubeResponse> {
+  return send({ ...request, body: Buffer.from(change(textOf(request))) });
+}
+
+/** What it writes down about a hook that runs is lost, and each Job has a name of its own. */
+const forgetfulOfHooks: Spoil = (request, send) => {
+  const name = nameOf(request);
+  if (name === 'PATCH configmaps' && textOf(request).includes('"Running"')) {
+    return onlyLook(request, send);
+  }
+  if (name !== 'POST jobs') return undefined;
+  return sendText(request, send, (text) =>
+    text.replace(/"name":"(hook-[^"]*)"/, '"generateName":"$1-"'),
+  );
+};
+
+/** Says that an image is there before it is. */
+const copiedAtOnce: Spoil = (request, send) => {
+  if (nameOf(request) !== 'PATCH imagetransfers') return undefined;
+  return sendText(request, send, (text) =>
+    text.replace(/"phase":"(Pending|Running)"/, '"phase":"Succeeded"'),
+  );
+};
+
 export const moveMutants: Readonly<Record<string, MoveMutant>> = {
-  'source-not-proven': mutant('the last copy begins when nobody writes', whole, { east: noPods }),
+  'source-not-proven': mutant('the last copy begins when nobody writes', whole, {
+    east: withoutPods(''),
+  }),
   'copy-not-awaited': mutant('what starts has all that was copied', whole, {
     east: (request, send) =>
       nameOf(request) !== 'GET log'
@@ -97,6 +151,26 @@ export const moveMutants: Readonly<Record<string, MoveMutant>> = {
       request.body !== undefined && String(request.body).includes('"Delete"')
         ? dropped('PATCH persistentvolumes')(request, send)
         : undefined,
+  }),
+  'teleport-before-stop': mutant('a volume is opened there when nobody writes', teleported, {
+    east: withoutPods('db-'),
+  }),
+  'hook-runs-again': mutant('a hook runs once', full, { east: forgetfulOfHooks }),
+  'image-not-copied': mutant('what runs there has its image there', full, { east: copiedAtOnce }),
+  'image-not-rewritten': mutant('what runs there uses the registry there', full, {
+    west: (request, send) =>
+      nameOf(request) !== 'POST deployments'
+        ? undefined
+        : sendText(request, send, (text) => text.replace('registry.west', 'registry.east')),
+  }),
+  'pause-not-seen': mutant('nothing begins while it is paused', paused, {
+    east: (request, send) =>
+      !/ migrations$/.test(nameOf(request) ?? '')
+        ? undefined
+        : answered(send(request), (text) => text.replaceAll('"paused":true', '"paused":false')),
+  }),
+  'records-stay': mutant('a rollback leaves no record behind', there, {
+    east: dropped('DELETE secrets', 'transship-undo-'),
   }),
   'helpers-stay': mutant('helpers go with the copy', whole, {
     west: dropped('DELETE secrets', '-server'),
