@@ -12,6 +12,7 @@ import { hundredCases } from './hundred.ts';
 import { moverCases } from './movers.ts';
 import { journeyCases } from './journeys.ts';
 import { migrationCases } from './migrations.ts';
+import { replicaCases } from './replicas.ts';
 import { replicationCases } from './replications.ts';
 import { repositoryCases } from './repositories.ts';
 import { rightCases } from './rights.ts';
@@ -32,6 +33,7 @@ export const fleetSuites: readonly (readonly [group: string, cases: readonly Fle
   ['controllers: bad days', dayCases],
   ['controllers: rights', rightCases],
   ['controllers: a hundred', hundredCases],
+  ['controllers: replicas', replicaCases],
 ];
 
 export interface FleetTally {
