@@ -1,8 +1,8 @@
 /** Real agents for the run: started as `transship up` starts them, joined, killed, cleaned away. */
 import * as fs from 'node:fs';
-import { join } from 'node:path';
 import type { JobObject, TeleportObject } from '../src/api/objects.ts';
 import type { ControlClient } from '../src/api/control-client.ts';
+import { joinFellows } from '../src/cli/api/joining.ts';
 import type { StartAgent } from '../src/cli/ports.ts';
 import { agentPaths } from '../src/host/agent-paths.ts';
 import { createAgents } from '../src/host/agents.ts';
@@ -53,6 +53,23 @@ export class Fleet {
     return agent;
   }
 
+  /** Agents of one cluster that know each other as such, as `up --nodes` starts them. */
+  async startNodes(cluster: string, count: number): Promise<readonly BenchAgent[]> {
+    const agents: BenchAgent[] = [await this.start(cluster)];
+    for (let number = 2; number <= count; number++) {
+      const name = `${cluster}-${number}`;
+      await this.#agents.start({ name, memberOf: cluster });
+      const agent = this.#agent(name, cluster);
+      this.#mine.set(name, agent);
+      agents.push(agent);
+    }
+    await joinFellows(this.#agents, cluster);
+    for (const one of agents) {
+      for (const other of agents) if (one !== other) await this.#connected(one, other.name);
+    }
+    return agents;
+  }
+
   /** `to` trusts `from` and reaches it through a relay when that is asked for. */
   async join(
     from: BenchAgent,
@@ -98,7 +115,8 @@ export class Fleet {
   }
 
   async removeAll(): Promise<void> {
-    for (const agent of this.#mine.values()) await agent.remove();
+    // Nodes are below the directory of their cluster's first agent, so they go before it.
+    for (const agent of [...this.#mine.values()].toReversed()) await agent.remove();
     for (const relay of this.#relays.splice(0)) await relay.close();
   }
 
@@ -111,9 +129,9 @@ export class Fleet {
     }
   }
 
-  #agent(name: string): BenchAgent {
+  #agent(name: string, memberOf?: string): BenchAgent {
     const client = this.#agents.connect(name);
-    const paths = agentPaths(this.#home, name);
+    const paths = agentPaths(this.#home, name, memberOf);
     const pid = async () => (await client.call('agent.status', {})).status.pid!;
     return {
       name,
@@ -133,13 +151,15 @@ export class Fleet {
         process.kill(id, 'SIGKILL');
         while (isAlive(id)) await pause(pollMs);
       },
-      start: async () => void (await this.#agents.start({ name })),
+      start: async () => {
+        await this.#agents.start({ name, ...(memberOf === undefined ? {} : { memberOf }) });
+      },
       remove: async () => {
         await this.#agents.stop(name, stopMs).catch(async () => {
           process.kill(await pid(), 'SIGKILL');
         });
         this.#mine.delete(name);
-        fs.rmSync(join(this.#home, 'clusters', name), { recursive: true, force: true });
+        fs.rmSync(paths.directory, { recursive: true, force: true });
       },
     };
   }

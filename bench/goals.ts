@@ -41,6 +41,47 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     method: 'As above; the change is made before each round.',
     argument: 'Both read and hash both disks.',
   },
+  'replicas-write': {
+    what: 'NBD 4 KiB random write, QD32, with replicas on other agents',
+    against: 'the same volume with one replica',
+    method:
+      'fio, a fixed amount, timed to the end of the flush; all agents on loopback and on the ' +
+      'same cores, each with a journal of its own on the same disk. Settling is waited for.',
+    argument:
+      'Every replica journals, hashes and compresses everything it gets, here all of them on ' +
+      'one machine; on machines of their own the followers cost the writer one message each.',
+  },
+  'replicas-write-sequential': {
+    what: 'NBD sequential write 256 KiB, QD8, with replicas on other agents',
+    against: 'the same volume with one replica',
+    method: 'As above, with data that compresses 2:1.',
+    argument: 'As above.',
+  },
+  'replicas-read': {
+    what: 'NBD 4 KiB random read, QD32, with replicas on other agents',
+    against: 'the same volume with one replica',
+    method: 'fio, 2 s each, all of it read before. The leader reads its own replica.',
+  },
+  'replicas-rebuild': {
+    what: 'a new replica from nothing, no limit of speed',
+    against: 'cp of as many stored bytes, synced',
+    method:
+      'From the request until the new replica is Healthy; the other is a plain copy of a file ' +
+      'as large as what the volume takes in its pool, on the same disk.',
+    argument:
+      'Every chunk is checked against its name at the new replica before it counts, and ' +
+      'travels through TLS between two processes on the same cores.',
+  },
+  'replicas-rebuild-part': {
+    what: 'a replica that was away while 1 % of the blocks changed',
+    against: 'the rebuild of the same volume from nothing',
+    method: 'Its agent is killed, the blocks are written, and it is started: from then on.',
+  },
+  'replicas-during': {
+    what: 'p99 of 4 KiB random reads while a replica is rebuilt',
+    against: 'the same reads with no rebuild',
+    method: 'fio at QD4; the rebuild runs with the default share of the speed.',
+  },
   images: {
     what: 'image of two platforms, registry to registry',
     against: '`skopeo copy --all`',

@@ -19,6 +19,7 @@ import { farSections } from './rows/far.ts';
 import { ingestSection } from './rows/ingest.ts';
 import { moverSection } from './rows/movers.ts';
 import { nbdSections } from './rows/nbd.ts';
+import { replicaSection } from './rows/replicas.ts';
 import { teleportSection } from './rows/teleport.ts';
 
 const root = dirname(import.meta.dirname);
@@ -34,6 +35,7 @@ const sections: readonly Section[] = [
   ...farSections.slice(1),
   ...constantSections,
   moverSection,
+  replicaSection,
   controlSection,
 ];
 
