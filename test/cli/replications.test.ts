@@ -190,7 +190,7 @@ suite('replicate', () => {
       terminal: typing('y'),
     });
     assert.equal(wrong.code, 130);
-    assert.match(wrong.err, /what replication shop made in shop of west, data included/);
+    assert.match(wrong.err, /what replication shop made in shop of west, with its\ndata\./);
     assert.ok((await find(world)) !== undefined);
     const typed = await world.run(words, {
       terminal: typing('DELETE'),

@@ -90,7 +90,7 @@ suite('replications that are repeated', () => {
     await world.stop();
   });
 
-  test('again: a new volume takes the place of the old one, and objects are as the source has them', async () => {
+  test('again: a new volume takes the place of the old one, objects are renewed', async () => {
     const world = await open();
     const before = await volumeThere(world);
     await world.admin('east').patch(
@@ -139,7 +139,7 @@ suite('replications that are repeated', () => {
     await world.stop();
   });
 
-  test('what others changed at the destination stays, with a note; the rest is brought up to date', async () => {
+  test('what others changed there stays, with a note; the rest is renewed', async () => {
     const world = await open();
     await world.admin('west').patch(configMaps, settings, { data: { a: 'theirs' } });
     for (const name of ['settings', 'colours']) {

@@ -80,7 +80,7 @@ suite('replications', () => {
     await world.stop();
   });
 
-  test('of the same two clusters one runs at a time, and the next one says whom it waits for', async () => {
+  test('of two clusters one runs at a time, and the next says whom it waits for', async () => {
     const world = await open();
     world.fetchBytes = 0;
     const decision = 'Remediate' as const;
@@ -101,7 +101,7 @@ suite('replications', () => {
     await world.stop();
   });
 
-  test('a continuous one begins again by itself, tells its lag, and an alarm when it is behind', async () => {
+  test('a continuous one begins again by itself, and tells when it falls behind', async () => {
     const world = await open();
     await makeReplication(world, { decision: 'Remediate', continuous: '30s' });
     const first = await reached(world, 'Waiting');

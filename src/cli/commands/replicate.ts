@@ -183,7 +183,7 @@ function runCommand(registry: Registry, replicate: Command): void {
       shared.wait('it has ended, or waits for a decision'),
       shared.timeout(),
     ],
-    details: `The source runs on. What others change at the destination stays as it is.\n${waiting}`,
+    details: `The source runs on. What others change there stays as it is.\n${waiting}`,
     examples: [
       ['transship replicate run shop --from east --to west --wait', 'and see it happen'],
       ['transship replicate run shop --wait', 'again: only what differs travels'],
@@ -300,7 +300,8 @@ function deleteCommand(registry: Registry, replicate: Command): void {
       const there = namespaces.map(({ name: here, to = here }) => to).join(', ');
       await cli.confirm(
         [
-          `This deletes what replication ${name} made in ${there} of ${destination}, data included.`,
+          `This deletes what replication ${name} made in ${there} of ${destination}, with its`,
+          'data.',
           'What others have changed or use there stays. The source stays as it is.',
         ],
         'DELETE',

@@ -7,6 +7,7 @@ import { differencesOf } from '../../workload/existing.ts';
 import { typeOf } from '../../workload/existing-run.ts';
 import { withoutAt } from '../../workload/fields.ts';
 import { nameKey, nameOf, nameText } from '../../workload/names.ts';
+import { visit } from '../../workload/needs.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
 import { uidOf } from '../migration/run.ts';
 import type { Counted, ReplicationRun } from './as-plan.ts';
@@ -43,6 +44,61 @@ interface Edited {
 }
 
 type Outcome = 'replicated' | 'kept' | 'failed';
+
+/** Objects of one kind that are worked on at once. */
+const atOnce = 8;
+
+/** Neighbours of one kind, few at a time: between kinds the order counts. */
+export async function eachOfKind(
+  objects: AsyncIterable<KubeObject>,
+  act: (object: KubeObject) => Promise<void>,
+): Promise<void> {
+  let batch: KubeObject[] = [];
+  const flush = async (): Promise<void> => {
+    const now = batch;
+    batch = [];
+    await Promise.all(now.map(act));
+  };
+  for await (const object of objects) {
+    if (batch[0] !== undefined && batch[0].kind !== object.kind) await flush();
+    batch.push(object);
+    if (batch.length >= atOnce) await flush();
+  }
+  await flush();
+}
+
+/** Names of objects that carry the mark, by kind and namespace; each is listed once. */
+export class Marked {
+  readonly #client: KubeClient;
+  readonly #mark: string;
+  readonly #known = new Map<string, Promise<ReadonlySet<string>>>();
+
+  constructor(client: KubeClient, mark: string) {
+    this.#client = client;
+    this.#mark = mark;
+  }
+
+  async has(type: ResourceType, { metadata }: KubeObject): Promise<boolean> {
+    const { namespace = '', name = '' } = metadata;
+    const key = `${type.plural}.${type.group}/${namespace}`;
+    const known = this.#known.get(key) ?? this.#list(type, namespace);
+    this.#known.set(key, known);
+    return (await known).has(name);
+  }
+
+  async #list(type: ResourceType, namespace: string): Promise<ReadonlySet<string>> {
+    const names = new Set<string>();
+    await visit(
+      this.#client,
+      type,
+      ({ metadata }: KubeObject) => {
+        if (metadata.annotations?.[preparedFor] === this.#mark) names.add(metadata.name ?? '');
+      },
+      type.namespaced ? { namespace } : {},
+    );
+    return names;
+  }
+}
 
 /** Errors as the API server has them; what it takes in no way is told at the end. */
 export class Applying {

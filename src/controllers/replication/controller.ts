@@ -3,11 +3,11 @@
  * those of migrations, while the source runs on. Where one stands is its status, written before
  * every effect and only over what was read. Between two clusters one runs at a time.
  */
-import { type Decision, type Replication, replications } from '../../api/kinds/replication.ts';
+import { type Replication, replications } from '../../api/kinds/replication.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { beginState, type Outcome, Runner } from '../../flow/flow.ts';
 import type { Informer, Outcome as Again } from '../../kube/api.ts';
-import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
+import { removeFinalizer } from '../../kube/finalizers.ts';
 import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
 import type { Source } from '../../kube/reconciler.ts';
 import type { Context, Controller } from '../context.ts';
@@ -16,26 +16,15 @@ import { Lanes } from '../lanes.ts';
 import { uidOf } from '../migration/run.ts';
 import { condition } from '../status.ts';
 import { reach, Unsettled } from '../teleport/preflight.ts';
+import { Answering, waiting } from './answering.ts';
 import { type ReplicationRun, runOf } from './as-plan.ts';
-import { countsOf, pendingChecks, runChecks } from './checks/all.ts';
-import { aheadOf, intervalMsOf, isPassed, nextOf, offersFor } from './decide.ts';
-import { agreedAfter, remediate } from './fixes.ts';
+import { aheadOf, intervalMsOf, nextOf } from './decide.ts';
 import { journey } from './journey.ts';
 import { leave } from './leave.ts';
-import { lookAt } from './look.ts';
 import { progressOf, resultOf, syncOf } from './progress.ts';
 import { Saved } from './saved.ts';
-import { followUps } from './slices.ts';
 import { sourcesOf } from './sources.ts';
-import {
-  tellBegin,
-  tellChecks,
-  tellDecision,
-  tellEnd,
-  tellFixed,
-  tellLag,
-  tellRefused,
-} from './telling.ts';
+import { tellEnd, tellLag } from './telling.ts';
 
 /** Slices in a row without a pause. */
 const slicesMax = 16;
@@ -63,10 +52,12 @@ export class ReplicationController implements Controller {
   /** Whose turn it is is found out by one at a time. */
   readonly #turns = new Lanes();
   readonly #startedMs: number;
+  readonly #answering: Answering;
 
   constructor(context: Context) {
     this.#c = context;
     this.#startedMs = context.ports.clock.monotonicMs();
+    this.#answering = new Answering(context);
     this.#objects = context.informers.replications;
     this.sources = sourcesOf(context);
   }
@@ -93,15 +84,19 @@ export class ReplicationController implements Controller {
     const next = nextOf(saved.object, saved.nowMs());
     switch (next.do) {
       case 'begin':
-        return this.#begin(saved);
+        this.#known.delete(uidOf(saved.object));
+        return this.#answering.begin(saved);
       case 'check':
-        return this.#check(saved);
+        // A cluster that is only not open yet is no finding.
+        if (this.#isStarting()) this.#runOf(saved);
+        return this.#answering.check(saved);
       case 'take':
-        return this.#take(saved, next.decision);
+        return this.#answering.take(saved, next.decision);
       case 'drop':
-        return this.#drop(saved, next);
+        return this.#answering.drop(saved, next);
       case 'remediate':
-        return this.#remediate(saved);
+        // Of a cluster that cannot be asked nothing would be found to correct.
+        return this.#answering.remediate(saved, this.#runOf(saved));
       case 'queue':
         return this.#queue(saved);
       case 'advance':
@@ -122,140 +117,6 @@ export class ReplicationController implements Controller {
     });
   }
 
-  async #begin(saved: Saved): Promise<Again> {
-    const { client, ports } = this.#c;
-    saved.object = await ensureFinalizer(
-      client,
-      replications,
-      saved.object,
-      finalizers.replication,
-    );
-    const { spec, status, metadata } = saved.object;
-    const runs = (status?.runs ?? 0) + 1;
-    saved.forget();
-    this.#known.delete(metadata.uid ?? '');
-    await saved.say('Checking', 'the clusters are being looked at', {
-      phase: 'Checking',
-      state: 'InProgress',
-      jobId: `${uidOf(saved.object).slice(0, 8)}-${runs}`,
-      run: spec.run ?? 1,
-      runs,
-      startTime: saved.now(),
-      completionTime: undefined,
-      checks: pendingChecks(),
-      compatible: undefined,
-      actionable: undefined,
-      incompatible: undefined,
-      offers: undefined,
-      overruled: undefined,
-      itinerary: undefined,
-      step: undefined,
-      percent: undefined,
-    });
-    tellBegin(ports, saved.object);
-    return { againAfterMs: 1 };
-  }
-
-  async #check(saved: Saved): Promise<Again> {
-    // A cluster that is only not open yet is no finding.
-    if (this.#isStarting()) this.#runOf(saved);
-    const seen = await lookAt(this.#c, saved.object);
-    const checks = runChecks(seen);
-    const counts = countsOf(checks);
-    const { onlyCheck = false, decision } = saved.object.spec;
-    const isGood = isPassed(counts);
-    const offers = offersFor(checks, { onlyCheck });
-    const found = { checks, ...counts, offers, checkedTime: saved.now() };
-    const said = messageOf(counts);
-    const passed = condition('ChecksPassed', isGood, isGood ? 'Passed' : 'ChecksFailed', said);
-    if (isGood && !onlyCheck) {
-      for (const sentence of followUps(saved.object, seen.slices)) saved.note(sentence);
-      await saved.write({ ...found, phase: 'Queued' }, [passed, ...waiting('Queued', said)]);
-      tellChecks(this.#c.ports, saved.object);
-      // It was given beforehand, and is not needed.
-      if (decision !== undefined) await this.#clear(saved);
-      return { againAfterMs: 1 };
-    }
-    const state = isGood ? 'InProgress' : 'Error';
-    const more = isGood ? 'set spec.onlyCheck to false to go on' : `choose: ${offers.join(', ')}`;
-    const reason = isGood ? 'Checked' : 'ChecksFailed';
-    const drafts = [passed, ...waiting(reason, `${said}; ${more}`, isGood)];
-    await saved.write({ ...found, phase: 'Halted', state }, drafts);
-    tellChecks(this.#c.ports, saved.object);
-    return { againAfterMs: 1 };
-  }
-
-  /** Written down first: who comes after a crash knows that it was taken. */
-  async #take(saved: Saved, decision: Decision): Promise<Again> {
-    const { generation = 0 } = saved.object.metadata;
-    const decided = { decision, time: saved.now(), generation };
-    const taken = { decided, offers: undefined };
-    switch (decision) {
-      case 'Remediate':
-        await saved.say('Remediating', 'what can be corrected is being corrected', {
-          ...taken,
-          phase: 'Remediating',
-          state: 'InProgress',
-        });
-        break;
-      case 'Recheck':
-        await saved.say('Checking', 'the clusters are being looked at', {
-          ...taken,
-          phase: 'Checking',
-          state: 'InProgress',
-          checks: pendingChecks(),
-        });
-        break;
-      case 'ProceedAnyway': {
-        const message = 'a person decided to proceed in spite of the checks';
-        const change = { ...taken, phase: 'Queued', state: 'InProgress', overruled: true } as const;
-        const passed = condition('ChecksPassed', true, 'Overruled', message);
-        await saved.write(change, [passed, ...waiting('Queued', message)]);
-        break;
-      }
-      case 'Stop': {
-        const change = { phase: 'Stopped', state: 'Error', completionTime: saved.now() } as const;
-        const message = 'it was stopped after its checks; raise spec.run to begin again';
-        const drafts = [condition('Succeeded', false, 'Canceled', message)];
-        await saved.write({ ...taken, ...change }, drafts);
-        break;
-      }
-    }
-    tellDecision(this.#c.ports, saved.object, decision);
-    await this.#clear(saved);
-    return { againAfterMs: 1 };
-  }
-
-  async #drop(
-    saved: Saved,
-    { decision, isTaken }: { readonly decision: Decision; readonly isTaken: boolean },
-  ): Promise<Again> {
-    if (!isTaken) tellRefused(this.#c.ports, saved.object, decision);
-    await this.#clear(saved);
-    return { againAfterMs: 1 };
-  }
-
-  /** The spec says what is still to be decided, and nothing is. */
-  async #clear({ object }: Saved): Promise<void> {
-    const { uid, resourceVersion } = object.metadata;
-    const patch = { metadata: { uid, resourceVersion }, spec: { decision: null } };
-    await this.#c.client.patch(replications, keyOf(object), patch);
-  }
-
-  async #remediate(saved: Saved): Promise<Again> {
-    // First of all: of a cluster that cannot be asked nothing would be found to correct.
-    const run = this.#runOf(saved);
-    const seen = await lookAt(this.#c, saved.object);
-    const done = await remediate(run, seen);
-    for (const what of done) tellFixed(this.#c.ports, saved.object, what);
-    await saved.say('Checking', 'it is looked at what was corrected', {
-      phase: 'Checking',
-      agreed: agreedAfter(seen),
-      checks: pendingChecks(),
-    });
-    return { againAfterMs: 1 };
-  }
-
   /** One pair of clusters is one lane: two that look at once would both see that nobody runs. */
   async #queue(saved: Saved): Promise<Again> {
     const { source, destination } = saved.object.spec;
@@ -270,7 +131,8 @@ export class ReplicationController implements Controller {
     });
     if (ahead === undefined) return { againAfterMs: 1 };
     const name = keyText(keyOf(ahead));
-    const message = `it waits for replication ${name}: between ${source} and ${destination} one runs at a time`;
+    const pair = `between ${source} and ${destination}`;
+    const message = `it waits for replication ${name}: ${pair} one runs at a time`;
     await saved.say('WaitsForOther', message);
     return { againAfterMs: turnMs };
   }
@@ -450,15 +312,4 @@ export class ReplicationController implements Controller {
     await saved.write({}, [...said, ...drafts]);
     return { againAfterMs: againMs };
   }
-}
-
-function messageOf({ compatible = 0, actionable = 0, incompatible = 0 }): string {
-  return `${compatible} checks are compatible, ${actionable} actionable, ${incompatible} incompatible`;
-}
-
-function waiting(reason: string, message: string, isReady = false) {
-  return [
-    condition('Ready', isReady, isReady ? 'Ready' : reason, message),
-    condition('Succeeded', 'Unknown', reason, message),
-  ];
 }

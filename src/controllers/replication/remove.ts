@@ -15,8 +15,9 @@ import {
 } from '../../kube/resources.ts';
 import { type StatefulSet, statefulSets } from '../../kube/workloads.ts';
 import { keepClaimsOf } from '../../workload/claim-template-run.ts';
-import { takeInventory } from '../../workload/inventory.ts';
-import { nameText } from '../../workload/names.ts';
+import { typeOf } from '../../workload/existing-run.ts';
+import { type Item, readItems, takeInventory } from '../../workload/inventory.ts';
+import { nameOf, nameText } from '../../workload/names.ts';
 import { visit } from '../../workload/needs.ts';
 import { orderForDelete } from '../../workload/order.ts';
 import { findHolders } from '../../workload/rebind-volumes.ts';
@@ -25,6 +26,7 @@ import { whyKindExcluded } from '../../workload/exclusions.ts';
 import { madeNamespaces, removeNamespaces } from '../migration/namespaces.ts';
 import { namespacesAt, uidOf } from '../migration/run.ts';
 import type { ReplicationRun } from './as-plan.ts';
+import { eachOfKind } from './apply.ts';
 import { editorsOf } from './edits.ts';
 import { takeBackFixes } from './fixes.ts';
 
@@ -61,7 +63,8 @@ export async function removeAll(run: Run): Promise<Removal> {
 /** Users before what they use. Claims are for afterwards. */
 async function removeObjects(run: Run): Promise<Removal> {
   const { client } = run.destination;
-  const served = await createDiscovery(client).resources();
+  const discovery = createDiscovery(client);
+  const served = await discovery.resources();
   const names: string[] = [];
   const there = new Set<string>();
   await visit(client, namespaces, ({ metadata }) => void there.add(metadata.name ?? ''));
@@ -69,20 +72,28 @@ async function removeObjects(run: Run): Promise<Removal> {
   if (names.length === 0) return { left: [], notes: [] };
   const { items } = await takeInventory(client, { namespaces: names, served });
   const [left, notes]: [string[], string[]] = [[], []];
-  for (const { type, name } of orderForDelete(items)) {
-    if (isClaim(type) || whyKindExcluded(type.group, type.kind) !== undefined) continue;
-    const object = await client.get<KubeObject>(type, name);
-    if (object === undefined || !isOurs(run, object)) continue;
+  const ours = orderForDelete(items).filter(({ type }) => {
+    return !isClaim(type) && whyKindExcluded(type.group, type.kind) === undefined;
+  });
+  await eachOfKind(objectsOf(run, ours), async (object) => {
+    const name = nameText(nameOf(object));
     const editors = editorsOf(object);
     if (editors.length > 0) {
-      notes.push(`${nameText(name)} stays: ${editors.join(', ')} has changed it since.`);
-      continue;
+      notes.push(`${name} stays: ${editors.join(', ')} has changed it since.`);
+      return;
     }
+    const type = await typeOf(discovery, object);
     await removeOne(run, type, object);
-    const still = await client.get<KubeObject>(type, name);
-    if (still?.metadata.uid === object.metadata.uid) left.push(nameText(name));
-  }
+    left.push(name);
+  });
   return { left, notes };
+}
+
+/** Those that carry the mark, whole; a kind and namespace is read page by page. */
+async function* objectsOf(run: Run, items: readonly Item[]): AsyncGenerator<KubeObject> {
+  for await (const { object } of readItems(run.destination.client, items)) {
+    if (isOurs(run, object)) yield object;
+  }
 }
 
 const isClaim = ({ group, plural }: ResourceType): boolean =>

@@ -1,4 +1,4 @@
-/** A replication as it was last read or written; what is written goes over that and nothing newer. */
+/** A replication as it was last read or written; writes go over that and over nothing newer. */
 import {
   type Replication,
   type ReplicationStatus,

@@ -20,7 +20,7 @@ import {
 } from '../../migration/steps/prepared-objects.ts';
 import { shortList } from '../../migration/steps/sentences.ts';
 import { isStandby, type ReplicationRun } from '../as-plan.ts';
-import { Applying, lookForEdits } from '../apply.ts';
+import { Applying, eachOfKind, lookForEdits, Marked } from '../apply.ts';
 import { atRest } from '../at-rest.ts';
 import { putBackCopy } from './stop-copy.ts';
 
@@ -78,14 +78,18 @@ const findEdits: Step<Run> = {
     const discovery = createDiscovery(client);
     const survey = await surveyRun(run);
     const [kept, scaled]: [Kept[], string[]] = [[], []];
+    const mark = uidOf(run.replication);
+    const marked = new Marked(client, mark);
+    const look = async (object: KubeObject): Promise<void> => {
+      const type = await typeOf(discovery, object);
+      if (!(await marked.has(type, object))) return;
+      const found = await lookForEdits(client, { type, object, mark });
+      const name = nameKey(nameOf(object));
+      if (found === 'scaled') scaled.push(name);
+      else if (found !== undefined) kept.push({ object: name, by: found.by });
+    };
     for (const wave of ['Resting', 'Running'] as const) {
-      for await (const object of wanted(run, survey, wave)) {
-        const type = await typeOf(discovery, object);
-        const found = await lookForEdits(client, { type, object, mark: uidOf(run.replication) });
-        const name = nameKey(nameOf(object));
-        if (found === 'scaled') scaled.push(name);
-        else if (found !== undefined) kept.push({ object: name, by: found.by });
-      }
+      await eachOfKind(wanted(run, survey, wave), look);
     }
     const store = secretRecordStore<Edits>(client, keptKey(run));
     await store.load();
@@ -99,7 +103,7 @@ async function applyWave(run: Run, wave: Wave): Promise<void> {
     kept: new Map(edits.kept.map(({ object, by }) => [object, by])),
     scaled: new Set(edits.scaled),
   });
-  for await (const object of wanted(run, await surveyRun(run), wave)) await applying.apply(object);
+  await eachOfKind(wanted(run, await surveyRun(run), wave), (one) => applying.apply(one));
   const failures = applying.finish();
   if (failures.length === 0 || run.replication.status?.overruled === true) return;
   fail('Invalid', `${shortList(failures)}. Correct them at the source, or ProceedAnyway`);

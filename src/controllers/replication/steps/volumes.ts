@@ -152,8 +152,8 @@ async function warnOfFiles(run: Run): Promise<void> {
     if (!intoVolumes.has(status?.method)) continue;
     const { namespace, claim } = spec.source;
     run.warn(
-      `Claim ${namespace}/${claim} was copied by ${status?.method} while its source ran: its files ` +
-        'or blocks are each as they were when they were read.',
+      `Claim ${namespace}/${claim} was copied by ${status?.method} while its source ran: ` +
+        'its files or blocks are each as they were when they were read.',
     );
   }
 }
