@@ -13,6 +13,7 @@ import {
   decodePathRequest,
   decodeVolumes,
 } from '../../src/peer/messages.ts';
+import { decodeTerm, decodeWrite } from '../../src/peer/replica/codec.ts';
 import { decodeToken } from '../../src/peer/token.ts';
 import { goldenChunks } from './golden.ts';
 import {
@@ -22,6 +23,9 @@ import {
   goldenPeerFrames,
   goldenPeerPath,
   goldenProof,
+  goldenReplicaFrames,
+  goldenReplicaPath,
+  goldenReplicaWrite,
   goldenToken,
   goldenVolume,
 } from './peer-frames.ts';
@@ -38,6 +42,24 @@ suite('peer protocol, version 1', () => {
   test('frames are written today as they were', () => {
     assert.ok(bytes.equals(goldenPeerFrames()), 'the golden frames differ');
     assert.equal(frames.length, 15);
+  });
+
+  test('messages of replicas are written today as they were, and understood', () => {
+    const known = readFileSync(goldenReplicaPath);
+    assert.ok(known.equals(goldenReplicaFrames()), 'the golden frames differ');
+    const found: Frame[] = [];
+    const reader = createFrameDecoder((frame) => found.push(frame));
+    reader.trust();
+    reader.push(known);
+    assert.deepEqual(
+      found.map(({ type }) => type),
+      [32, 32 | 0x80, 33, 34, 35, 36],
+    );
+    assert.deepEqual(decodeWrite(new Uint8Array(found[0]!.payload)), goldenReplicaWrite);
+    assert.deepEqual(decodeTerm(decodeJson(found[2]!.payload).object('term')), {
+      ...goldenReplicaWrite.term,
+      leader: 'east',
+    });
   });
 
   test('control messages of version 1 are understood', () => {

@@ -15,6 +15,7 @@ import {
   operations,
   replyBit,
 } from '../../src/peer/messages.ts';
+import { encodeWrite } from '../../src/peer/replica/codec.ts';
 import { decodeToken, encodeToken, makeProof } from '../../src/peer/token.ts';
 import { goldenChunks } from './golden.ts';
 
@@ -117,9 +118,40 @@ export function goldenPeerFrames(): Uint8Array {
   ]);
 }
 
+/** A write of two records, as replicas get it. */
+export const goldenReplicaWrite = {
+  volume: 'db',
+  term: { epoch: 4_000_000_000, term: '0f'.repeat(16) },
+  batch: {
+    first: 2 ** 40,
+    joins: true,
+    records: [
+      { firstSector: 2 ** 33, sectors: 1, data: new Uint8Array(4096).fill(7) },
+      { firstSector: 5, sectors: 1000, data: undefined },
+    ],
+  },
+} as const;
+
+export function goldenReplicaFrames(): Uint8Array {
+  const { replicaWrite, replicaFlush, replicaState, replicaRead, replicaChange } = operations;
+  const credit = { argument: 1_000_000 };
+  const term = { ...goldenReplicaWrite.term, leader: 'east' };
+  const about = { volume: 'db', term, sequence: 2 ** 40 };
+  return Buffer.concat([
+    frame(replicaWrite, Buffer.concat(encodeWrite(goldenReplicaWrite)), credit),
+    reply(replicaWrite, new Uint8Array(0)),
+    frame(replicaFlush, encodeJson(about), credit),
+    frame(replicaState, encodeJson({ volume: 'db' }), credit),
+    frame(replicaRead, encodeJson({ ...about, offset: 4096, bytes: 512 }), credit),
+    frame(replicaChange, encodeJson({ volume: 'db', term, action: 'promise' }), credit),
+  ]);
+}
+
+export const goldenReplicaPath = new URL('../golden/peer-replicas-1.bin', import.meta.url);
 export const goldenPeerPath = new URL('../golden/peer-1.bin', import.meta.url);
 
 if (import.meta.main) {
   decodeToken(encodeToken(goldenToken));
   writeFileSync(goldenPeerPath, goldenPeerFrames());
+  writeFileSync(goldenReplicaPath, goldenReplicaFrames());
 }
