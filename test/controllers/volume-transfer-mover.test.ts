@@ -1,6 +1,7 @@
 // Copies by pods: which way leads to the server, who is asked to move first, and what is left.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { annotations, labels } from '../../src/controllers/labels.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import {
   namespaces,
@@ -16,6 +17,16 @@ import { change, messageOf, transfer, untilCleanedUp, untilEnded } from './trans
 import { openWorld, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
+
+/** What tells the attempt at hand from those before it. */
+async function attemptOf(world: World) {
+  const all = await world.list('east', secrets);
+  const secret = all.find(({ metadata }) => metadata.name?.endsWith('-client'));
+  const notes = secret?.metadata.annotations ?? {};
+  const memory = JSON.parse(notes[annotations.moverMemory] ?? '{}') as { runs?: number };
+  const servers = (await world.list('west', pods)).map(({ metadata }) => metadata.uid);
+  return { authority: notes[annotations.moverAuthority], server: servers[0], runs: memory.runs };
+}
 const saved = await saveWorld(library, withData);
 
 suite('copies by pods', () => {
@@ -82,6 +93,55 @@ suite('copies by pods', () => {
     await world.until('it waits', async () => /pod writer/.test(await messageOf(world)));
     assert.match(await messageOf(world), /^Waiting: claim shop\/db is used by pod writer; Stop/);
     await world.admin('east').delete(pods, writer, { graceSeconds: 0 });
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await world.stop();
+  });
+
+  test('who copies after another has certificates that the other one never had', async () => {
+    const world = await open();
+    world.nodes.looksMax = 2;
+    await begin(world);
+    await world.until('it copies', () => isCopying(world));
+    const before = await attemptOf(world);
+    const [client] = await world.list('east', pods);
+    const key = { namespace: 'shop', name: client?.metadata.name ?? '' };
+    await world.admin('east').delete(pods, key, { graceSeconds: 0 });
+    await world.until('another one copies', async () => {
+      const [next] = await world.list('east', pods);
+      return next !== undefined && next.metadata.uid !== client?.metadata.uid;
+    });
+    const after = await attemptOf(world);
+    assert.notEqual(after.authority, before.authority);
+    assert.notEqual(after.server, before.server);
+    assert.deepEqual([before.runs, after.runs], [1, 2]);
+    world.nodes.looksMax = Number.POSITIVE_INFINITY;
+    assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
+    await untilCleanedUp(world);
+    assert.deepEqual(await helpersOf(world), []);
+    await world.stop();
+  });
+
+  test('nobody writes beside a server of another copy, and that one is named', async () => {
+    const world = await open();
+    const other = { namespace: 'shop', name: 'vt-other-server' };
+    await world.admin('west').create<Pod>(pods, {
+      metadata: {
+        ...other,
+        labels: { [labels.transfer]: 'other', [labels.moverSide]: 'server' },
+        finalizers: ['example.com/lost-node'],
+      },
+      spec: {
+        containers: [{ name: 'mover', image: 'm', command: ['server'] }],
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'db' } }],
+      },
+    });
+    await begin(world);
+    await world.until('it waits', async () => {
+      return /claim shop\/db .* pod vt-other-server of another copy/.test(await messageOf(world));
+    });
+    assert.deepEqual((await world.list('west', pods)).length, 1);
+    await world.admin('west').patch(pods, other, { metadata: { finalizers: null } });
+    await world.admin('west').delete(pods, other, { graceSeconds: 0 });
     assert.equal(await untilEnded(world), 'Succeeded', await messageOf(world));
     await world.stop();
   });

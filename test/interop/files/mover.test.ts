@@ -187,6 +187,48 @@ test('a client of another transfer gets nothing', { skip }, async () => {
   assert.deepEqual(fs.readdirSync(transfer.destination), []);
 });
 
+test('who comes back late cannot write over what a later attempt copied', { skip }, async () => {
+  await using at = place();
+  const { transfer } = at;
+  const stale = join(transfer.directory, 'stale');
+  fs.mkdirSync(stale);
+  for (const [from, text] of [
+    [stale, 'old'],
+    [transfer.source, 'new'],
+  ] as const) {
+    fs.writeFileSync(join(from, 'a'), text.repeat(3 * MiB));
+    fs.writeFileSync(join(from, 'b'), randomBytes(8 * MiB));
+  }
+  transfer.writeCertificates('later');
+  const early = await transfer.server();
+  const relay = await startRelay({ host: '127.0.0.1', port: early.port, delayMs: 0 });
+  try {
+    relay.onPassed(() => {
+      if (relay.bytes() < 4 * MiB) return;
+      relay.onPassed(() => undefined);
+      relay.cut();
+    });
+    const late = transfer.client(relay.port, { source: stale });
+    await late.wait('AttemptFailed');
+    early.child.kill('SIGKILL');
+    await early.ended;
+    const certificates = (side: string) => join(transfer.directory, 'later', side);
+    const port = early.port;
+    await transfer.server({ port, certificates: certificates('server') });
+    const next = transfer.client(port, { certificates: certificates('client') });
+    await next.wait('Done');
+    relay.restore();
+    assert.equal((await late.wait('Failed')).reason, 'NotTrusted');
+    assert.equal(fs.readFileSync(join(transfer.destination, 'a'), 'utf8').slice(0, 3), 'new');
+    const [here, there] = [transfer.source, transfer.destination].map((one) => {
+      return fs.readFileSync(join(one, 'b')).toString('base64');
+    });
+    assert.ok(here === there);
+  } finally {
+    await relay.close();
+  }
+});
+
 test('a full destination says so, at once', { skip }, async (t) => {
   await using at = place();
   const { transfer } = at;

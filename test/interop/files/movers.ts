@@ -121,7 +121,9 @@ export class Transfer {
   }
 
   #start(side: string, config: object): Mover {
-    const path = join(this.directory, `${side}.json`);
+    // A client reads its file again before each attempt: a later one must not write over it.
+    const earlier = this.#started.filter(({ child }) => child.spawnargs.includes(side)).length;
+    const path = join(this.directory, `${side}${earlier === 0 ? '' : earlier}.json`);
     writeFileSync(path, JSON.stringify(config));
     const words = [mainPath, 'mover', side, '--config', path];
     // As in pods, where only the state directory can be written to.

@@ -4,6 +4,9 @@ import type { KubeClient } from '../../../kube/api.ts';
 import { type PodLogOptions, readPodLog } from '../../../kube/pod-log.ts';
 import { keyText } from '../../../kube/objects.ts';
 import { type Pod, pods } from '../../../kube/workloads.ts';
+import { claimsOfPodSpec } from '../../../workload/pod-specs.ts';
+import { labels } from '../../labels.ts';
+import { uidOf } from '../marks.ts';
 import type { Transfer } from '../method.ts';
 import {
   claimAt,
@@ -86,6 +89,8 @@ export async function makePod(
   pod: Pod,
 ): Promise<Trouble | undefined> {
   const client = clientAt(transfer, side);
+  const other = side === 'server' ? await otherReceiver(transfer) : undefined;
+  if (other !== undefined) return other;
   const refusal = await refusalOf(client, pod);
   if (refusal === undefined) return undefined;
   // A quota on limits lets nothing in that has none; without one, a limit would only be in the way.
@@ -94,6 +99,21 @@ export async function makePod(
   if (last === undefined) return undefined;
   const remedy = 'Let the quota and the security level of the namespace admit this pod.';
   return { message: `no pod can be made in ${keyAt(transfer, side).namespace}: ${last}`, remedy };
+}
+
+/** Of two that write to one claim the later one may be that of the older copy. */
+async function otherReceiver(transfer: Transfer): Promise<Trouble | undefined> {
+  const { namespace, name } = claimAt(transfer, 'server');
+  const selectors = { namespace, labels: `${labels.moverSide}=server` };
+  for await (const pod of clientAt(transfer, 'server').list(pods, selectors)) {
+    if (pod.metadata.labels?.[labels.transfer] === uidOf(transfer.object) || isOver(pod)) continue;
+    if (!claimsOfPodSpec(pod.spec).some(({ claim }) => claim === name)) continue;
+    const { name: holder } = pod.metadata;
+    const message = `claim ${namespace}/${name} is held by pod ${holder} of another copy`;
+    const remedy = 'Wait until it has ended; delete the pod if its copy is gone.';
+    return { message, remedy };
+  }
+  return undefined;
 }
 
 /** Why the namespace does not take it. Rejects for everything else. */

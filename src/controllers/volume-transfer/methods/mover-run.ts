@@ -200,7 +200,7 @@ class MoverRun {
     if (this.#isPaused) return running('paused');
     await ensureClaim(transfer, this.#work.volumeMode);
     const secret = await matchingSecrets(transfer);
-    if (secret === undefined) return this.#renewSecrets();
+    if (secret === undefined || memoryOf(secret).spent === true) return this.#renewSecrets();
     const server = await this.#server();
     if (server.kind === 'blocked')
       return { ...server.trouble, kind: 'waiting', numbers: noNumbers };
@@ -218,7 +218,10 @@ class MoverRun {
     return this.#startClient({ ...memory, route, endpoint: reached.endpoint }, reached.endpoint);
   }
 
-  /** Certificates fit those of the other side or both are made anew, for pods that are, too. */
+  /**
+   * Certificates fit those of the other side, and no client had them before, or both are made anew,
+   * for pods that are, too: a client that comes back from a node that was lost is let in nowhere.
+   */
   async #renewSecrets(): Promise<Advance> {
     const server = await podAt(this.#transfer, 'server');
     if (server !== undefined) {
@@ -234,7 +237,7 @@ class MoverRun {
     const place = await placeFor(transfer, 'client', this.#work);
     if (place.image === undefined) return { ...place, kind: 'waiting', numbers: noNumbers };
     const ownership = await ownershipFor(transfer);
-    const told = { ...memory, ownership, runs: memory.runs + 1 };
+    const told = { ...memory, ownership, runs: memory.runs + 1, spent: true };
     await remember(transfer, told, this.#work.clientFiles(transfer, endpoint, ownership));
     const pod = this.#work.clientPod(transfer, place, endpoint);
     const trouble = await makePod(transfer, 'client', pod);

@@ -31,6 +31,8 @@ export interface MoverMemory {
   readonly endpoint?: Endpoint;
   readonly route?: Route;
   readonly ownership: 'Preserve' | 'Mover';
+  /** A client has been given the certificates: no other one gets them. */
+  readonly spent?: boolean;
   /** It goes through a repository, as there is no direct way. */
   readonly relay?: RelayMemory;
 }
@@ -95,12 +97,16 @@ export async function matchingSecrets(transfer: Transfer): Promise<Secret | unde
   return authority !== undefined && isSame ? client : undefined;
 }
 
-/** The server's first: a client whose server is missing its Secret is never made. */
+/**
+ * What is remembered stays. The server's first: a client whose server is missing its Secret is
+ * never made.
+ */
 export async function makeSecrets(transfer: Transfer, work: MoverWork): Promise<void> {
   const { movers } = transfer.context.ports;
   const certificates = movers.certificates(serverNameOf(transfer));
   const notes = { [annotations.moverAuthority]: authorityOf(certificates) };
-  const memory = { [annotations.moverMemory]: JSON.stringify(noMemory) };
+  const known = memoryOf(await secretAt(transfer, 'client'));
+  const memory = { [annotations.moverMemory]: JSON.stringify({ ...known, spent: false }) };
   const server = { ...certificates.server, ...work.serverFiles(transfer) };
   await putSecret(transfer, 'server', { files: server, notes });
   await putSecret(transfer, 'client', {
