@@ -1,6 +1,8 @@
 /** What people ask for in one schedule, and what goes wrong meanwhile. */
 import type { MigrationSpec } from '../../src/api/kinds/migration.ts';
 import type { PlanSpec } from '../../src/api/kinds/plan.ts';
+import { itineraries } from '../../src/flow/itineraries.ts';
+import { allHooks } from './move-shop.ts';
 import { pickTrouble, type Trouble } from './move-trouble.ts';
 import { createRng, type Rng } from './rng.ts';
 
@@ -24,7 +26,7 @@ export interface Story {
 }
 
 /** About as many effects as the longest has. */
-const effectsMax = 160;
+const effectsMax = 240;
 
 const cutover: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
 
@@ -39,18 +41,29 @@ export function storyOf(seed: number): Story {
   const trouble = pickTrouble(rng, effectsMax);
   const what = rng.weighted({ cutover: 6, stage: 1, back: 5, rehearsal: 1, conversion: 3 });
   const onFailure = rng.pick(['RollBack', 'RollBack', 'Pause'] as const);
-  const plan = planOf(rng, what === 'conversion');
+  const isConversion = what === 'conversion';
+  const plan = planOf(rng, isConversion);
+  const storage = !isConversion && rng.chance(0.3) ? 'Agents' : 'Directories';
   const inCase = rng.pick(['retry', 'cancel'] as const);
   const own = (chapter: Pick<Chapter, 'name' | 'spec'>): Chapter => ({
     ...chapter,
     inCase,
-    ...(rng.chance(0.25) ? { cancelAtMs: rng.between(0, 40_000) } : {}),
+    ...ordersOf(rng, chapter),
   });
-  return { plan: { onFailure, ...plan }, trouble, chapters: chaptersOf(rng, what, own) };
+  return { plan: { onFailure, ...plan }, storage, trouble, chapters: chaptersOf(rng, what, own) };
+}
+
+/** At a time, or at a step that may have nothing to do. */
+function ordersOf(rng: Rng, { name, spec }: Pick<Chapter, 'name' | 'spec'>): Partial<Chapter> {
+  const { steps } = itineraries[spec.type];
+  const place = `${name}/${rng.pick(steps).name}`;
+  const what = rng.weighted({ nothing: 6, cancel: 1, cancelAt: 1, pauseAt: 1 });
+  if (what === 'cancel') return { cancelAtMs: rng.between(0, 40_000) };
+  return what === 'nothing' ? {} : { [what]: place };
 }
 
 function planOf(rng: Rng, isConversion: boolean): Partial<PlanSpec> {
-  if (!isConversion) return {};
+  if (!isConversion) return rng.chance(0.4) ? { images: 'Auto', hooks: allHooks } : {};
   const change = { namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' };
   return {
     destination: 'east',

@@ -88,6 +88,16 @@ const asked = [
   'POST configmaps',
   'POST cronjobs',
   'GET log',
+  'POST jobs',
+  'GET jobs',
+  'PATCH configmaps',
+  'POST imagetransfers',
+  'PATCH imagetransfers',
+  'POST teleports',
+  'DELETE teleports',
+  'GET volumes',
+  'DELETE volumes',
+  'POST persistentvolumes',
 ] as const;
 
 export function pickTrouble(rng: Rng, effects: number): Trouble {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runMove } from './move-run.ts';
+import { allHooks } from './move-shop.ts';
 import type { Chapter, Story } from './move-story.ts';
 import { ever } from './move-trouble.ts';
+import { rememberingLibrary } from './remembering.ts';
 
 const go: Chapter = { name: 'go', spec: { type: 'Cutover' }, inCase: 'retry' };
 const back: Chapter = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry' };
@@ -45,11 +47,24 @@ const stories: Readonly<Record<string, Story>> = {
       how: 'forbidden',
     },
   },
+  'hooks run once and images are there, whoever dies in between': {
+    plan: { images: 'Auto', hooks: allHooks },
+    chapters: [go],
+    trouble: { kind: 'kill', after: 11, times: 20, ms: 200 },
+  },
+  'volumes of agents go there and back with controllers that die at both sides': {
+    plan: {},
+    storage: 'Agents',
+    chapters: [{ ...go, pauseAt: 'go/copyAhead' }, back],
+    trouble: { kind: 'kill', after: 90, times: 3, ms: 2_000 },
+  },
 };
+
+const library = rememberingLibrary();
 
 for (const [name, story] of Object.entries(stories)) {
   test(name, async () => {
-    const { violation } = await runMove({ seed: 1, story });
+    const { violation } = await runMove({ seed: 1, story, library });
     assert.equal(violation, undefined);
   });
 }
