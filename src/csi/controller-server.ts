@@ -1,11 +1,13 @@
 /** The controller service: one for the cluster. */
+import type { Volume } from '../api/kinds/volume.ts';
 import { fail } from '../base/errors.ts';
+import { annotations } from '../controllers/labels.ts';
 import { problemOf } from './capability.ts';
 import { snapshotCalls } from './controller-snapshots.ts';
 import { publishedTo, volumeCalls } from './controller-volumes.ts';
 import { codes, CsiError, required } from './errors.ts';
 import type { ControllerPorts } from './ports.ts';
-import { VolumeStore } from './volume-store.ts';
+import { nameOf, VolumeStore } from './volume-store.ts';
 import { controllerCan } from './wire/messages.ts';
 import type { Answers, controller } from './wire/services.ts';
 
@@ -65,7 +67,7 @@ async function publish(
     throw new CsiError(codes.invalidArgument, 'Unsupported', 'publish it for writing instead');
   }
   const before = volume.metadata.annotations?.[publishedTo];
-  if (before === node) return {};
+  if (before === node) return ledAt(store, volume, node);
   if (before !== undefined) {
     const message = `volume ${name} is published to node ${before}`;
     throw new CsiError(codes.failedPrecondition, 'InUse', message);
@@ -73,6 +75,19 @@ async function publish(
   const { resourceVersion = '' } = volume.metadata;
   // Conditional: of two that publish at once, one hears `Conflict` and asks again.
   const metadata = { resourceVersion, annotations: { [publishedTo]: node } };
-  await store.patch(name, { metadata });
+  return ledAt(store, await store.patch(name, { metadata }), node);
+}
+
+/** A replicated volume opens its doors only at the agent that leads it. */
+async function ledAt(
+  store: VolumeStore,
+  volume: Volume,
+  node: string,
+): Promise<Record<string, never>> {
+  const { replicaSet } = volume.status ?? {};
+  if (replicaSet === undefined || replicaSet.leader === node) return {};
+  const name = nameOf(volume);
+  await store.patch(name, { metadata: { annotations: { [annotations.lead]: node } } });
+  await store.waitFor(name, ({ status }) => status?.replicaSet?.leader === node);
   return {};
 }

@@ -1,10 +1,12 @@
 /** Calls about volumes. A Volume object is made of each; controllers do the rest. */
+import type { Pool } from '../api/kinds/pool.ts';
 import type { Volume } from '../api/kinds/volume.ts';
-import { fail } from '../base/errors.ts';
+import { fail, TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { exactSize, parseBlockSize, parseSize, roundUp } from '../base/units.ts';
-import { checkParameters } from '../controllers/claim/request.ts';
+import { checkParameters, replicaCountOf } from '../controllers/claim/request.ts';
 import { labels } from '../controllers/labels.ts';
+import { choosePools, Room } from '../controllers/pool/moves.ts';
 import { isTrue } from '../controllers/status.ts';
 import { checkPresent, problemOf } from './capability.ts';
 import { codes, CsiError, required } from './errors.ts';
@@ -124,17 +126,32 @@ async function specOf(store: VolumeStore, request: CreateRequest): Promise<Volum
   const { blockSize, historyPolicy } = parameters;
   const size = exactSize(sizeFor(request.capacityRange));
   const history = historyPolicy === undefined ? {} : { historyPolicy };
+  const pool = choosePool(accessibilityRequirements, await store.pools());
+  const count = replicaCountOf(parameters);
+  const several = count === 1 ? {} : { replicas: await poolsFor(store, count, pool) };
   if (volumeContentSource !== undefined) {
     const source = await sourceOf(store, volumeContentSource, request.capacityRange);
-    return { size: source.size ?? size, ...history, source: source.source };
+    return { size: source.size ?? size, ...history, ...several, source: source.source };
   }
-  const pool = choosePool(accessibilityRequirements, await store.pools());
   return {
     size,
     ...history,
     ...(blockSize === undefined ? {} : { blockSize: blockSizeOf(blockSize) }),
     ...(pool === undefined ? {} : { replicas: [{ pool: nameOf(pool) }] }),
+    ...several,
   };
+}
+
+/** Of different nodes, the first where it will be used. */
+async function poolsFor(
+  store: VolumeStore,
+  count: number,
+  first: Pool | undefined,
+): Promise<NonNullable<Volume['spec']['replicas']>> {
+  const room = new Room(await store.pools(), await store.list());
+  const chosen = choosePools(count, room, first?.spec.node);
+  if (chosen instanceof TransshipError) throw chosen;
+  return chosen.map((pool) => ({ pool }));
 }
 
 function blockSizeOf(text: string): NonNullable<Volume['spec']['blockSize']> {
@@ -243,11 +260,13 @@ async function agentsByPool(store: VolumeStore): Promise<ReadonlyMap<string, str
 }
 
 function volumeOf(volume: Volume, agents: ReadonlyMap<string, string>): VolumeDraft {
-  const agent = agents.get(volume.status?.replicas?.[0]?.pool ?? '');
+  // A replicated volume is led where it is used, best where a replica is.
+  const places = (volume.status?.replicas ?? []).flatMap(({ pool }) => agents.get(pool) ?? []);
+  const accessibleTopology = places.filter((agent) => agent !== '').map(topologyOf);
   return {
     volumeId: nameOf(volume),
     capacityBytes: volume.status?.sizeBytes ?? 0,
-    ...(agent === undefined || agent === '' ? {} : { accessibleTopology: [topologyOf(agent)] }),
+    ...(accessibleTopology.length === 0 ? {} : { accessibleTopology }),
   };
 }
 

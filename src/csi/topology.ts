@@ -31,7 +31,9 @@ export function choosePool(
 }
 
 export function roomiest(pools: readonly Pool[]): Pool | undefined {
-  const usable = pools.filter(({ status }) => status?.readOnly !== true);
+  const usable = pools.filter(({ spec, status }) => {
+    return status?.readOnly !== true && spec.drain === undefined;
+  });
   const free = ({ status }: Pool) => status?.freeBytes ?? 0;
   return usable.toSorted((a, b) => free(b) - free(a))[0];
 }

@@ -5,6 +5,7 @@ import { volumes } from '../../src/api/kinds/volume.ts';
 import { volumeReplicas } from '../../src/api/kinds/volume-replica.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { persistentVolumeClaims, storageClasses } from '../../src/kube/resources.ts';
 import { openNodes, type ReplicaWorld, saveNodes, type SavedNodes } from './replica-world.ts';
 
 const library = createSchemaLibrary();
@@ -259,6 +260,37 @@ suite('replicas of a volume', () => {
     await world.run(60_000);
     assert.equal(world.nodes.volume('db').set?.leader, 'n4');
     await wish('n2');
+    world.kill();
+  });
+
+  test('a class says how many replicas; too few nodes are told to the claim', async () => {
+    const world = await openNodes(library, plain);
+    for (const replicas of ['3', '5', 'many']) {
+      await world.client.create(storageClasses, {
+        metadata: { name: `class-${replicas}` },
+        provisioner: 'transship.dev',
+        parameters: { replicas },
+        volumeBindingMode: 'Immediate',
+      });
+      await world.client.create(persistentVolumeClaims, {
+        metadata: { namespace: 'transship-system', name: `claim-${replicas}` },
+        spec: {
+          storageClassName: `class-${replicas}`,
+          accessModes: ['ReadWriteOnce'],
+          resources: { requests: { storage: '16Mi' } },
+        },
+      });
+    }
+    await world.until('the volume', async () => {
+      const all = await world.list(volumes);
+      const made = all.find(({ metadata }) => metadata.name?.startsWith('pvc-') === true);
+      // The one with the most in it is not among them.
+      return made !== undefined && world.isSettled(made.metadata.name ?? '', ['p2', 'p3', 'p4']);
+    });
+    assert.equal((await world.list(volumes)).length, 2);
+    const told = world.told('ProvisioningFailed').join('\n');
+    assert.match(told, /5 replicas need pools of 5 nodes; ready for one are 4/);
+    assert.match(told, /replicas 'many' is no number from 1 to 8/);
     world.kill();
   });
 

@@ -5,7 +5,7 @@
  * PersistentVolume is deleted again: its label says that nobody else answers for it yet.
  */
 import { type Volume, volumes } from '../../api/kinds/volume.ts';
-import { asTransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { exactSize, parseVolumeSize } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
@@ -19,12 +19,15 @@ import {
 } from '../../kube/resources.ts';
 import type { Context, Controller } from '../context.ts';
 import { annotations, driver, labels } from '../labels.ts';
+import { choosePools, Room } from '../pool/moves.ts';
 import { isTrue } from '../status.ts';
 import { handleOf, isOurVolume, persistentVolumeOf, quantityBytes, volumeModeOf } from './made.ts';
 import { specOf } from './request.ts';
 
 /** What cannot be met now may be soon: a source gets bound, a class corrected. */
 const refusedAgainMs = 15_000;
+/** They pass by themselves when somebody does something: a source is bound, a node comes back. */
+const told: readonly string[] = ['NotAccessible', 'LimitExceeded'];
 
 export class ClaimController implements Controller {
   readonly name = 'PersistentVolumeClaim';
@@ -75,7 +78,7 @@ export class ClaimController implements Controller {
       volume ??= await this.#makeVolume(name, claim, storageClass);
     } catch (error) {
       const { reason, message: note, retryable } = asTransshipError(error);
-      if (retryable && reason !== 'NotAccessible') throw error;
+      if (retryable && !told.includes(reason)) throw error;
       this.#tell(claim, 'Warning', 'ProvisioningFailed', `${reason}: ${note}`);
       return { againAfterMs: refusedAgainMs };
     }
@@ -98,12 +101,18 @@ export class ClaimController implements Controller {
     storageClass: StorageClass,
   ): Promise<Volume> {
     const { client, informers, ports } = this.#c;
+    const node = claim.metadata.annotations?.[annotations.selectedNode];
     const spec = specOf(claim, storageClass, {
       nowMs: ports.clock.wallMs(),
       findClaim: (namespace, one) => informers.claims.get({ namespace, name: one }),
       findPersistentVolume: (one) => informers.persistentVolumes.get({ namespace: '', name: one }),
+      choosePools: (count) => {
+        const room = new Room(informers.pools.list(), informers.volumes.list());
+        const chosen = choosePools(count, room, node);
+        if (chosen instanceof TransshipError) throw chosen;
+        return chosen;
+      },
     });
-    const node = claim.metadata.annotations?.[annotations.selectedNode];
     const metadata = {
       name,
       labels: { [labels.claim]: claim.metadata.uid ?? '' },

@@ -1,5 +1,5 @@
 /** What a claim asks for, or why it cannot be made. Pure. */
-import type { Volume } from '../../api/kinds/volume.ts';
+import { replicasMax, type Volume } from '../../api/kinds/volume.ts';
 import { fail } from '../../base/errors.ts';
 import { exactSize, parseBlockSize, parseMoment, parseVolumeSize } from '../../base/units.ts';
 import type {
@@ -14,10 +14,17 @@ export interface ClaimView {
   readonly nowMs: number;
   findClaim(namespace: string, name: string): PersistentVolumeClaim | undefined;
   findPersistentVolume(name: string): PersistentVolume | undefined;
+  /** So many pools of different nodes; fails when there are too few. */
+  choosePools(count: number): readonly string[];
 }
 
 /** Parameters of a class (I-26); an unknown one is a mistake that nobody else would tell. */
-const parametersKnown: ReadonlySet<string> = new Set(['type', 'blockSize', 'historyPolicy']);
+const parametersKnown: ReadonlySet<string> = new Set([
+  'type',
+  'blockSize',
+  'historyPolicy',
+  'replicas',
+]);
 const typesKnown: ReadonlySet<string> = new Set(['ext4', 'xfs', 'block']);
 
 export function checkParameters(storageClass: Pick<StorageClass, 'parameters'>): void {
@@ -31,6 +38,15 @@ export function checkParameters(storageClass: Pick<StorageClass, 'parameters'>):
   }
   const { type = 'ext4' } = parameters;
   if (!typesKnown.has(type)) fail('BadArgument', `type '${type}' is not ext4, xfs or block`);
+  replicaCountOf(parameters);
+}
+
+/** How many copies volumes of a class have; 1 when it does not say. */
+export function replicaCountOf(parameters: Readonly<Record<string, string>>): number {
+  const text = parameters['replicas'] ?? '1';
+  const count = /^[0-9]$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= replicasMax) return count;
+  return fail('BadArgument', `replicas '${text}' is no number from 1 to ${replicasMax}`);
 }
 
 export function specOf(
@@ -46,9 +62,12 @@ export function specOf(
   const annotated = claim.metadata.annotations?.[annotations.historyPolicy];
   const historyPolicy = annotated ?? parameters['historyPolicy'];
   const source = sourceOf(claim, sizeBytes, view);
+  const count = replicaCountOf(parameters);
+  const pools = count === 1 ? undefined : view.choosePools(count);
   return {
     size: exactSize(sizeBytes),
     ...(historyPolicy === undefined ? {} : { historyPolicy }),
+    ...(pools === undefined ? {} : { replicas: pools.map((pool) => ({ pool })) }),
     // A clone has the block size of what it shares its blocks with.
     ...(source === undefined ? (blockSize === undefined ? {} : { blockSize }) : { source }),
   };

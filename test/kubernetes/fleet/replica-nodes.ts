@@ -1,13 +1,15 @@
 /** A cluster of the fleet gets two more agents for the time of a case. */
 import assert from 'node:assert/strict';
 import { resources } from '../../../src/api/kinds/resources.ts';
+import type { Pool } from '../../../src/api/kinds/pool.ts';
 import type { Volume } from '../../../src/api/kinds/volume.ts';
 import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
-import type { Agent } from '../../interop/cloud.ts';
+import { type Agent, until } from '../../interop/cloud.ts';
 import type { FleetContext } from './context.ts';
 
 const { clusters, pools, volumes } = resources;
 const cluster = 'east';
+const patienceMs = 150_000;
 /** In the order of their agents. */
 export const poolNames = ['main', 'east-2-main', 'east-3-main'] as const;
 
@@ -52,37 +54,51 @@ export class ReplicaNodes {
   }
 
   /** Exactly these, all Healthy, and said so. A volume with one may be a plain one. */
-  async settled(name: string, wanted: readonly string[]): Promise<Volume> {
-    let last: Volume | undefined;
-    return this.#t
-      .until(`replicas of ${name} in ${wanted.join(', ')}`, async () => {
-        last = await this.#client.get(volumes, { namespace: '', name });
-        const { conditions = [], replicas = [], replicaSet } = last?.status ?? {};
-        const isThere =
-          wanted.toSorted().join() ===
-          replicas
-            .map(({ pool }) => pool)
-            .toSorted()
-            .join();
-        const isHealthy = replicas.every(({ state }) => state === 'Healthy');
-        const scaling = conditions.find(({ type }) => type === 'ScalingReplicas');
-        const isSaid = replicaSet === undefined || scaling?.reason === 'Scaled';
-        return isThere && isHealthy && isSaid ? last : undefined;
-      })
-      .catch((error: unknown) => {
-        throw new Error(JSON.stringify(last?.status, null, 1), { cause: error });
-      });
+  async settled(name: string, wanted: readonly string[]): Promise<void> {
+    await this.#wait(`replicas of ${name} in ${wanted.join(', ')}`, name, ({ status }) => {
+      const { conditions = [], replicas = [], replicaSet } = status ?? {};
+      const there = replicas.map(({ pool }) => pool).toSorted();
+      const isHealthy = replicas.every(({ state }) => state === 'Healthy');
+      const scaling = conditions.find(({ type }) => type === 'ScalingReplicas');
+      const isSaid = replicaSet === undefined || scaling?.reason === 'Scaled';
+      return there.join() === wanted.toSorted().join() && isHealthy && isSaid;
+    });
   }
 
   /** The agent that leads, once the API server says who does. */
   async leader(name: string, isSo: (agent: string) => boolean = () => true): Promise<Agent> {
-    const found = await this.#t.until(`a leader of ${name}`, async () => {
-      const { status } = (await this.#client.get(volumes, { namespace: '', name }))!;
+    const volume = await this.#wait(`a leader of ${name}`, name, ({ status }) => {
       const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status;
       const leader = status?.replicaSet?.leader;
-      return ready === 'True' && leader !== undefined && isSo(leader) ? leader : undefined;
+      return ready === 'True' && leader !== undefined && isSo(leader);
     });
-    return this.agent(found);
+    return this.agent(volume.status?.replicaSet?.leader ?? '');
+  }
+
+  /** Until no replica is left in a pool. */
+  async drained(name: string): Promise<void> {
+    let last: Pool | undefined;
+    const isSo = async (): Promise<boolean> => {
+      last = await this.#client.get(pools, { namespace: '', name });
+      const drained = last?.status?.conditions?.find(({ type }) => type === 'Drained');
+      return drained?.status === 'True';
+    };
+    await until(`pool ${name} to be drained`, isSo, patienceMs).catch((error: unknown) => {
+      throw new Error(JSON.stringify(last?.status, null, 1), { cause: error });
+    });
+  }
+
+  /** Longer than other cases: agents rebuild, and controllers win a lease first. */
+  async #wait(what: string, name: string, isSo: (volume: Volume) => boolean): Promise<Volume> {
+    let last: Volume | undefined;
+    const look = async (): Promise<boolean> => {
+      last = await this.#client.get(volumes, { namespace: '', name }).catch(() => undefined);
+      return last !== undefined && isSo(last);
+    };
+    await until(what, look, patienceMs).catch((error: unknown) => {
+      throw new Error(`${what}: ${JSON.stringify(last?.status, null, 1)}`, { cause: error });
+    });
+    return last!;
   }
 
   /** What was told of a volume by this reason. */

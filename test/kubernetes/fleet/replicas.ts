@@ -59,6 +59,7 @@ export const replicaCases = fleetCases({
 
   'a volume with one replica moves, and is read where it came to': {
     alone: true,
+    long: true,
     run: (t) =>
       withNodes(t, async (nodes) => {
         await nodes.make('mover', [one]);
@@ -88,7 +89,7 @@ export const replicaCases = fleetCases({
         await client.patch(pools, key, { spec: { drain: {} } });
         await controller.end('SIGKILL');
         await controller.start();
-        await t.condition(t.east, pools, two, { type: 'Drained', status: 'True' });
+        await nodes.drained(two);
         for (const name of names) {
           const { status } = await t.object(t.east, volumes, name);
           assert.ok(
