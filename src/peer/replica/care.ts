@@ -2,7 +2,7 @@
  * Looks after one member of a set that is led here: finds out what it has, and brings it into step,
  * again and again until it is.
  */
-import { asTransshipError, fail } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import type { Member } from '../../volume/replica-types.ts';
 import type { RebuildLimits, ReplicaPort, ReplicaStatus } from './api.ts';
@@ -71,11 +71,17 @@ export class MemberCare {
     if (isDue) void this.#bring();
   }
 
-  /** What views show of one in step. */
+  /** What views show of one in step; and whether it still obeys, while nothing is written. */
   async look(): Promise<void> {
     if (this.#stream.standing !== 'InStep') return;
     try {
-      this.status = (await this.#stream.port.state()) ?? this.status;
+      const status = await this.#stream.port.state();
+      this.status = status ?? this.status;
+      const { term } = this.#o.leader.quorum;
+      if (status === undefined || status.promised.epoch <= term.epoch) return;
+      const { leader, epoch } = status.promised;
+      const by = `volume ${this.#o.volume} is led by ${leader} now, in epoch ${epoch}`;
+      this.#stream.leave(new TransshipError('Fenced', by));
     } catch {
       // Its stream notices by itself.
     }

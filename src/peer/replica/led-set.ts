@@ -195,6 +195,15 @@ export class LedSet {
     return { bytesPerSecond, share };
   }
 
+  /** False when one of the replicas in step obeys another leader: then it is over here. */
+  async isStillLed(): Promise<boolean> {
+    const { quorum } = this.leader;
+    if (quorum.stopped === undefined) {
+      await Promise.all([...this.#care.values()].map((care) => care.look()));
+    }
+    return quorum.stopped === undefined;
+  }
+
   /** Not asked more often than people look. */
   #look(nowMs: number): void {
     if (nowMs - this.#lookedMs < lookMs) return;

@@ -112,12 +112,13 @@ export class Replicas implements ReplicaService {
    * Leads the set, or goes on leading it, towards the wanted members. Makes the volume when nobody
    * has it and a size is given; a volume that is here and not replicated becomes a set of one.
    */
-  lead(request: LeadRequest): Promise<Led> {
+  async lead(request: LeadRequest): Promise<Led> {
     const { volume, wanted, rebuildBytesPerSecond } = request;
     const led = this.#led.get(volume);
-    if (led !== undefined && led.set.leader.quorum.stopped === undefined) {
+    // Somebody else may have led since, and with nothing written nobody here has noticed.
+    if (led !== undefined && (await led.set.isStillLed())) {
       led.set.want(wanted, rebuildBytesPerSecond);
-      return Promise.resolve(led);
+      return led;
     }
     const running = this.#leading.get(volume);
     if (running !== undefined) return running.then(() => this.lead(request));
