@@ -60,6 +60,24 @@ suite('segments', () => {
     for (const [i, one] of chunks.entries()) assert.deepEqual(again.found.get(hex(one)), places[i]);
   });
 
+  test('one that is given up is sealed by the next sync, also when it was synced', async () => {
+    const disk = createMemoryDisk();
+    const { store } = open(disk);
+    store.append([chunk(1, 4096)]);
+    await store.syncLater();
+    store.retireActiveIfThin(() => 4096, 0.5);
+    await store.syncLater();
+    assert.deepEqual(store.sealed(), [], 'most of it lives');
+    store.retireActiveIfThin(() => 0, 0.5);
+    await store.syncLater();
+    const [sealed] = store.sealed();
+    assert.equal(sealed?.number, 1);
+    store.append([chunk(2, 4096)]);
+    await store.syncLater();
+    store.remove(1);
+    assert.deepEqual([...open(disk).found.keys()], [hex(chunk(2, 4096))]);
+  });
+
   test('a torn tail is cut off, and what comes later is found', async () => {
     const disk = createMemoryDisk();
     const first = open(disk);

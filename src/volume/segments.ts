@@ -286,7 +286,11 @@ export class SegmentStore {
   }
 
   #retireActive(): void {
-    if (this.#active !== undefined) this.#active.state = 'full';
+    if (this.#active !== undefined) {
+      this.#active.state = 'full';
+      // Also one with nothing to sync: it is the next sync that seals it.
+      this.#dirty.add(this.#active.number);
+    }
     this.#active = undefined;
   }
 
