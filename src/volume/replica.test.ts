@@ -137,6 +137,26 @@ suite('a volume as a replica', () => {
     await holds(third, 0, 1);
   });
 
+  test('what it can go back to survives a collection while another tree is in its place', async () => {
+    const other = await replicated();
+    other.volume.replica.apply([sectors(50, 0, 16)], at(1));
+    const version = await other.volume.seal();
+    const { volume, pool } = await replicated();
+    for (let i = 0; i < 8; i++) volume.replica.apply([sectors(i + 1, i * 16, 16)], at(i + 1));
+    await volume.replica.receive(still);
+    const to = { origin: originOf(version), policy: volume.status().policy, snapshots: [] };
+    await volume.replica.rebase(to, sourceOf(other.pool), still);
+    await pool.collect();
+    await volume.replica.revert(still);
+    for (let i = 0; i < 8; i++) {
+      assert.deepEqual(await bytes(volume, i * 16, 16), pattern(i + 1, 16 * 4096));
+    }
+    // And when nothing needs it any more, it goes.
+    volume.replica.apply([{ firstSector: 0, sectors: 2048, data: undefined }], at(9));
+    await volume.seal();
+    assert.ok((await pool.collect()).chunksFreed >= 8);
+  });
+
   test('takes over the content of another, with the writes of meanwhile on top', async () => {
     const leader = await replicated();
     for (let i = 1; i <= 20; i++) leader.volume.replica.apply([sectors(i, i * 16, 16)], at(i));

@@ -13,6 +13,7 @@ import type { Elected } from './election.ts';
 import type { SetEvent } from './events.ts';
 import { Leader } from './leader.ts';
 import type { MemberStream } from './member-stream.ts';
+import { most } from './most.ts';
 import { atAll } from './point.ts';
 import type { Slots } from './slots.ts';
 
@@ -242,20 +243,22 @@ export class LedSet {
   async #propose(to: Configuration): Promise<void> {
     const { quorum } = this.leader;
     this.#proposed = to;
-    const durable = new Set<string>();
     const from = this.configuration;
-    const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
-    await Promise.all(
-      asked.map(async ({ port }) => {
+    const { clock } = this.#o;
+    const durable = await most({
+      clock,
+      quorum,
+      streams: quorum.streams().filter(({ standing }) => standing === 'InStep'),
+      work: async ({ port }) => {
         try {
           await port.configure(quorum.term, to, quorum.acked);
-          durable.add(port.member.agent);
         } catch (error) {
           const { message } = asTransshipError(error);
           this.#blocker = `${port.member.agent} did not take the new members: ${message}`;
+          throw error;
         }
-      }),
-    );
+      },
+    });
     if (!isChanged(from, to, durable)) return;
     this.#apply(from, to);
   }
@@ -320,12 +323,16 @@ export class LedSet {
   async #settleAll(): Promise<void> {
     const { quorum } = this.leader;
     const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
-    await Promise.allSettled(
-      asked.map(async ({ port }) => {
+    const { clock } = this.#o;
+    await most({
+      clock,
+      quorum,
+      streams: asked,
+      work: async ({ port }) => {
         const { leaseId } = await port.seal(quorum.term, quorum.acked);
         await port.releaseSeal(leaseId);
-      }),
-    );
+      },
+    });
   }
 
   #onOut(stream: MemberStream, problem: TransshipError): void {

@@ -4,12 +4,8 @@ import type { Clock } from '../../base/ports.ts';
 import type { PointOperation, ReplicaStatus } from './api.ts';
 import { isMajority } from './configuration.ts';
 import type { MemberStream } from './member-stream.ts';
+import { most } from './most.ts';
 import type { Quorum } from './quorum.ts';
-
-/** Once a majority has done it, writes wait so long for the others. */
-const othersMs = 500;
-/** And so long for a majority. */
-const majorityMs = 20_000;
 
 export interface PointRun {
   readonly clock: Clock;
@@ -26,32 +22,35 @@ export interface PointResult {
 export async function atAll(run: PointRun): Promise<PointResult> {
   const { quorum, sequence, operation } = run;
   const streams = quorum.streams().filter(({ standing }) => standing === 'InStep');
-  const done = new Map<string, ReplicaStatus>();
   const failed = new Map<MemberStream, TransshipError>();
-  const isEnough = () => isMajority(quorum.configuration, new Set(done.keys()));
-  const all = streams.map(async (stream) => {
-    try {
-      const status = await stream.port.point(quorum.term, sequence, operation);
-      done.set(stream.port.member.agent, status);
-    } catch (error) {
-      failed.set(stream, asTransshipError(error));
-    }
+  const done = new Map<string, ReplicaStatus>();
+  const agents = await most({
+    clock: run.clock,
+    quorum,
+    streams,
+    work: async (stream) => {
+      try {
+        const status = await stream.port.point(quorum.term, sequence, operation);
+        done.set(stream.port.member.agent, status);
+      } catch (error) {
+        failed.set(stream, asTransshipError(error));
+        throw error;
+      }
+    },
   });
-  const enough = Promise.withResolvers<void>();
-  for (const one of all) void one.then(() => (isEnough() ? enough.resolve() : undefined));
-  await Promise.race([Promise.all(all), enough.promise, pause(run.clock, majorityMs)]);
-  if (isEnough()) await Promise.race([Promise.all(all), pause(run.clock, othersMs)]);
-  const result = new Map(done);
+  const result = new Map([...done].filter(([agent]) => agents.has(agent)));
   if (!isMajority(quorum.configuration, new Set(result.keys()))) {
-    await undo(run, streams, result);
+    // Who has not answered may still do it.
+    for (const stream of streams) {
+      if (!done.has(stream.port.member.agent) && !failed.has(stream)) stream.leave(late(false));
+    }
+    await undo(run, streams, done);
     throw [...failed.values()][0] ?? quorum.noQuorum();
   }
   const [status] = agreed(operation, result);
   for (const stream of streams) {
     if (result.has(stream.port.member.agent)) continue;
-    stream.leave(
-      failed.get(stream) ?? new TransshipError('Conflict', 'it differs from the others'),
-    );
+    stream.leave(failed.get(stream) ?? late(done.has(stream.port.member.agent)));
   }
   return { status: status!, done: new Set(result.keys()) };
 }
@@ -65,8 +64,8 @@ function agreed(operation: PointOperation, result: Map<string, ReplicaStatus>): 
   for (const status of result.values()) {
     counts.set(rootOf(status), (counts.get(rootOf(status)) ?? 0) + 1);
   }
-  const [most = ''] = [...counts].sort((a, b) => b[1] - a[1]).map(([root]) => root);
-  for (const [agent, status] of result) if (rootOf(status) !== most) result.delete(agent);
+  const [common = ''] = [...counts].sort((a, b) => b[1] - a[1]).map(([root]) => root);
+  for (const [agent, status] of result) if (rootOf(status) !== common) result.delete(agent);
   return [...result.values()];
 }
 
@@ -89,8 +88,7 @@ async function undo(
   }
 }
 
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(ms, resolve);
-  });
+function late(differs: boolean): TransshipError {
+  if (differs) return new TransshipError('Conflict', 'it differs from the others');
+  return new TransshipError('TimedOut', 'it did not answer in time');
 }

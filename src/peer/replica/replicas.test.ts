@@ -213,6 +213,86 @@ suite('replicated volumes', () => {
     await rootsEqual(set, three);
   });
 
+  test('a part of a sector and all of it, written at once, lose nothing of each other', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('c', {});
+    await healthy(set, 'c');
+    for (let round = 0; round < 5; round++) {
+      const part = Promise.resolve(volume.write(new Uint8Array(100).fill(round + 1), 50));
+      const whole = Promise.resolve(volume.write(sector(round + 70), 0));
+      await set.until(Promise.all([part, whole]));
+      const into = new Uint8Array(4096);
+      await set.until(Promise.resolve(volume.read(into, 0)));
+      // What only the whole write touched is as it says.
+      assert.deepEqual(into.subarray(150), sector(round + 70).subarray(150));
+      assert.deepEqual(into.subarray(0, 50), sector(round + 70).subarray(0, 50));
+    }
+    await rootsEqual(set, three);
+  });
+
+  test('a snapshot that a replica missed is there when it is healthy again', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    set.kill('c');
+    const made = await set.until(volume.snapshot('missed'));
+    await put(set, volume, 1, 2);
+    await set.wait('it is noticed', () => set.view('a').phase === 'Degraded');
+    await set.start('c');
+    await healthy(set);
+    const { pool } = set.agent('c');
+    assert.deepEqual(
+      pool
+        .volume('db')
+        .listSnapshots()
+        .map(({ root }) => root),
+      [made.root],
+    );
+    const moment = { snapshot: 'missed' };
+    const clone = await set.until(pool.cloneVolume('db', moment, { name: 'copy' }));
+    await holds(set, clone, 1, 1);
+    await rootsEqual(set, three);
+  });
+
+  test('a set whose majority is lost is led again by force, with what is left', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    set.kill('a');
+    set.kill('b');
+    await assert.rejects(set.lead('c', {}), { reason: 'QuorumLost' });
+    const wanted = [{ agent: 'c', pool: 'main' }];
+    const alone = await set.lead('c', { wanted, force: true });
+    await healthy(set, 'c');
+    await holds(set, alone.volume, 1, 1);
+    await put(set, alone.volume, 2, 2);
+    // Those that come back obey: what they are is decided by the members there are now.
+    await set.start('a');
+    await set.lead('c', { wanted: [...wanted, { agent: 'a', pool: 'main' }] });
+    await healthy(set, 'c');
+    await rootsEqual(set, ['a', 'c']);
+  });
+
+  test('a volume is yielded, led elsewhere, and deleted everywhere', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    const { replicas } = set.agent('a');
+    const close = volume.openDoor('nbd');
+    await assert.rejects(replicas.yield('db'), { reason: 'InUse' });
+    close();
+    await set.until(replicas.yield('db'));
+    await assert.rejects(replicas.drop('db', false), { reason: 'Conflict' });
+    const next = await set.lead('b', {});
+    await healthy(set, 'b');
+    await holds(set, next.volume, 1, 1);
+    await set.until(set.agent('b').replicas.deleteLed('db', false));
+    for (const { name, pool } of set.agents) assert.equal(pool.volumes().length, 0, name);
+  });
+
   test('a plain volume becomes a set where it is, with what it has', async () => {
     const set = await createTestSet(three);
     const { pool } = set.agent('a');

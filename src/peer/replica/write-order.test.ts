@@ -71,8 +71,8 @@ suite('the order of writes', () => {
   test('live writes of a rebuild begin where the leader says, and nowhere else', async () => {
     const { order, applied } = made();
     assert.throws(() => order.write(term, batch(7)), { reason: 'Conflict' });
-    order.write(term, batch(7, 2, true));
-    order.write(term, batch(9));
+    assert.equal(order.write(term, batch(7, 2, true)), undefined);
+    assert.equal(order.write(term, batch(9)), undefined);
     assert.deepEqual(applied, [7, 8, 9]);
     order.end(new TransshipError('Conflict', 'a rebuild begins'));
     assert.throws(() => order.write(term, batch(10)), { reason: 'Conflict' });

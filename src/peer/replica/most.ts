@@ -1,0 +1,49 @@
+/** Something asked of all replicas in step, when a majority is enough and nobody may be waited for. */
+import type { Clock } from '../../base/ports.ts';
+import { isMajority } from './configuration.ts';
+import type { MemberStream } from './member-stream.ts';
+import type { Quorum } from './quorum.ts';
+
+/** Once a majority has answered, so long for the others. */
+const othersMs = 500;
+/** And so long for a majority. */
+const majorityMs = 20_000;
+
+export interface MostRun {
+  readonly clock: Clock;
+  readonly quorum: Quorum;
+  readonly streams: readonly MemberStream[];
+  /** Rejects when it could not be done there; for ever on its way when the agent is dead. */
+  readonly work: (stream: MemberStream) => Promise<void>;
+}
+
+/** Resolves with the agents that have done it by then; the others may do it later, or never. */
+export async function most(run: MostRun): Promise<ReadonlySet<string>> {
+  const { clock, quorum, streams, work } = run;
+  const done = new Set<string>();
+  const enough = Promise.withResolvers<void>();
+  const all = Promise.all(
+    streams.map(async (stream) => {
+      try {
+        await work(stream);
+        done.add(stream.port.member.agent);
+      } catch {
+        // Whoever asked has noted why.
+      }
+      if (isMajority(quorum.configuration, done)) enough.resolve();
+    }),
+  );
+  await firstOf([all, enough.promise, pause(clock, majorityMs)]);
+  if (done.size < streams.length) await firstOf([all, pause(clock, othersMs)]);
+  return new Set(done);
+}
+
+async function firstOf(these: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.race(these);
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}
