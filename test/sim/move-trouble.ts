@@ -47,7 +47,8 @@ export interface EffectSite {
 export const ever = 1_000_000_000;
 
 const refusals = ['unreachable', 'forbidden', 'failed', 'busy', 'conflict'] as const;
-export type Refusal = (typeof refusals)[number];
+/** `gone`: there is nothing of that name, which is a lie or somebody's doing. */
+export type Refusal = (typeof refusals)[number] | 'gone';
 
 /** Everything that controllers ask for in a migration, as verb and resource. */
 const asked = [
@@ -309,6 +310,7 @@ function refuse(how: Refusal, cluster: string): KubeResponse {
     failed: [500, 'InternalError'],
     busy: [429, 'TooManyRequests'],
     conflict: [409, 'Conflict'],
+    gone: [404, 'NotFound'],
   }[how] as [number, string];
   const message = `this is ${how} for a test`;
   const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message };

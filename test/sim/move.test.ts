@@ -47,6 +47,16 @@ const stories: Readonly<Record<string, Story>> = {
       how: 'forbidden',
     },
   },
+  'a namespace that is not there when the copies are chosen is not one without claims': {
+    plan: {},
+    chapters: [go],
+    trouble: {
+      kind: 'calls',
+      calls: [{ place: 'go/copyAhead', call: 'east GET namespaces/' }],
+      times: 1,
+      how: 'gone',
+    },
+  },
   'hooks run once and images are there, whoever dies in between': {
     plan: { images: 'Auto', hooks: allHooks },
     chapters: [go],

@@ -64,9 +64,13 @@ export async function ensureChoices(
   if (seen.seenSource === undefined || seen.seenDestination === undefined) {
     return fail('ApiUnreachable', 'a cluster of the plan cannot be asked now');
   }
+  if (seen.seenSource.survey === undefined) {
+    // Nothing to copy would be found, and be kept as if that were all.
+    fail('NotFound', `a namespace of the plan is gone from cluster ${seen.source.name}`);
+  }
   if (seen.seenSource.hidden !== undefined) fail('Forbidden', seen.seenSource.hidden);
   const found = await settle(plannedVolumes(seen).map((one) => choiceOf(run, one)));
-  const hidden = seen.seenSource.survey?.inventory.unreadable.map(kindOf) ?? [];
+  const hidden = seen.seenSource.survey.inventory.unreadable.map(kindOf);
   const owner = { ...ownerReference(run.migration), controller: true };
   try {
     await run.context.client.create<Secret>(secrets, {
