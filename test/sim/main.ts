@@ -1,7 +1,7 @@
 /**
  * The simulator: `npm run sim -- [--seed N] [--minutes M | --schedules N] [--mutants] [--trace]`.
- * `--only engine,teleport,control` explores seeds of these kinds alone, `--only migration` those of
- * migrations, of which there are else only a few. `--exhaustive` interrupts every tale of
+ * `--only engine,teleport,control,replica` explores seeds of these kinds alone, `--only migration`
+ * those of migrations, of which there are else only a few. `--exhaustive` interrupts every tale of
  * migrations everywhere (`--tales cutover,back --ways kill,once --one-in 10`: some of it), and
  * `--story JSON` replays one.
  * Without `--seed` it begins at a seed of the day; a failing seed is printed with its command.
@@ -19,7 +19,7 @@ const processes = 2;
 const traceLines = 60;
 const mutantSchedules = 120;
 const failuresMax = 5;
-const everything = 'engine,teleport,control';
+const everything = 'engine,teleport,control,replica';
 /** Migrations take long: so many are tried beside whatever else is, and so many of their deaths. */
 const migrationsBeside = 4;
 const killsBeside = 4;
@@ -77,7 +77,7 @@ function* seedsFrom(first: number): Generator<number, never> {
   const seeds = Array.from({ length: 8 }, (_, i) => first + i);
   if (!seeds.some((seed) => kinds.has(kindOf(seed)))) {
     throw new Error(
-      `--only ${values.only}: name some of engine, teleport and control, or migration`,
+      `--only ${values.only}: name some of engine, teleport, control and replica, or migration`,
     );
   }
   for (let seed = first; ; seed += 1) {

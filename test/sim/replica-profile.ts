@@ -26,7 +26,7 @@ export function chooseProfile(rng: Rng): ReplicaProfile {
   const faulty = names.length > 2 && rng.chance(0.2) ? rng.pick(names) : undefined;
   const replicas = faulty === undefined ? rng.between(1, Math.min(3, names.length)) : 3;
   const isLying = faulty !== undefined && rng.chance(0.5);
-  const faults = isLying ? { lyingSync: rng.pick(['', 'journal/', 'segments/']) } : failing(rng);
+  const faults = isLying ? { lyingSync: rng.pick(['journal/', 'segments/']) } : failing(rng);
   return {
     names,
     replicas,

@@ -10,6 +10,8 @@ import { Gone, ReplicaWorld, type Session, volumeName } from './replica-world.ts
 
 const KiB = 1024;
 const minuteMs = 60_000;
+/** A disk that fails now and then lets a pool be opened soon. */
+const startsMax = 100;
 /** Of virtual time: retries, time-outs and pauses fit in many times. */
 const patienceMs = 40 * minuteMs;
 
@@ -152,13 +154,14 @@ async function crash(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
 async function start(world: ReplicaWorld, node: ReplicaNode, mayCrash: boolean): Promise<void> {
   const { rng, profile } = world;
   const may = mayCrash && (profile.faulty === undefined || profile.faulty === node.name);
-  for (;;) {
+  for (let failures = 0; ; failures += 1) {
     const calls = may && rng.chance(0.3) ? rng.between(1, 1500) : undefined;
     try {
       await world.drive(node, node.start(calls));
       return;
     } catch (error) {
-      if (!(error instanceof Gone) && !world.excuses(error)) throw error;
+      const isExcused = world.excuses(error) && failures < startsMax;
+      if (!(error instanceof Gone) && !isExcused) throw error;
       if (!(error instanceof Gone)) node.kill();
     }
   }

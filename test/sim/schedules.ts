@@ -1,6 +1,7 @@
 /**
  * All kinds of schedules behind one seed: most are of one engine, some of agents that teleport,
- * some of whole clusters with their control planes. Migrations have seeds of their own.
+ * some of whole clusters with their control planes, some of replicated volumes. Migrations have
+ * seeds of their own.
  */
 import { controlMutants } from './control-mutants.ts';
 import { runControl } from './control-run.ts';
@@ -9,13 +10,17 @@ import { moveMutants } from './move-mutants.ts';
 import { runMove } from './move-run.ts';
 import { killedAt } from './move-story.ts';
 import { mutants } from './mutants.ts';
+import { replicaMutants } from './replica-mutants.ts';
+import { runReplicas } from './replica-run.ts';
 import { teleportMutants } from './teleport-mutants.ts';
 import { runTeleports } from './teleport-run.ts';
 
-/** One seed in so many is of teleports, one of control planes: they take longer. */
+/** One seed in so many is of teleports, one of control planes, one of replicas. */
 const teleportEvery = 8;
 const controlEvery = 8;
 const controlOffset = 4;
+const replicaEvery = 8;
+const replicaOffset = 2;
 /** Seeds from here on are of migrations: one disturbance each. */
 export const migrationsFrom = 10_000_000_000;
 /** From here on one cutover whose controllers are killed after as many effects as are left. */
@@ -33,14 +38,16 @@ export const allMutants: Readonly<Record<string, { readonly promise: string }>> 
   ...teleportMutants,
   ...controlMutants,
   ...moveMutants,
+  ...replicaMutants,
 };
 
-export type Kind = 'engine' | 'teleport' | 'control' | 'migration';
+export type Kind = 'engine' | 'teleport' | 'control' | 'replica' | 'migration';
 
 /** What a seed is a schedule of. */
 export function kindOf(seed: number): Kind {
   if (seed >= migrationsFrom) return 'migration';
   if (seed % controlEvery === controlOffset) return 'control';
+  if (seed % replicaEvery === replicaOffset) return 'replica';
   return seed % teleportEvery === 0 ? 'teleport' : 'engine';
 }
 
@@ -51,10 +58,13 @@ export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult
   if (misruled !== undefined) return runControl({ seed, onEvent, mutation: misruled.mutation });
   const unproven = mutant === undefined ? undefined : moveMutants[mutant];
   if (unproven !== undefined) return runMove({ seed, onEvent, ...unproven });
+  const unsafe = mutant === undefined ? undefined : replicaMutants[mutant];
+  if (unsafe !== undefined) return runReplicas({ seed, onEvent, mutation: unsafe.mutation });
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
   const kind = mutant === undefined ? kindOf(seed) : 'engine';
   if (kind === 'migration') return migrate(seed, onEvent);
   if (kind === 'control') return runControl({ seed, onEvent });
+  if (kind === 'replica') return runReplicas({ seed, onEvent });
   if (kind === 'teleport') return runTeleports({ seed, onEvent });
   return runSchedule({ seed, mutate, open, profile, onEvent });
 }
