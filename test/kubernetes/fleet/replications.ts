@@ -1,6 +1,5 @@
 /** Replications: real agents, pods and servers; the source writes on all the time. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import {
   type Decision,
   type Replication,
@@ -162,43 +161,6 @@ async function refused(t: FleetContext): Promise<void> {
   assert.deepEqual(back?.spec?.hard, hard);
 }
 
-const objects = 5_000;
-const objectBytes = 20_000;
-/** All of them at once would be a hundred megabytes, and several times that as objects. */
-const growthBytesMax = 220 * 2 ** 20;
-
-/** As the system counts it: the most that the process ever had. */
-function peakBytes(pid: number): number {
-  const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1] ?? Number.NaN) * 1024;
-}
-
-async function thousands(t: FleetContext): Promise<void> {
-  const { east, west } = t;
-  const namespace = shopOf(t);
-  for (const { client } of [east, west])
-    await client.create(namespaces, { metadata: { name: namespace } });
-  const data = { text: 'x'.repeat(objectBytes) };
-  const make = async (first: number): Promise<void> => {
-    for (let n = first; n < objects; n += 20) {
-      await west.client.create(configMaps, { metadata: { namespace, name: `many-${n}` }, data });
-    }
-  };
-  await Promise.all(Array.from({ length: 20 }, (_, first) => make(first)));
-  const { pid = 0 } = east.controller;
-  const before = peakBytes(pid);
-  // The other way: of the same two clusters one runs at a time.
-  await replicate(t, { source: west.name, destination: east.name, volumes: 'Exclude' });
-  const status = await succeeded(t);
-  const grown = peakBytes(pid) - before;
-  assert.equal(
-    status.resources?.find(({ resource }) => resource === 'configmaps')?.replicated,
-    objects,
-  );
-  assert.ok(grown < growthBytesMax, `the controllers took ${Math.round(grown / 2 ** 20)} MiB more`);
-  await removed(t);
-}
-
 const cases = fleetCases({
   'a replication is checked, corrected, repeated and deleted while its source writes': {
     long: true,
@@ -207,10 +169,6 @@ const cases = fleetCases({
   'a replication leaves alone what is of others, and gives back what it raised': {
     long: true,
     run: refused,
-  },
-  'a replication of thousands of objects has only some of them in memory': {
-    long: true,
-    run: thousands,
   },
 });
 
