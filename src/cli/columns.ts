@@ -7,6 +7,7 @@ import {
   type EventObject,
   type Finding,
   type JobObject,
+  type SavedVersionObject,
   type SnapshotObject,
 } from '../api/objects.ts';
 import { formatAge, formatBytes, formatDuration, formatSize } from '../base/units.ts';
@@ -96,6 +97,16 @@ const job: ColumnsFor<JobObject> = (nowMs) => [
   age(nowMs),
 ];
 
+const savedVersion: ColumnsFor<SavedVersionObject> = (nowMs) => [
+  name(),
+  { header: 'SIZE', value: ({ status }) => formatSize(status.sizeBytes) },
+  { header: 'DATA', value: ({ status }) => formatBytes(status.allocatedBytes) },
+  { header: 'ADDED', value: ({ status }) => formatBytes(status.addedBytes) },
+  { header: 'SAVED-BY', value: ({ status }) => status.savedBy },
+  { header: 'ROOT', wide: true, value: ({ status }) => status.root.slice(0, 12) },
+  { header: 'AGE', value: ({ status }) => formatAge(nowMs - Date.parse(status.savedTime)) },
+];
+
 export const findingColumns: readonly Column<Finding>[] = [
   { header: 'CHECK', value: ({ check }) => check },
   { header: 'RESULT', value: ({ result }) => result },
@@ -107,6 +118,7 @@ export const columnsByKind: Readonly<Record<string, ColumnsFor<ApiObject>>> = {
   Event: event as ColumnsFor<ApiObject>,
   Attachment: attachment as ColumnsFor<ApiObject>,
   Job: job as ColumnsFor<ApiObject>,
+  SavedVersion: savedVersion as ColumnsFor<ApiObject>,
 };
 
 /** "2h ago" for a person who reads times relative to now. */

@@ -20,6 +20,7 @@ import { policyCommands } from './commands/policy.ts';
 import { planCommands } from './commands/plan.ts';
 import { poolCommands } from './commands/pool.ts';
 import { poolDrainCommands } from './commands/pool-drain.ts';
+import { repositoryCommands } from './commands/repository.ts';
 import { replicaCommands } from './commands/replica.ts';
 import { replicateCommands } from './commands/replicate.ts';
 import { shellCommands } from './commands/shell.ts';
@@ -66,6 +67,10 @@ export function buildProgram(registry: Registry): Command {
   replicateCommands(
     registry,
     group(program, 'replicate', 'copies of namespaces in another cluster, beside the source'),
+  );
+  repositoryCommands(
+    registry,
+    group(program, 'repository', 'places outside all clusters that volumes are saved in'),
   );
   hookCommands(registry, group(program, 'hook', 'what plans run between their steps'));
   clusterCommands(

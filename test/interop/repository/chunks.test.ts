@@ -4,7 +4,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RepositoryPlace } from '../../../src/api/repository-place.ts';
-import { type Agent, Cloud, refusal, until } from '../cloud.ts';
+import { type Agent, Cloud, refusal, startCloud, until } from '../cloud.ts';
 import { digestOf, writeNoise } from '../content.ts';
 import { bucketPlace, directoryPlace, type Place, skipS3 } from './places.ts';
 
@@ -154,6 +154,36 @@ test('versions are listed, forgotten and swept out; nothing secret is told', asy
   await west.job('repository.prune', { name: 'between' });
   assert.deepEqual(namesIn(join(cloud.home, 'between/packs')), []);
   assert.equal((await refusal(arrives(west, 'a', 'db'))).reason, 'NotFound');
+});
+
+test('the commands: add, check, save, versions, open, verify, forget, prune', async () => {
+  await using cloud = await startCloud(['east'], { planes: true });
+  const east = cloud.agent('east');
+  const on = ['--cluster', 'east'];
+  const directory = join(cloud.home, 'between');
+  await cloud.must('repository', 'add', 'between', '--directory', directory, ...on);
+  assert.equal((await cloud.cli('repository', 'check', 'other', ...on)).code, 1);
+  await until('the agent to know it', async () => {
+    return (await cloud.cli('repository', 'check', 'between', ...on)).code === 0;
+  });
+  assert.match(await cloud.must('repository', 'list', ...on), /between +True/);
+  await east.create('db', 16 * MiB);
+  {
+    using client = await east.connect('db');
+    await writeNoise(client, 7, { offset: 0, lengthBytes: 2 * MiB });
+  }
+  const save = ['save', 'db', '--in', 'between', '--version', 'a'];
+  assert.match(await cloud.must('repository', ...save, ...on), /^db\/a saved, /);
+  assert.match(await cloud.must('repository', 'versions', 'between', ...on), /db\/a +16Mi/);
+  await cloud.must('repository', 'verify', 'between', '--deep', ...on);
+  const again = ['open', 'db', '--from', 'between', '--name', 'again'];
+  assert.match(await cloud.must('repository', ...again, ...on), /again is Accessible/);
+  await until('again', async () => (await east.teleport('again')).status.phase === 'Available');
+  assert.equal(await digest(east, 'again'), await digest(east, 'db'));
+  assert.equal((await cloud.cli('repository', 'forget', 'between', 'db', 'a', ...on)).code, 2);
+  await cloud.must('repository', 'forget', 'between', 'db', 'a', '--yes', ...on);
+  assert.match(await cloud.must('repository', 'prune', 'between', ...on), /0 versions are kept/);
+  assert.deepEqual(namesIn(join(directory, 'transship-chunks/packs')), []);
 });
 
 function namesIn(directory: string): string[] {
