@@ -100,6 +100,8 @@ export interface PeerAsk {
   readonly payload: readonly Uint8Array[];
   readonly credit: number;
   readonly timeoutMs: number;
+  /** Nobody wants it done any more: it is not asked again on another link. */
+  readonly signal?: AbortSignal;
 }
 
 /** A peer and its way in: links that the other side opened. */
@@ -252,9 +254,11 @@ class ChannelPeer implements Peer {
     return createPeerSource(this.#parts.channel, renew, options);
   }
 
-  ask({ type, payload, credit, timeoutMs }: PeerAsk): Promise<Reply> {
+  ask({ type, payload, credit, timeoutMs, signal }: PeerAsk): Promise<Reply> {
     const channel = { ...this.#parts.channel, demandTimeoutMs: timeoutMs };
-    return askInTime(channel, { type, payload, credit });
+    const { closing } = channel;
+    const ends = signal === undefined ? closing : AbortSignal.any([closing, signal]);
+    return askInTime(channel, { type, payload, credit }, ends);
   }
 
   check(options: { readonly probeBytes?: number } = {}): Promise<PeerCheck> {

@@ -151,10 +151,15 @@ export interface ReplicaPort {
   rebase(term: Term, version: SealedVersion, limits: RebuildLimits): Promise<ReplicaStatus>;
   /** The rebuild is done: `Healthy`, the fallback is let go. Refused while anything is missing. */
   finish(term: Term, sequence: number): Promise<ReplicaStatus>;
-  /** Flushes everything up to `sequence`, then keeps the configuration durably. */
+  /** Flushes everything up to `sequence`, then keeps the configuration, unless it has a newer. */
   configure(term: Term, configuration: Configuration, sequence: number): Promise<ReplicaStatus>;
-  /** At exactly `sequence`: nothing later was applied. */
-  point(term: Term, sequence: number, operation: PointOperation): Promise<ReplicaStatus>;
+  /** At exactly `sequence`: nothing later was applied. Not done any more once `signal` ended. */
+  point(
+    term: Term,
+    sequence: number,
+    operation: PointOperation,
+    signal: AbortSignal,
+  ): Promise<ReplicaStatus>;
   limit(term: Term, limits: RebuildLimits): Promise<void>;
   /** Deletes the replica and all that only it holds. */
   drop(term: Term): Promise<void>;

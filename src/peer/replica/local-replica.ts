@@ -20,6 +20,7 @@ import type {
   SealedVersion,
   WriteBatch,
 } from './api.ts';
+import { compareStamps } from './configuration.ts';
 import { compareMarks } from './decide.ts';
 import type { FillRun, StartFill } from './fill-run.ts';
 import { pointAt, statusOf } from './local-status.ts';
@@ -250,8 +251,11 @@ export class LocalReplica implements ReplicaPort {
     // Whoever counts from now on must not lose what was acknowledged before.
     if (this.#document(volume).phase === 'Healthy') await this.flush(term, sequence);
     this.#check(term);
-    volume.replica.note({ configuration });
-    this.#o.onChange();
+    // One that was on its way for long must not undo a later one.
+    if (compareStamps(configuration, this.#document(volume).configuration) > 0) {
+      volume.replica.note({ configuration });
+      this.#o.onChange();
+    }
     return this.#status(volume);
   }
 

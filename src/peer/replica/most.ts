@@ -1,4 +1,5 @@
 /** Something asked of all replicas in step, when a majority is enough and nobody may be waited for. */
+import { TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import { isMajority } from './configuration.ts';
 import type { MemberStream } from './member-stream.ts';
@@ -13,19 +14,23 @@ export interface MostRun {
   readonly clock: Clock;
   readonly quorum: Quorum;
   readonly streams: readonly MemberStream[];
-  /** Rejects when it could not be done there; for ever on its way when the agent is dead. */
-  readonly work: (stream: MemberStream) => Promise<void>;
+  /**
+   * Rejects when it could not be done there; for ever on its way when the agent is dead. The signal
+   * ends when nobody counts on it any more.
+   */
+  readonly work: (stream: MemberStream, signal: AbortSignal) => Promise<void>;
 }
 
 /** Resolves with the agents that have done it by then; the others may do it later, or never. */
 export async function most(run: MostRun): Promise<ReadonlySet<string>> {
   const { clock, quorum, streams, work } = run;
   const done = new Set<string>();
+  const ending = new AbortController();
   const enough = Promise.withResolvers<void>();
   const all = Promise.all(
     streams.map(async (stream) => {
       try {
-        await work(stream);
+        await work(stream, ending.signal);
         done.add(stream.port.member.agent);
       } catch {
         // Whoever asked has noted why.
@@ -35,6 +40,7 @@ export async function most(run: MostRun): Promise<ReadonlySet<string>> {
   );
   await firstOf([all, enough.promise, pause(clock, majorityMs)]);
   if (done.size < streams.length) await firstOf([all, pause(clock, othersMs)]);
+  ending.abort(new TransshipError('TimedOut', 'the others did not wait for it'));
   return new Set(done);
 }
 

@@ -28,9 +28,9 @@ export async function atAll(run: PointRun): Promise<PointResult> {
     clock: run.clock,
     quorum,
     streams,
-    work: async (stream) => {
+    work: async (stream, signal) => {
       try {
-        const status = await stream.port.point(quorum.term, sequence, operation);
+        const status = await stream.port.point(quorum.term, sequence, operation, signal);
         done.set(stream.port.member.agent, status);
       } catch (error) {
         failed.set(stream, asTransshipError(error));
@@ -82,9 +82,11 @@ async function undo(
       continue;
     }
     const back = { kind: 'deleteSnapshot' as const, name: operation.name };
-    await stream.port.point(quorum.term, sequence, back).catch((error: unknown) => {
-      stream.leave(asTransshipError(error));
-    });
+    await stream.port
+      .point(quorum.term, sequence, back, new AbortController().signal)
+      .catch((error: unknown) => {
+        stream.leave(asTransshipError(error));
+      });
   }
 }
 

@@ -103,8 +103,16 @@ export class RemotePort implements ReplicaPort {
   configure(term: Term, configuration: Configuration, sequence: number): Promise<ReplicaStatus> {
     return this.#order('configure', { term, configuration, sequence });
   }
-  point(term: Term, sequence: number, operation: PointOperation): Promise<ReplicaStatus> {
-    return this.#order('point', { term, sequence, operation });
+  async point(
+    term: Term,
+    sequence: number,
+    operation: PointOperation,
+    signal: AbortSignal,
+  ): Promise<ReplicaStatus> {
+    const { volume } = this.#o;
+    const said = encodeJson({ term, sequence, operation, volume, action: 'point' });
+    const fields = await this.#json(operations.replicaChange, said, orderMs, signal);
+    return decodeStatus(fields.object('replica'));
   }
 
   async seal(term: Term, sequence: number): Promise<SealedVersion> {
@@ -131,9 +139,15 @@ export class RemotePort implements ReplicaPort {
     return this.#json(operations.replicaChange, payload, ms);
   }
 
-  async #json(type: number, payload: Uint8Array, timeoutMs: number): Promise<Fields> {
+  async #json(
+    type: number,
+    payload: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Fields> {
     const call = { type, payload: [payload], credit: answerBytes, timeoutMs };
-    return decodeJson(onlyPayload(await this.#ask(call)));
+    const ends = signal === undefined ? {} : { signal };
+    return decodeJson(onlyPayload(await this.#ask({ ...call, ...ends })));
   }
 
   #ask(call: {
@@ -141,6 +155,7 @@ export class RemotePort implements ReplicaPort {
     readonly payload: readonly Uint8Array[];
     readonly credit: number;
     readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
   }): Promise<Reply> {
     const credit = Math.min(call.credit, limits.peerCreditBytesMax);
     return this.#o.peer().ask({ ...call, credit });

@@ -113,6 +113,7 @@ interface Order {
   readonly fields: Fields;
 }
 
+/** Whoever asks over a link takes it back by not asking again. */
 function transition({ port, term, action, fields }: Order): Promise<ReplicaStatus> {
   const configuration = () => decodeConfiguration(fields.object('configuration'));
   switch (action) {
@@ -134,7 +135,7 @@ function transition({ port, term, action, fields }: Order): Promise<ReplicaStatu
       return port.configure(term, configuration(), fields.count('sequence'));
     case 'point': {
       const operation = decodePoint(fields.object('operation'));
-      return port.point(term, fields.count('sequence'), operation);
+      return port.point(term, fields.count('sequence'), operation, new AbortController().signal);
     }
     default:
       return fail('Unsupported', 'this agent knows no such order for a replica; upgrade it');
