@@ -6,9 +6,12 @@ import { isOurs } from '../../../workload/ours.ts';
 import { findWriters } from '../../../workload/quiesce-run.ts';
 import { annotations } from '../../labels.ts';
 import { conditionOf } from '../../status.ts';
+import { isTemporary } from '../../plan/temporary-claim.ts';
+import { loadChoices } from '../choices.ts';
 import { isQuiesced } from '../conditions.ts';
-import type { Run, SideName } from '../run.ts';
+import { moveId, type Run, type SideName } from '../run.ts';
 import { hasSucceeded, type Pass, transfersOf } from '../transfers.ts';
+import { claimKey, movingClaims } from './moving.ts';
 
 const deadlineMs = 10 * 60_000;
 
@@ -29,7 +32,27 @@ async function audit(run: Run, pass: Pass, from: SideName): Promise<Observation>
     const message = `claim ${unequal.map(nameOf).join(', ')}: the copy is not equal to its source`;
     return { kind: 'failed', reason: 'DataCorrupt', message };
   }
-  return (await findSpoiled(run, all, from)) ?? { kind: 'done' };
+  const late = pass === 'l' ? await findLate(run) : undefined;
+  return late ?? (await findSpoiled(run, all, from)) ?? { kind: 'done' };
+}
+
+/**
+ * Claims with data that came when the copies had been chosen: what is made of them at the
+ * destination would be empty.
+ */
+export async function findLate(run: Run): Promise<Broken | undefined> {
+  const choices = await loadChoices(run);
+  if (choices === undefined) return undefined;
+  const chosen = new Set(choices.map(({ namespace, claim }) => `${namespace}/${claim}`));
+  const late = (await movingClaims(run)).filter((claim) => {
+    const isOwn = isTemporary(claim, moveId(run));
+    return claim.status?.phase === 'Bound' && !isOwn && !chosen.has(claimKey(claim));
+  });
+  if (late.length === 0) return undefined;
+  const message =
+    `claim ${late.map(claimKey).join(', ')} was made after the copies had been chosen, and is ` +
+    'not copied; make a new migration, which takes it along';
+  return { kind: 'failed', reason: 'Conflict', message };
 }
 
 /** Of copies that nobody spoiled until now, undefined. */

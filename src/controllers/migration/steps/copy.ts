@@ -27,7 +27,7 @@ import {
   transferName,
   transfersOf,
 } from '../transfers.ts';
-import { auditSteps } from './audit.ts';
+import { auditSteps, findLate } from './audit.ts';
 import { makeOldClaims } from './swapping.ts';
 
 const deadlineMs = 30 * 60_000;
@@ -255,7 +255,11 @@ function copying(passing: Passing): Step<Run> {
     deadlineMs,
     observe: async (run) => {
       const standing = await standingOf(run, passing);
-      return standing === undefined ? { kind: 'notStarted' } : look(run, standing);
+      if (standing === undefined) return { kind: 'notStarted' };
+      const seen = look(run, standing);
+      // While everything still runs: the next stage takes it along.
+      const isLastChance = pass === 'a' && run.migration.spec.type === 'Cutover';
+      return seen.kind === 'done' && isLastChance ? ((await findLate(run)) ?? seen) : seen;
     },
     ensure: (run) => ensure(run, passing),
     undo: (run) => cancelTransfers(run, pass),
