@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import type { KubeObject } from '../../kube/objects.ts';
 import { editorsOf, isOurManager, isScaling } from './edits.ts';
 
-function written(...entries: readonly (readonly [string, (string | undefined)?, object?])[]): KubeObject {
+function written(
+  ...entries: readonly (readonly [string, (string | undefined)?, object?])[]
+): KubeObject {
   const managedFields = entries.map(([manager, subresource, fields = { 'f:spec': {} }]) => ({
     manager,
     operation: 'Update',
