@@ -62,12 +62,30 @@ suite('what is told of migrations', () => {
     ]);
   });
 
+  test('a step without times, and one of a clock that went back', () => {
+    const { ports, said } = listen();
+    const entry = { name: 'findWay', state: 'Succeeded' as const };
+    tellSteps(ports, migration, [], [entry]);
+    const completionTime = '2025-12-31T23:59:00Z';
+    tellSteps(ports, migration, [], [{ ...entry, startTime, completionTime }]);
+    assert.deepEqual(
+      said.filter((one) => one.startsWith('transship_migration_step_seconds')),
+      ['transship_migration_step_seconds 0 findWay'],
+    );
+  });
+
   test('its end', () => {
     const { ports, said } = listen();
     tellEnd(ports, migration, { reason: 'Canceled', message: 'as before', isGood: false });
+    tellEnd(ports, migration, { reason: 'Completed', message: 'done', isGood: true });
+    tellEnd(ports, migration, { reason: 'Forbidden', message: 'no right', isGood: false });
     assert.deepEqual(said, [
       'Warning Canceled as before',
       'transship_migrations_total 1 Cutover canceled',
+      'Normal Completed done',
+      'transship_migrations_total 1 Cutover succeeded',
+      'Warning Forbidden no right',
+      'transship_migrations_total 1 Cutover failed',
     ]);
   });
 
@@ -86,5 +104,16 @@ suite('what is told of migrations', () => {
       'transship_transfer_wire_bytes_total 40 Filesystem',
       'transship_transfer_seconds 7 Filesystem',
     ]);
+  });
+
+  test('a copy that goes on is not counted, one that failed before it had a method is', () => {
+    const { ports, said } = listen();
+    const going = { spec: {}, status: { method: 'Block' } } as VolumeTransfer;
+    const conditions = [{ type: 'Succeeded', status: 'False' }];
+    const failed = { spec: {}, status: { conditions } } as unknown as VolumeTransfer;
+    tellTransfer(ports, going, { ...going });
+    assert.deepEqual(said, []);
+    tellTransfer(ports, going, failed);
+    assert.equal(said[0], 'transship_transfers_total 1 None failed');
   });
 });
