@@ -7,7 +7,7 @@ import {
   type ReplicaView,
 } from '../api/objects.ts';
 import type { RequestOf } from '../api/control.ts';
-import { fail } from '../base/errors.ts';
+import { asTransshipError, fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import type { Clock, Log, Metrics, Random } from '../base/ports.ts';
 import type { Peer } from '../peer/peer.ts';
@@ -116,7 +116,8 @@ export class ReplicatedVolumes {
   async list(): Promise<readonly ReplicaSetObject[]> {
     const names = new Set(this.#replicas.led.keys());
     for (const { volume } of this.#replicas.kept()) names.add(volume.name);
-    return Promise.all([...names].toSorted().map((name) => this.show(name)));
+    const all = [...names].toSorted().map((name) => this.show(name).catch(unlessGone));
+    return (await Promise.all(all)).filter((one) => one !== undefined);
   }
 
   async drop(volume: string, force: boolean): Promise<ReplicaSetObject> {
@@ -225,6 +226,11 @@ function replicaView(one: ReplicaState): ReplicaView {
     allocatedBytes,
     message,
   };
+}
+
+/** A replica may be removed while others are listed. */
+function unlessGone(error: unknown): undefined {
+  if (asTransshipError(error).reason !== 'NotFound') throw error;
 }
 
 export function replicaHandlers(parts: AgentParts): HandlersOf<'replica'> {

@@ -28,6 +28,7 @@ import { ClaimController } from './claim/controller.ts';
 import { PersistentVolumeController } from './claim/persistent-volume.ts';
 import { ClusterController } from './cluster/controller.ts';
 import type { Context, Controller, LocalInformers } from './context.ts';
+import { DisruptionController } from './disruption/controller.ts';
 import { fenced } from './fence.ts';
 import { HistoryPolicyController } from './history-policy/controller.ts';
 import { HookController } from './hook/controller.ts';
@@ -140,6 +141,7 @@ function run(ports: ControllerPorts): Running {
     new HistoryPolicyController(context),
     new VolumeController(context),
     new VolumeReplicaController(context),
+    new DisruptionController(context),
     new ClaimController(context),
     new PersistentVolumeController(context),
     new TeleportController(context),

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
+import { clusters } from '../../src/api/kinds/cluster.ts';
 import { pools } from '../../src/api/kinds/pool.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { volumeReplicas } from '../../src/api/kinds/volume-replica.ts';
+import { budgetOf } from '../../src/controllers/disruption/controller.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
+import { podDisruptionBudgets } from '../../src/kube/jobs.ts';
 import { persistentVolumeClaims, storageClasses } from '../../src/kube/resources.ts';
 import { openNodes, type ReplicaWorld, saveNodes, type SavedNodes } from './replica-world.ts';
 
@@ -291,6 +294,28 @@ suite('replicas of a volume', () => {
     const told = world.told('ProvisioningFailed').join('\n');
     assert.match(told, /5 replicas need pools of 5 nodes; ready for one are 4/);
     assert.match(told, /replicas 'many' is no number from 1 to 8/);
+    world.kill();
+  });
+
+  test('agents that are pods are evicted one at a time while a volume has three', async () => {
+    const world = await openNodes(library, two);
+    const place = { namespace: 'transship-system', name: 'transship-agents' };
+    const budget = () => world.client.get(podDisruptionBudgets, place);
+    await world.edit('db', ['p1', 'p2', 'p3']);
+    await world.until('three', () => world.isSettled('db', ['p1', 'p2', 'p3']));
+    // Nobody evicts what runs as processes of a host.
+    assert.equal(await budget(), undefined);
+    const agentPods = { namespace: 'transship-system', selector: 'app=agent', port: 7000 };
+    await world.client.patch(clusters, { namespace: '', name: 'east' }, { spec: { agentPods } });
+    await world.until('a budget', async () => (await budget()) !== undefined);
+    assert.equal(budgetOf(agentPods, 4).spec.minAvailable, 3);
+    // Here all agents are named, and none is a pod.
+    assert.deepEqual((await budget())?.spec, {
+      minAvailable: 1,
+      selector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['agent'] }] },
+    });
+    await world.edit('db', ['p1', 'p2']);
+    await world.until('none', async () => (await budget()) === undefined);
     world.kill();
   });
 

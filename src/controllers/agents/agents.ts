@@ -29,7 +29,8 @@ export class Agents {
    * one, the agent that leads it.
    */
   holding(volume: string): AgentMirror | undefined {
-    return this.leading(volume) ?? this.all.find(({ volumes }) => volumes.has(volume));
+    const all = this.all.filter(({ synced }) => synced);
+    return this.leading(volume) ?? all.find(({ volumes }) => volumes.has(volume));
   }
 
   /** The agent that leads a replicated volume, or did when it was last seen; the latest of them. */

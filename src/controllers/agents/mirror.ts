@@ -335,19 +335,15 @@ export class AgentMirror {
 
   async #readSets(): Promise<void> {
     const since = this.#sets.mark();
-    const listed = await this.#listSets();
-    for (const name of this.#sets.replace(listed, since)) this.#tell('ReplicaSet', name);
-  }
-
-  async #listSets(): Promise<readonly (readonly [string, ReplicaSetObject])[]> {
     try {
       const { items } = await this.#ask('replica.list', {});
-      return items.map((one) => [one.volume, one] as const);
+      const listed = items.map((one) => [one.volume, one] as const);
+      for (const name of this.#sets.replace(listed, since)) this.#tell('ReplicaSet', name);
     } catch (error) {
-      // An agent that is older than replicated volumes has none.
+      // One that went while they were listed, or an agent that is older than replicas: what is
+      // known stays, for a set that is taken for missing would be a plain volume.
       const { reason } = asTransshipError(error);
-      if (reason === 'Unsupported' || reason === 'NotFound') return [];
-      throw error;
+      if (reason !== 'Unsupported' && reason !== 'NotFound') throw error;
     }
   }
 

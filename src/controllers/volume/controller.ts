@@ -128,7 +128,9 @@ export class VolumeController implements Controller {
     const place: Placement =
       lead === undefined ? placeOf(object, { agents, pools }) : placeAtLeader(lead);
     const agent = place.mirror?.place.name;
-    const view = place.mirror?.volumes.get(name);
+    // Until everything of an agent was read, a replica of it looks like a plain volume.
+    const known = place.mirror?.synced === true ? place.mirror : undefined;
+    const view = known?.volumes.get(name);
     const facts = { object, pools, view: lead?.view, volume: view, agent };
     const toldBandwidth = this.#toldBandwidth.get(name);
     const seen: Observation = {
