@@ -185,7 +185,7 @@ suite('replica commands', () => {
     assert.deepEqual([asked.code, asked.out], [0, 'volume/db edited\n']);
   });
 
-  test('volumes with several replicas are made in the emptiest pools, or the named ones', async () => {
+  test('volumes with several are made in the emptiest pools, or the named ones', async () => {
     await using world = await withPools();
     await world.control('east', volumes, obedient);
     await world.run('volume create a --size 8Mi --replicas 3');

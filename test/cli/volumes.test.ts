@@ -81,7 +81,8 @@ suite('volumes are objects', () => {
     assert.match(empty.err, /No volumes yet/);
     await withVolume(world, 'db', { conditions: [condition('Ready', 'True', 'Available')] });
     const table = await world.run('volume list');
-    assert.match(table.out, /^NAME +SIZE +STORED +POOL +REPLICAS +STATUS +ATTACHED-TO +AGE\ndb +8Mi /);
+    assert.match(table.out, /^NAME +SIZE +STORED +POOL +REPLICAS +STATUS +ATTACHED-TO +AGE\n/);
+    assert.match(table.out, /\ndb +8Mi /);
     const json = JSON.parse((await world.run('volume show db -o json')).out);
     assert.deepEqual([json.kind, json.apiVersion], ['Volume', 'transship.dev/v1alpha1']);
     assert.equal(json.metadata.managedFields, undefined);

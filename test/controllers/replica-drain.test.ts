@@ -142,7 +142,7 @@ suite('drains of pools', () => {
     world.kill();
   });
 
-  test('a rebalance moves from the fullest to the emptiest, and stops when they are alike', async () => {
+  test('a rebalance moves from full to empty, and stops when they are alike', async () => {
     const world = await openNodes(library, saved);
     for (const name of names) world.nodes.volume(name).dataBytes = 100 * MiB;
     await world.run(20_000);

@@ -56,7 +56,7 @@ suite('replicas of a volume', () => {
     world.kill();
   });
 
-  test('scaled up: reconstructed first, and said to be scaled only when it is Healthy', async () => {
+  test('scaled up: reconstructed first, said to be scaled when it is Healthy', async () => {
     const world = await openNodes(library, two);
     world.events.length = 0;
     await world.edit('db', ['p1', 'p2', 'p3']);
