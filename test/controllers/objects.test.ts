@@ -193,10 +193,10 @@ suite('objects of one cluster', () => {
   test('a repository says why it cannot be used', async () => {
     const world = await open();
     const client = world.admin('east');
-    const spec = { directory: { path: '/backups' } };
+    const spec = { directory: { path: '/nowhere' } };
     await client.create(repositories, { metadata: { name: 'backups' }, spec } as never);
     await world.run(3_000);
-    assert.equal(await reasonOf(world, repositories, 'backups'), 'Unsupported');
+    assert.equal(await reasonOf(world, repositories, 'backups'), 'NotFound');
     await world.stop();
   });
 

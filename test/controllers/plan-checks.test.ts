@@ -10,6 +10,7 @@ import type {
   FoundClaim,
   Observation,
   SeenDestination,
+  SeenRepository,
   SeenSource,
   Side,
 } from '../../src/controllers/plan/observation.ts';
@@ -168,6 +169,15 @@ function withImage(spec: Partial<PlanSpec> = {}, there: Partial<Side> = {}): Par
   };
 }
 
+function way(more: Partial<SeenRepository> = {}): SeenRepository {
+  return { name: 'between', exists: true, isTried: true, troubles: [], ...more };
+}
+
+/** The destination trusts nobody, and a claim would teleport. */
+function strangers(more: Parts = {}): Parts {
+  return { destination: side('west', { peers: [] }), at: { claims: [claim('db')] }, ...more };
+}
+
 const placed = { metadata: { namespace: 'shop', name: 'limits' } };
 const quota = (hard: object, used: object = {}) =>
   ({ ...placed, spec: { hard }, status: { used } }) as never;
@@ -185,6 +195,16 @@ const rows: readonly (readonly [what: string, parts: Parts, ids: readonly string
     'images by a detour',
     withImage({ images: 'Repository' }, { registry: { ...registry, address: 'b.example' } }),
     ['ImagesThroughRepository'],
+  ],
+  ['no such repository', { repository: way({ exists: false }) }, ['InvalidRepository']],
+  ['a repository that is away', { repository: way({ troubles: ['x'] }) }, ['RepositoryNotReady']],
+  ['a repository that was not tried yet', { repository: way({ isTried: false }) }, []],
+  ['agents without a link', strangers(), ['NoLink']],
+  ['agents with a repository between them', strangers({ repository: way() }), []],
+  [
+    'agents with a repository that is away',
+    strangers({ repository: way({ troubles: ['x'] }) }),
+    ['RepositoryNotReady', 'NoLink'],
   ],
   ['no source', { source: side('east', { exists: false }) }, ['InvalidSourceCluster']],
   ['no destination', { destination: side('x', { exists: false }) }, ['InvalidDestinationCluster']],

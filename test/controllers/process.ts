@@ -84,7 +84,12 @@ export class Process {
       events: { record: (event) => onEvent(event), stop: async () => undefined },
       openCluster: async (_name, { text }) => this.#transport(text),
       openAgent: ({ name }) => this.#agent(name),
-      repositories: { probe: async () => ({ bytes: 0, objects: 0 }) },
+      repositories: {
+        probe: async (place) => {
+          const isThere = !('directory' in place) || !place.directory.startsWith('/nowhere');
+          return isThere ? { bytes: 0, objects: 0 } : fail('NotFound', 'there is no such place');
+        },
+      },
       registries: options.registries ?? {
         open: () => fail('Unsupported', 'there are no registries here'),
       },

@@ -26,6 +26,18 @@ export interface Side {
   readonly nodes: number | undefined;
   /** Absent: nobody has said where its registry is. */
   readonly registry?: RegistryPlace;
+  /** Clusters whose agents its own trust; absent: it has not told. */
+  readonly peers?: readonly string[];
+}
+
+/** The Repository that the plan names. */
+export interface SeenRepository {
+  readonly name: string;
+  readonly exists: boolean;
+  /** The hub has tried it. */
+  readonly isTried: boolean;
+  /** What is wrong with it, and where. */
+  readonly troubles: readonly string[];
 }
 
 export function registriesOfSides({ source, destination }: Pick<Observation, SideName>) {
@@ -86,6 +98,8 @@ export interface Observation {
   readonly hooks: ReadonlyMap<string, Hook>;
   /** Of this plan, the newest first. */
   readonly migrations: readonly Migration[];
+  /** Absent: the plan names none. */
+  readonly repository?: SeenRepository;
   readonly seenSource: SeenSource | undefined;
   readonly seenDestination: SeenDestination | undefined;
   /** Undefined: nobody asked, as a side is out of reach. */

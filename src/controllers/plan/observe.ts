@@ -7,6 +7,7 @@ import { type ClusterAccess, isSynced, troubleOf } from '../remotes/access.ts';
 import { lookAtDestination, lookAtSource } from './look.ts';
 import { migrationsOf } from './migrations.ts';
 import type { Observation, Side } from './observation.ts';
+import { lookAtRepository } from './repository.ts';
 import { findMissingRights } from './rights.ts';
 
 /** Errors as the reads have them; a side that cannot be asked is no error but is told. */
@@ -33,12 +34,15 @@ export async function observePlan(context: Context, plan: Plan): Promise<Observa
           source: source.client,
           destination: destination.client,
         });
-  return { ...base, seenSource, seenDestination, missingRights };
+  const repository = await lookAtRepository(context, plan, [source, destination]);
+  const seen = repository === undefined ? {} : { repository };
+  return { ...base, ...seen, seenSource, seenDestination, missingRights };
 }
 
 function sideOf({ informers, remotes }: Context, name: string): Side {
   const object = informers.clusters.get({ namespace: '', name });
   const registry = object && registryOf(object);
+  const peers = object?.status?.peers;
   return {
     name,
     exists: object !== undefined,
@@ -47,6 +51,7 @@ function sideOf({ informers, remotes }: Context, name: string): Side {
     capabilities: object?.status?.capabilities ?? [],
     nodes: object?.status?.nodes,
     ...(registry === undefined ? {} : { registry }),
+    ...(peers === undefined ? {} : { peers: peers.map((peer) => peer.name) }),
   };
 }
 

@@ -7,6 +7,7 @@ import { imageChecks } from './images.ts';
 import { namespaceChecks } from './namespaces.ts';
 import { needChecks } from './needs.ts';
 import { podChecks } from './pods.ts';
+import { repositoryChecks } from './repository.ts';
 import { rightChecks } from './rights.ts';
 import { roomChecks } from './room.ts';
 import { ruleChecks } from './rules.ts';
@@ -19,6 +20,7 @@ export const allChecks: readonly Check[] = [
   ...hookChecks,
   ...imageChecks,
   ...volumeChecks,
+  ...repositoryChecks,
   ...needChecks,
   ...existingChecks,
   ...rightChecks,
