@@ -3,13 +3,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
+import {
+  decodeFooter,
+  decodePackHeader,
+  footerBytes,
+  PackOpener,
+} from '../../src/peer/repository/pack.ts';
 import { HistoryLog } from '../../src/volume/history-log.ts';
 import { readDocument } from '../../src/volume/document.ts';
 import { nameHex } from '../../src/volume/name.ts';
 import { replayJournal, type ReplayEntry } from '../../src/volume/replay.ts';
 import { SegmentStore } from '../../src/volume/segments.ts';
 import { createMemoryDisk, pattern, quietLog } from '../../src/volume/testing.ts';
-import { goldenChunks, goldenFiles, goldenPoolId } from './golden.ts';
+import { goldenChunks, goldenFiles, goldenKey, goldenPoolId } from './golden.ts';
 
 function plain({ volume, kind, firstSector, sectors }: ReplayEntry): readonly number[] {
   return [volume, kind, firstSector, sectors];
@@ -45,6 +51,23 @@ suite('formats, version 1', async () => {
       assert.deepEqual(new Uint8Array(found!.bytes), new Uint8Array(chunk.bytes));
       assert.equal(found?.kind, chunk.kind);
     }
+  });
+
+  test('a pack of version 1 gives its chunks', () => {
+    const bytes = golden('repository-1.bin');
+    const { kind, salt } = decodePackHeader(goldenKey, bytes);
+    assert.equal(kind, 'block');
+    const opener = new PackOpener(goldenKey, salt);
+    const footer = decodeFooter(bytes.subarray(-footerBytes), bytes.length);
+    const end = footer.offset + footer.lengthBytes;
+    const entries = opener.trailer(footer.offset, bytes.subarray(footer.offset, end), bytes.length);
+    const wanted = goldenChunks().filter((chunk) => chunk.kind === 'block');
+    assert.equal(entries.length, wanted.length);
+    entries.forEach(({ name, offset, lengthBytes }, i) => {
+      const found = opener.chunk(offset, bytes.subarray(offset, offset + lengthBytes));
+      assert.equal(nameHex(name), nameHex(wanted[i]!.name));
+      assert.deepEqual(new Uint8Array(found!.bytes), new Uint8Array(wanted[i]!.bytes));
+    });
   });
 
   test('a journal of version 1 replays', () => {

@@ -1,6 +1,8 @@
 // Makes the golden files of the formats: fixed input, no compression, no clock, no chance.
 import { writeFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { MasterKey } from '../../src/peer/repository/keys.ts';
+import { PackBuilder } from '../../src/peer/repository/pack.ts';
 import { replaceDocument } from '../../src/volume/document.ts';
 import { encodeBase, encodeChanges } from '../../src/volume/history-log.ts';
 import { Journal, sectorChecksums } from '../../src/volume/journal.ts';
@@ -92,6 +94,18 @@ function volumeDocument(): Uint8Array {
   return disk.bytes('volumes/a.json');
 }
 
+/** The key of `repository-1.bin`; real ones come from a password. */
+export const goldenKey = new MasterKey(
+  goldenPoolId,
+  Uint8Array.from({ length: 32 }, (_, i) => 255 - i),
+);
+
+function repositoryPack(): Uint8Array {
+  const builder = new PackBuilder(goldenKey, 'block', createTestRandom(5));
+  for (const chunk of goldenChunks()) if (chunk.kind === 'block') builder.add(chunk);
+  return new Uint8Array(Buffer.concat(builder.finish().parts));
+}
+
 export async function goldenFiles(): Promise<Readonly<Record<string, Uint8Array>>> {
   return {
     'segment-1.bin': await segment(),
@@ -99,6 +113,7 @@ export async function goldenFiles(): Promise<Readonly<Record<string, Uint8Array>
     'journal-marks-1.bin': markedJournal(),
     'history-1.bin': history(),
     'document-1.json': volumeDocument(),
+    'repository-1.bin': repositoryPack(),
   };
 }
 
