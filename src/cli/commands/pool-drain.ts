@@ -52,9 +52,9 @@ function drain(registry: Registry, pool: Command): void {
       shared.timeout(),
     ],
     details:
-      'Volumes move in the order of their names, two at a time, each whole at its new place before\n' +
-      'the old replica goes. It is refused when a volume has nowhere to go. The wish is kept in\n' +
-      'spec.drain of the Pool: it goes on without this command, and after any restart.',
+      'Volumes move in the order of their names, two at a time, each whole at its new place\n' +
+      'before the old replica goes. It is refused when a volume has nowhere to go. The wish is\n' +
+      'kept in spec.drain of the Pool: it goes on without this command, and after any restart.',
     examples: [
       ['transship pool drain p1 --dry-run', 'what would move where'],
       ['transship pool drain p1 --to p3 --to p4', 'and wait until it is empty'],

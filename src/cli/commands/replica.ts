@@ -47,9 +47,9 @@ function list(registry: Registry, replica: Command): void {
     args: [['[volume]', 'the volume (default: replicas of all)', 'volume']],
     options: [shared.watch()],
     details:
-      'States: Healthy; Rebuilding (only what it missed comes); ReconstructingNewReplica (made\n' +
-      'from nothing); Degraded; Offline (its agent does not answer); Error. A replica counts for\n' +
-      'the majority that a write needs only when it is Healthy.',
+      'States: Healthy; Rebuilding (only what it missed comes); ReconstructingNewReplica\n' +
+      '(made from nothing); Degraded; Offline (its agent does not answer); Error. A replica\n' +
+      'counts for the majority that a write needs only when it is Healthy.',
     examples: [
       ['transship replica list db', 'the replicas of one volume, and which agent leads them'],
       ['transship replica list -w', 'all of the cluster, whenever one changes'],
@@ -125,8 +125,9 @@ function removeReplica(registry: Registry, replica: Command): void {
       const volume = await findVolume(client, checkName(name!, 'volume'));
       const wanted = without(volume, pool!);
       if (wanted.length === 0) {
-        const remedy = `move it (transship replica move ${name} ${pool} OTHER), or delete the volume`;
-        fail('RedundancyLost', `pool ${pool} has the only replica of ${name}: ${remedy}`);
+        const remedy = `move it (transship replica move ${name} ${pool} OTHER)`;
+        const told = `pool ${pool} has the only replica of ${name}: ${remedy}`;
+        fail('RedundancyLost', `${told}, or delete the volume`);
       }
       await change(cli, client, volume, { wanted, verb: `left pool ${pool}`, ...options });
     },
@@ -144,8 +145,8 @@ function moveReplica(registry: Registry, replica: Command): void {
     ],
     options: waitOptions(),
     details:
-      'Makes the new replica, waits until it is Healthy, then takes the old one away: the volume\n' +
-      'never has fewer whole copies than before. Also for a volume with one replica.',
+      'Makes the new replica, waits until it is Healthy, then takes the old one away: the\n' +
+      'volume never has fewer whole copies than before. Also for a volume with one replica.',
     examples: [['transship replica move db p1 p3', 'p1 may be drained, its disk taken out']],
     run: async (cli, [name, from, named], options) => {
       const { client } = await cli.api();

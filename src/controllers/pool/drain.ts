@@ -60,7 +60,7 @@ function nameOf({ metadata }: Volume): string {
   return metadata.name ?? '';
 }
 
-/** The new pool in the place of the old one: a move, which takes nothing away before it is whole. */
+/** The new pool in the place of the old one: a move, which takes away nothing before its end. */
 export function editOf(volume: Volume, { from, to }: Move): Readonly<Record<string, unknown>> {
   const { uid, resourceVersion } = volume.metadata;
   const replicas = wantedPools(volume).map((pool) => ({ pool: pool === from ? to : pool }));
