@@ -10,6 +10,7 @@ import { Gone, ReplicaWorld, type Session, volumeName } from './replica-world.ts
 
 const KiB = 1024;
 const minuteMs = 60_000;
+const lookedMs = 5000;
 /** A disk that fails now and then lets a pool be opened soon. */
 const startsMax = 100;
 /** Of virtual time: retries, time-outs and pauses fit in many times. */
@@ -185,6 +186,10 @@ async function finish(world: ReplicaWorld): Promise<void> {
     return session === undefined ? ['nobody leads'] : unlikeWanted(world, session);
   });
   const session = world.serving()!;
+  await world.drive(session.node, session.led.volume.flush());
+  // Long enough for a leader to look at each of them.
+  await world.scheduler.idle(lookedMs);
+  await becomes(world, 'all are in step', () => unlikeWanted(world, session));
   for (const node of nodes) await dropLeftBehind(world, node);
   await becomes(world, 'nothing is left over', () => leftOver(world));
   await checkAlike(world, session);
