@@ -44,8 +44,8 @@ export const replicaMutants: Readonly<Record<string, ReplicaMutant>> = {
   'old-version-sealed': withReplica('a rebuild begins with what is there now', (replica) => {
     let first: SealedVersion | undefined;
     return {
-      seal: async (term, sequence) => {
-        const now = await replica.seal(term, sequence);
+      seal: async (term, sequence, leaseId) => {
+        const now = await replica.seal(term, sequence, leaseId);
         first ??= now;
         const { mark } = now;
         return { ...first, mark };

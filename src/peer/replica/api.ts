@@ -144,8 +144,12 @@ export interface ReplicaPort {
   revert(term: Term): Promise<ReplicaStatus>;
   /** A rebuild begins: keeps its content as fallback, then forgets what is unsettled. */
   receive(term: Term): Promise<ReplicaStatus>;
-  /** Seals what contains everything up to `sequence`, under a lease. */
-  seal(term: Term, sequence: number): Promise<SealedVersion>;
+  /**
+   * Seals what contains everything up to `sequence`, under a lease whose id the leader chose (32 hex
+   * digits), so that it can be given back also when the answer was lost.
+   */
+  seal(term: Term, sequence: number, leaseId: string): Promise<SealedVersion>;
+  /** Also of one that never was. */
   releaseSeal(leaseId: string): Promise<void>;
   /** The sealed version becomes its tree, under the writes it received; then it fetches. */
   rebase(term: Term, version: SealedVersion, limits: RebuildLimits): Promise<ReplicaStatus>;

@@ -7,7 +7,7 @@ import type { Clock } from '../../base/ports.ts';
 import type { Member } from '../../volume/replica-types.ts';
 import type { RebuildLimits, ReplicaPort, ReplicaStatus } from './api.ts';
 import { compareStamps } from './configuration.ts';
-import { decide, type Verdict } from './decide.ts';
+import { compareMarks, decide, type Verdict } from './decide.ts';
 import type { Elected } from './election.ts';
 import type { SetEvent } from './events.ts';
 import type { Leader } from './leader.ts';
@@ -33,6 +33,7 @@ export interface CareOptions {
   /** Snapshots, resizes and policies of this epoch. */
   readonly points: () => number;
   readonly limits: () => RebuildLimits;
+  readonly newLease: () => string;
   /** A version sealed for a rebuild that its replica could not be told to let go. */
   readonly onHeld: (port: ReplicaPort, leaseId: string) => void;
   readonly tell: (kind: SetEvent['kind'], member: Member | undefined, note: string) => void;
@@ -75,9 +76,15 @@ export class MemberCare {
   async look(): Promise<void> {
     if (this.#stream.standing !== 'InStep') return;
     try {
+      const known = this.#stream.applied;
       const status = await this.#stream.port.state();
       this.status = status ?? this.status;
       const { term } = this.#o.leader.quorum;
+      // Its agent started again between two requests, without what was not durable yet.
+      if (status === undefined || compareMarks(status.mark, { ...term, sequence: known }) < 0) {
+        const { agent } = this.#member;
+        this.#stream.leave(new TransshipError('Conflict', `${agent} has lost its last writes`));
+      }
       if (status === undefined || status.promised.epoch <= term.epoch) return;
       const { leader, epoch } = status.promised;
       const by = `volume ${this.#o.volume} is led by ${leader} now, in epoch ${epoch}`;
@@ -185,7 +192,7 @@ export class MemberCare {
   }
 
   async #rebuild(): Promise<void> {
-    const { clock, slots, leader, limits, points, missed, onHeld, tell } = this.#o;
+    const { clock, slots, leader, limits, points, missed, newLease, onHeld, tell } = this.#o;
     const { quorum } = leader;
     const member = this.#member;
     const isNew = this.status === undefined;
@@ -201,6 +208,7 @@ export class MemberCare {
         create: isNew ? () => this.#creation() : undefined,
         limits,
         points,
+        newLease,
         onHeld,
         onStatus: (status) => {
           this.status = status;

@@ -55,6 +55,7 @@ export class LedSet {
   #proposed: Configuration;
   #blocker: string | undefined;
   #points = 0;
+  #leases = 0;
   #timer: Timer | undefined;
   #changing = false;
   #lookedMs = 0;
@@ -84,7 +85,8 @@ export class LedSet {
       missed: this.#missed,
       points: () => this.#points,
       limits: () => this.#limits(),
-      onHeld: (port, leaseId) => void this.#held.set(leaseId, { port, nextMs: 0 }),
+      newLease: () => this.#newLease(),
+      onHeld: (port, leaseId) => this.#hold(port, leaseId),
       tell: (kind, member, note) => this.#tell(kind, member, note),
     };
     for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
@@ -320,6 +322,16 @@ export class LedSet {
     }
   }
 
+  /** Unique over all leaders, because the term is. */
+  #newLease(): string {
+    const { term } = this.leader.quorum.term;
+    return term.slice(0, 24) + (this.#leases++).toString(16).padStart(8, '0');
+  }
+
+  #hold(port: ReplicaPort, leaseId: string): void {
+    this.#held.set(leaseId, { port, nextMs: 0 });
+  }
+
   async #settleAll(): Promise<void> {
     const { quorum } = this.leader;
     const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
@@ -329,8 +341,12 @@ export class LedSet {
       quorum,
       streams: asked,
       work: async ({ port }) => {
-        const { leaseId } = await port.seal(quorum.term, quorum.acked);
-        await port.releaseSeal(leaseId);
+        const leaseId = this.#newLease();
+        try {
+          await port.seal(quorum.term, quorum.acked, leaseId);
+        } finally {
+          await port.releaseSeal(leaseId).catch(() => this.#hold(port, leaseId));
+        }
       },
     });
   }

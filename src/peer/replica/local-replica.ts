@@ -5,7 +5,7 @@
  */
 import { fail, TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { Clock, Random } from '../../base/ports.ts';
+import type { Clock } from '../../base/ports.ts';
 import type { PoolApi, VolumeApi, VolumeOrigin } from '../../volume/api.ts';
 import { nameHex, nameOfHex } from '../../volume/name.ts';
 import type { Configuration, Mark, Member, Term } from '../../volume/replica-types.ts';
@@ -28,7 +28,6 @@ import { WriteOrder } from './write-order.ts';
 
 export interface LocalReplicaOptions {
   readonly clock: Clock;
-  readonly random: Random;
   readonly volume: string;
   readonly member: Member;
   readonly pool: PoolApi;
@@ -154,11 +153,10 @@ export class LocalReplica implements ReplicaPort {
     return this.#status(volume);
   }
 
-  async seal(term: Term, sequence: number): Promise<SealedVersion> {
+  async seal(term: Term, sequence: number, leaseId: string): Promise<SealedVersion> {
     await this.#order.reached(term, sequence);
     const volume = this.#healthy(term);
-    const { random, pool, volume: name, member } = this.#o;
-    const leaseId = Buffer.from(random.bytes(16)).toString('hex');
+    const { pool, volume: name, member } = this.#o;
     const holder = holderOf(term.leader, name);
     const lifeMs = limits.leaseMs;
     const grant = await pool.grantLease({ volume: name, holder, lifeMs, leaseId });

@@ -27,6 +27,8 @@ export interface RebuildOptions {
   /** Changes with every snapshot, resize or policy: what was sealed before lacks it. */
   readonly points: () => number;
   readonly onStatus: (status: ReplicaStatus) => void;
+  /** The id of one more lease: 32 hex digits that nobody else has. */
+  readonly newLease: () => string;
   /** The sealed version could not be let go yet. */
   readonly onHeld: (port: ReplicaPort, leaseId: string) => void;
 }
@@ -57,8 +59,9 @@ class Rebuild {
     quorum.join(stream);
     const pointsBefore = points();
     const source = this.#source();
-    const version = await source.port.seal(term, stream.joinedAt);
+    const leaseId = this.#o.newLease();
     try {
+      const version = await source.port.seal(term, stream.joinedAt, leaseId);
       this.#check(version, pointsBefore);
       onStatus(await port.rebase(term, version, this.#o.limits()));
       await this.#whileFilling(version, pointsBefore);
@@ -68,7 +71,7 @@ class Rebuild {
       this.#check(version, pointsBefore);
       stream.confirm();
     } finally {
-      const { leaseId } = version;
+      // Also when the answer was lost: the lease may be there.
       await source.port.releaseSeal(leaseId).catch(() => this.#o.onHeld(source.port, leaseId));
     }
   }

@@ -115,8 +115,8 @@ export class RemotePort implements ReplicaPort {
     return decodeStatus(fields.object('replica'));
   }
 
-  async seal(term: Term, sequence: number): Promise<SealedVersion> {
-    const fields = await this.#change('seal', { term, sequence }, orderMs);
+  async seal(term: Term, sequence: number, leaseId: string): Promise<SealedVersion> {
+    const fields = await this.#change('seal', { term, sequence, leaseId }, orderMs);
     return decodeSealed(fields.object('version'));
   }
   async releaseSeal(leaseId: string): Promise<void> {

@@ -93,7 +93,8 @@ async function change(service: ReplicaService, fields: Fields): Promise<object> 
   }
   const port = service.find(volume);
   if (action === 'seal') {
-    return { version: encodeSealed(await port.seal(term, fields.count('sequence'))) };
+    const leaseId = fields.text('leaseId', 32);
+    return { version: encodeSealed(await port.seal(term, fields.count('sequence'), leaseId)) };
   }
   if (action === 'limit') {
     await port.limit(term, decodeLimits(fields.object('limits')));
