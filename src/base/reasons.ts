@@ -80,7 +80,7 @@ export const reasons = {
   ChecksFailed: entry(
     'refused',
     false,
-    'Solve what the failed checks name; `transship plan check` shows them with their remedies.',
+    'Solve what the failed checks name; `plan check` and `replicate show` print their remedies.',
   ),
   CredentialsMissing: entry('conflict', false, 'Make the Secret with the entries that it names.'),
   RepositoryUnreachable: entry(

@@ -196,6 +196,38 @@ suite('replications that are repeated', () => {
     await world.stop();
   });
 
+  /** Nobody collects here: a pod stays when what made it goes. */
+  async function deletedBeside(world: World, name: string, owners: readonly object[]) {
+    await world.admin('west').create(pods, {
+      metadata: { namespace: there, name, ownerReferences: owners },
+      spec: {
+        containers: [{ name: 'x', image: 'busybox' }],
+        volumes: [{ name: 'db', persistentVolumeClaim: { claimName: 'db' } }],
+      },
+    } as never);
+    await world.admin('east').delete(replications, key);
+    await world.until('it is gone', async () => (await replication(world)) === undefined);
+    const kept = world.events.filter(({ reason }) => reason === 'Kept');
+    return kept.map(({ note }) => note).join('\n');
+  }
+
+  test('deleted: a claim that a pod of others uses stays with its data', async () => {
+    const world = await open();
+    const kept = await deletedBeside(world, 'theirs', []);
+    assert.match(kept, /Claim market\/db stays with its data: pod market\/theirs uses it/);
+    assert.deepEqual(await claimsAt(world, 'west'), ['market/db Bound']);
+    await world.stop();
+  });
+
+  test('deleted: a pod of what was just deleted keeps no claim', async () => {
+    const world = await open();
+    const { uid = '' } = (await world.find('west', deployments, web))!.metadata;
+    const owner = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid, controller: true };
+    assert.doesNotMatch(await deletedBeside(world, 'ours', [owner]), /Claim/);
+    assert.deepEqual(await claimsAt(world, 'west'), []);
+    await world.stop();
+  });
+
   test('a run that fails after the stop leaves the old copy as it was', async () => {
     const world = await open();
     const before = await volumeThere(world);

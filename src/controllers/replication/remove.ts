@@ -13,15 +13,17 @@ import {
   persistentVolumeClaims,
   persistentVolumes,
 } from '../../kube/resources.ts';
-import { type StatefulSet, statefulSets } from '../../kube/workloads.ts';
+import { type Pod, pods, type StatefulSet, statefulSets } from '../../kube/workloads.ts';
 import { keepClaimsOf } from '../../workload/claim-template-run.ts';
 import { typeOf } from '../../workload/existing-run.ts';
 import { type Item, readItems, takeInventory } from '../../workload/inventory.ts';
-import { nameOf, nameText } from '../../workload/names.ts';
+import { groupOf, nameOf, nameText } from '../../workload/names.ts';
 import { visit } from '../../workload/needs.ts';
 import { orderForDelete } from '../../workload/order.ts';
-import { findHolders } from '../../workload/rebind-volumes.ts';
+import { claimsOfPodSpec } from '../../workload/pod-specs.ts';
+import { hasEnded } from '../../workload/quiesce.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
+import { valueAt } from '../../workload/fields.ts';
 import { whyKindExcluded } from '../../workload/exclusions.ts';
 import { madeNamespaces, removeNamespaces } from '../migration/namespaces.ts';
 import { namespacesAt, uidOf } from '../migration/run.ts';
@@ -123,9 +125,9 @@ async function removeClaims(run: Run): Promise<Removal> {
     );
     for (const claim of ours) {
       const text = `claim ${keyText(keyOf(claim))}`;
-      const [holder] = await findHolders(client, [keyOf(claim)]);
-      if (holder !== undefined && !(await isEndingHolder(run, claim))) {
-        notes.push(`${text[0]?.toUpperCase()}${text.slice(1)} stays with its data: ${holder}.`);
+      const holder = await stayingHolder(run, claim);
+      if (holder !== undefined) {
+        notes.push(`C${text.slice(1)} stays with its data: ${holder} uses it.`);
         continue;
       }
       left.push(text);
@@ -136,23 +138,41 @@ async function removeClaims(run: Run): Promise<Removal> {
   return { left, notes };
 }
 
-/** Pods of what was just deleted hold it for a while yet. */
-async function isEndingHolder(run: Run, claim: PersistentVolumeClaim): Promise<boolean> {
-  if (claim.metadata.deletionTimestamp !== undefined) return true;
+/** A pod that uses it and does not go; those of what was just deleted hold it for a while yet. */
+async function stayingHolder(run: Run, claim: PersistentVolumeClaim): Promise<string | undefined> {
+  if (claim.metadata.deletionTimestamp !== undefined) return undefined;
   const { client } = run.destination;
   const { namespace = '', name = '' } = claim.metadata;
-  const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true } as const;
-  let isEnding = false;
+  const users: Pod[] = [];
   await visit(
     client,
     pods,
-    (pod: KubeObject) => {
-      const uses = JSON.stringify(pod).includes(`"claimName":${JSON.stringify(name)}`);
-      if (uses && pod.metadata.deletionTimestamp !== undefined) isEnding = true;
+    (pod) => {
+      const uses = claimsOfPodSpec(valueAt(pod, ['spec'])).some((use) => use.claim === name);
+      if (uses && !hasEnded(pod)) users.push(pod);
     },
     { namespace },
   );
-  return isEnding;
+  for (const pod of users) {
+    if (!(await isLeaving(run, pod))) return `pod ${keyText(keyOf(pod))}`;
+  }
+  return undefined;
+}
+
+/** It, or what made it, is being deleted or gone: the cluster collects the rest by itself. */
+async function isLeaving({ destination }: Run, first: KubeObject): Promise<boolean> {
+  const { client } = destination;
+  const discovery = createDiscovery(client);
+  for (let at = first; ; ) {
+    if (at.metadata.deletionTimestamp !== undefined) return true;
+    const owner = at.metadata.ownerReferences?.find(({ controller }) => controller === true);
+    const type = owner && (await discovery.find(groupOf(owner.apiVersion), owner.kind));
+    if (owner === undefined || type === undefined) return false;
+    const { namespace = '' } = at.metadata;
+    const found = await client.get<KubeObject>(type, { namespace, name: owner.name });
+    if (found?.metadata.uid !== owner.uid || found === undefined) return true;
+    at = found;
+  }
 }
 
 async function removeClaim(run: Run, claim: PersistentVolumeClaim): Promise<void> {
