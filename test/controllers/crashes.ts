@@ -12,6 +12,8 @@ export interface Beginning {
   readonly saved: Saved;
   /** Of so many effects one is disturbed, where to disturb each takes minutes; each when absent. */
   readonly every?: number;
+  /** Of each run: what others do at every step, who do not die. */
+  readonly others?: () => (world: World) => Promise<void>;
 }
 
 const fetchBytes = 2 * 1024 * 1024;
@@ -37,7 +39,7 @@ const none: Trouble = { mishap: 'death', afterEffects: Number.POSITIVE_INFINITY 
 
 /** From the same beginning, with one mishap. */
 async function run(
-  { library, saved }: Beginning,
+  { library, saved, others }: Beginning,
   scenario: Scenario,
   trouble = none,
 ): Promise<Run> {
@@ -52,11 +54,13 @@ async function run(
     diedMs = world.clock.monotonicMs();
   };
   const steps = [...scenario.steps];
+  const act = others?.();
   world.onStep = async () => {
     if (diedMs !== undefined && world.clock.monotonicMs() >= diedMs + takeOverMs) {
       diedMs = undefined;
       world.startAll();
     }
+    await act?.(world);
     if (steps[0] !== undefined && (await steps[0].when(world))) await steps.shift()!.act(world);
     // What people do in the middle must be in the middle, however long a crash takes.
     if (steps.length === 0) world.fetchBytes = fetchBytes;
