@@ -3,6 +3,7 @@ import { fail } from '../base/errors.ts';
 import { apiVersion } from '../api/objects.ts';
 import type { BlockDevice } from '../base/ports.ts';
 import { Door } from './door.ts';
+import { refuseFollowed } from './followed.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import type { Pools } from './pools.ts';
 import { viewOf } from './volumes.ts';
@@ -66,13 +67,18 @@ export class Exports {
 
 export function doorHandlers(parts: AgentParts): Doors {
   const { pools, attachments, info } = parts;
+  const nameOf = (volume: string) => {
+    const located = pools.locate(volume).volume;
+    if (parts.replicas.isFollowed(volume)) refuseFollowed(located);
+    return located.name;
+  };
   const uriOf = (volume: string) => {
-    const { name } = pools.locate(volume).volume;
+    const name = nameOf(volume);
     const socket = encodeURIComponent(info.nbdSocket).replaceAll('%2F', '/');
     return `nbd+unix:///${name}?socket=${socket}`;
   };
   const tlsUriOf = (volume: string, certificates: string) => {
-    const { name } = pools.locate(volume).volume;
+    const name = nameOf(volume);
     if (info.nbdAddress === undefined) {
       fail('Unsupported', 'this cluster serves no NBD over TLS; start it with --nbd-listen');
     }

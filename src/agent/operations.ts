@@ -38,7 +38,10 @@ export function policyHandlers(parts: AgentParts): HandlersOf<'policy'> {
       const users = usersOf(name);
       const policy = { ...policies.find(name), ...retention };
       policies.set(name, policy);
-      for (const { volume } of users) await volume.setPolicy(policy);
+      for (const { volume } of users) {
+        // Its leader changes it everywhere.
+        if (!parts.replicas.isFollowed(volume.name)) await volume.setPolicy(policy);
+      }
       return view(name);
     },
     'policy.delete': async ({ name }) => {

@@ -302,6 +302,9 @@ export class Pool implements PoolApi {
 
   async ingest(volume: VolumeApi, firstBlock: number, bytes: Uint8Array): Promise<void> {
     const target = this.#own(volume);
+    if (target.document.replica !== undefined) {
+      fail('Unsupported', `volume ${target.name} is replicated: write to it through a door`);
+    }
     const wait = this.#space.admit();
     if (wait !== undefined) await wait;
     this.#checkAlive();

@@ -137,7 +137,7 @@ suite('a volume as a replica', () => {
     await holds(third, 0, 1);
   });
 
-  test('what it can go back to survives a collection while another tree is in its place', async () => {
+  test('what it can go back to survives a collection under another tree', async () => {
     const other = await replicated();
     other.volume.replica.apply([sectors(50, 0, 16)], at(1));
     const version = await other.volume.seal();

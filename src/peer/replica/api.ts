@@ -145,8 +145,8 @@ export interface ReplicaPort {
   /** A rebuild begins: keeps its content as fallback, then forgets what is unsettled. */
   receive(term: Term): Promise<ReplicaStatus>;
   /**
-   * Seals what contains everything up to `sequence`, under a lease whose id the leader chose (32 hex
-   * digits), so that it can be given back also when the answer was lost.
+   * Seals what contains everything up to `sequence`, under a lease whose id the leader chose (32
+   * hex digits), so that it can be given back also when the answer was lost.
    */
   seal(term: Term, sequence: number, leaseId: string): Promise<SealedVersion>;
   /** Also of one that never was. */

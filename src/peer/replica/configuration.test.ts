@@ -109,7 +109,7 @@ test('it is done exactly when the voters are those wanted', () => {
   }
 });
 
-test('with everybody healthy every wish comes true, and the healthy copies never fall below', () => {
+test('with everybody healthy every wish comes true, and healthy copies never fall below', () => {
   const healthy = new Set(agents);
   for (const start of configurations()) {
     for (const wished of subsets(agents)) {

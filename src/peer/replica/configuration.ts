@@ -1,7 +1,7 @@
 /**
- * Who keeps a replicated volume, as pure data: majorities, the order of configurations, and the next
- * single change on the way from the members there are to the members that are wanted. One voter at a
- * time, as single-server changes in Raft (Ongaro 2014, section 4.1); an epoch is established before
+ * Who keeps a replicated volume, as pure data: majorities, the order of configurations, and the
+ * next single change on the way from the members there are to those that are wanted. One voter at
+ * a time, as single-server changes in Raft (Ongaro 2014, section 4.1); an epoch is established before
  * its leader changes anything, so a change that an older epoch left unfinished can never win.
  */
 import { fail } from '../../base/errors.ts';
@@ -101,9 +101,9 @@ export interface Change {
 }
 
 /**
- * The next change from the members there are to the wanted ones. All missing ones become learners at
- * once; a learner becomes a voter when it is healthy; who is not wanted goes last, one at a time, and
- * only while those who stay are healthy enough without it. A voter that lost its data is taken out
+ * The next change from the members there are to the wanted ones. All missing ones become learners
+ * at once; a learner becomes a voter when it is healthy; who is not wanted goes last, one at a time,
+ * and only while those who stay are healthy enough without it. A voter that lost its data is taken out
  * before it is made anew. Every change needs a healthy majority.
  */
 export function nextStep(members: Members): Step {
@@ -168,7 +168,9 @@ function change(from: Configuration, action: Change['action'], member: Member): 
 function quorumMissing({ configuration, healthy }: Members): string {
   const ill = configuration.voters.filter(({ agent }) => !healthy.has(agent));
   const needed = majorityOf(configuration.voters.length);
-  return `${needed} of ${configuration.voters.length} replicas must be healthy first; not so: ${formatMembers(ill)}`;
+  const count = configuration.voters.length;
+  const names = formatMembers(ill);
+  return `${needed} of ${count} replicas must be healthy first; not so: ${names}`;
 }
 
 function has(members: readonly Member[], { agent, pool }: Member): boolean {

@@ -1,6 +1,6 @@
 /**
- * The generation decision: what must happen to a replica, given what it and the leader know, and which
- * replica a new leader starts from. Pure, so that a test can try every combination. The questions
+ * The generation decision: what must happen to a replica, given what it and the leader know, and
+ * which replica a new leader starts from. Pure, so that a test can try every combination. The questions
  * are those that DRBD's generation identifiers answer (LINBIT user's guide 9, "internals").
  */
 import type {
@@ -50,7 +50,7 @@ export type Verdict =
   | { readonly kind: 'difference' }
   /** It has nothing yet. */
   | { readonly kind: 'fromNothing' }
-  /** A voter without its data: to be taken out and made anew, never filled up as the voter it was. */
+  /** A voter without its data: taken out and made anew, never filled up as the voter it was. */
   | { readonly kind: 'lost' }
   /** No member of the set any more: it may be dropped. */
   | { readonly kind: 'ineligible' }

@@ -48,7 +48,7 @@ export class LedSet {
   /** Missed a snapshot, resize or policy: its mark does not tell. */
   readonly #missed = new Set<string>();
   readonly #leaving = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
-  /** Versions sealed for rebuilds, by lease, whose replicas could not be told that they are over. */
+  /** Versions sealed for rebuilds, by lease, whose replicas could not be told that all is over. */
   readonly #held = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
   #wanted: readonly Member[];
   #bytesPerSecond: number | undefined;

@@ -1,4 +1,4 @@
-/** Something asked of all replicas in step, when a majority is enough and nobody may be waited for. */
+/** Something asked of all replicas in step: a majority is enough, and nobody is waited for long. */
 import { TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
 import { isMajority } from './configuration.ts';

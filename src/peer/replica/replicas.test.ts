@@ -213,7 +213,7 @@ suite('replicated volumes', () => {
     await rootsEqual(set, three);
   });
 
-  test('a part of a sector and all of it, written at once, lose nothing of each other', async () => {
+  test('a part of a sector and all of it, written at once, keep what is theirs', async () => {
     const set = await createTestSet(three);
     // The leader has no replica: what surrounds the part comes over a link.
     const wanted = ['b', 'c'].map((agent) => ({ agent, pool: 'main' }));
@@ -276,6 +276,26 @@ suite('replicated volumes', () => {
     await set.lead('c', { wanted: [...wanted, { agent: 'a', pool: 'main' }] });
     await healthy(set, 'c');
     await rootsEqual(set, ['a', 'c']);
+  });
+
+  test('another cluster may read any healthy replica, and imports go around none', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 5, 5);
+    await set.until(volume.flush());
+    const roots = [];
+    for (const { pool } of set.agents) {
+      const lease = { volume: 'db', holder: 'west/db', lifeMs: 60_000 };
+      const grant = await set.until(pool.grantLease(lease));
+      roots.push(nameHex(grant.version.root));
+      const names = [grant.version.root];
+      assert.equal((await set.until(pool.readStored(names))).length, 1);
+      await assert.rejects(set.until(pool.ingest(pool.volume('db'), 0, new Uint8Array(65_536))), {
+        reason: 'Unsupported',
+      });
+    }
+    assert.equal(new Set(roots).size, 1);
   });
 
   test('a volume is yielded, led elsewhere, and deleted everywhere', async () => {
