@@ -36,11 +36,6 @@ export const replicaMutants: Readonly<Record<string, ReplicaMutant>> = {
     write: (term, batch) => replica.write(obeyed(replica) ?? term, batch),
     flush: (term, sequence) => replica.flush(obeyed(replica) ?? term, sequence),
   })),
-  'adopts-anything': withReplica('equal marks are equal content', (replica) => ({
-    adopt: (term, _mark, configuration) => {
-      return replica.adopt(term, replica.volume!.replica.mark, configuration);
-    },
-  })),
   'old-version-sealed': withReplica('a rebuild begins with what is there now', (replica) => {
     let first: SealedVersion | undefined;
     return {

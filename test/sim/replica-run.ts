@@ -52,7 +52,7 @@ async function live(world: ReplicaWorld): Promise<void> {
 
 const stepWeights = {
   write: 26,
-  zombie: 2,
+  zombie: 6,
   read: 6,
   flush: 5,
   snapshot: 1.5,
@@ -65,6 +65,7 @@ const stepWeights = {
   yieldIt: 0.5,
   change: 2,
   crash: 2,
+  blackout: 0.5,
   part: 2,
   mend: 3,
   fill: 1,
@@ -79,6 +80,7 @@ async function takeStep(world: ReplicaWorld): Promise<void> {
   const node = rng.pick(nodes);
   if (kind === 'part') return part(world);
   if (kind === 'mend') return mend(world);
+  if (kind === 'blackout') return blackout(world);
   if (node.running === undefined) return start(world, node, world.profile.crashing);
   if (kind === 'crash') return crash(world, node);
   if (kind === 'fill' || kind === 'free') return resizeDisk(world, node, kind);
@@ -139,6 +141,14 @@ function resizeDisk(
     ...simDisk.options,
     capacityBytes: kind === 'fill' ? tight : capacityBytes,
   };
+}
+
+/** All lose power at once: what was flushed is there again. */
+async function blackout(world: ReplicaWorld): Promise<void> {
+  const { nodes, profile } = world;
+  if (!profile.crashing || profile.faulty !== undefined) return;
+  for (const node of nodes) node.powerOff();
+  for (const node of nodes) await start(world, node, false);
 }
 
 async function crash(world: ReplicaWorld, node: ReplicaNode): Promise<void> {

@@ -27,7 +27,7 @@ test('replicas through crashes, cut links and new leaders; each seed twice the s
   assert.equal(verdicts[17]?.traceHash, verdicts[1]?.traceHash);
 });
 
-for (const mutant of ['no-fence', 'adopts-anything']) {
+for (const mutant of ['acknowledged-before-applied', 'old-version-sealed']) {
   test(`replicas with ${mutant} are caught`, async () => {
     const verdicts = await verdictsOf(seeds(10, mutant));
     assert.ok(verdicts.some(({ violation }) => violation !== undefined));
