@@ -150,7 +150,10 @@ const spec = fields(
       }),
     ),
     bandwidth: optional(
-      rate('Bytes a second at most over all volumes; can be changed while a migration runs.'),
+      rate(
+        'Bytes a second at most over all volumes, and over all images; ' +
+          'can be changed while a migration runs.',
+      ),
     ),
     concurrency: optional(
       count('Volumes and images that are copied at once.', { min: 1, max: 64, default: 4 }),

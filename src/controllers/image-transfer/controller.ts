@@ -20,6 +20,7 @@ import { Problems } from '../problems.ts';
 import type { Report } from '../status.ts';
 import { Copying } from './copying.ts';
 import { clusterCredentials, pullCredentials } from './credentials.ts';
+import { paced, PlanRates } from './pace.ts';
 import { type RegistryPlace, registryOf } from './place.ts';
 import {
   failedReport,
@@ -54,11 +55,13 @@ export class ImageTransferController implements Controller {
   readonly #problems: Problems;
   readonly #copies = new Map<string, Copying>();
   readonly #failures = new Map<string, number>();
+  readonly #rates: PlanRates;
 
   constructor(context: Context) {
     this.#c = context;
     this.#transfers = context.informers.imageTransfers;
     this.#problems = new Problems(context.ports.clock, context.ports.random);
+    this.#rates = new PlanRates(context.ports.clock);
     this.sources = [watching(this.#transfers), this.#own];
   }
 
@@ -92,6 +95,7 @@ export class ImageTransferController implements Controller {
   #forget(key: string): void {
     this.#copies.get(key)?.stop();
     this.#copies.delete(key);
+    if (this.#copies.size === 0) this.#rates.clear();
     this.#failures.delete(key);
     this.#problems.clear(key);
   }
@@ -123,7 +127,7 @@ export class ImageTransferController implements Controller {
     const work = copyImage(
       { clock, random },
       {
-        from: ends.from,
+        from: this.#paced(ends.from, object, copy),
         to: ends.to,
         verify: object.spec.verify === true,
         signal: copy.signal,
@@ -137,9 +141,18 @@ export class ImageTransferController implements Controller {
     return { againAfterMs: lookMs };
   }
 
+  /** What is sent on is what was read, so that one side is enough. */
+  #paced(from: ImageEnd, object: ImageTransfer, { signal }: Copying): ImageEnd {
+    const limit = this.#rates.limitOf(this.#c, object);
+    if (limit === undefined) return from;
+    return { ...from, transport: paced(from.transport, limit, signal) };
+  }
+
   async #follow(key: string, object: ImageTransfer, copy: Copying): Promise<Outcome> {
     const { copied } = copy;
     if (copied === undefined) {
+      // The plan may say another rate by now.
+      this.#rates.limitOf(this.#c, object);
       const progress = progressFields(copy.progress, copy.rate());
       await this.#write(object, runningReport(object, progress, this.#secondsOf(object)));
       return { againAfterMs: lookMs };
