@@ -1,6 +1,6 @@
 /**
- * One agent of the simulation of replicated volumes: engine, peers and replicas over a simulated disk
- * and network. Its process can end at any moment and start again; other agents go on meanwhile.
+ * One agent of the simulation of replicated volumes: engine, peers and replicas over a simulated
+ * disk and network. Its process can end at any moment and start again; others go on meanwhile.
  */
 import type { Clock } from '../../src/base/ports.ts';
 import { openCloud } from '../../src/peer/cloud.ts';

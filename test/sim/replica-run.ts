@@ -226,7 +226,7 @@ function keepServing(world: ReplicaWorld): Session | undefined {
   return undefined;
 }
 
-/** A leader that removes a replica may end before the replica hears of it; people drop such ones. */
+/** A leader may end before the replica that it removed hears of it; people drop such ones. */
 async function dropLeftBehind(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
   const { replicas } = node.running!;
   const isMember = world.wanted.some(({ agent }) => agent === node.name);

@@ -1,8 +1,8 @@
 /**
  * Who keeps a replicated volume, as pure data: majorities, the order of configurations, and the
  * next single change on the way from the members there are to those that are wanted. One voter at
- * a time, as single-server changes in Raft (Ongaro 2014, section 4.1); an epoch is established before
- * its leader changes anything, so a change that an older epoch left unfinished can never win.
+ * a time, as single-server changes in Raft (Ongaro 2014, section 4.1); an epoch is established
+ * before its leader changes anything, so what an older epoch left unfinished can never win.
  */
 import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
@@ -102,9 +102,9 @@ export interface Change {
 
 /**
  * The next change from the members there are to the wanted ones. All missing ones become learners
- * at once; a learner becomes a voter when it is healthy; who is not wanted goes last, one at a time,
- * and only while those who stay are healthy enough without it. A voter that lost its data is taken out
- * before it is made anew. Every change needs a healthy majority.
+ * at once; a learner becomes a voter when it is healthy; who is not wanted goes last, one at a
+ * time, and only while those who stay are healthy enough without it. A voter that lost its data is
+ * taken out before it is made anew. Every change needs a healthy majority.
  */
 export function nextStep(members: Members): Step {
   const { configuration, wanted, healthy } = members;

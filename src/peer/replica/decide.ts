@@ -1,7 +1,7 @@
 /**
  * The generation decision: what must happen to a replica, given what it and the leader know, and
- * which replica a new leader starts from. Pure, so that a test can try every combination. The questions
- * are those that DRBD's generation identifiers answer (LINBIT user's guide 9, "internals").
+ * which replica a new leader starts from. Pure, so that a test can try every combination. The
+ * questions are those that DRBD's generation identifiers answer (LINBIT user's guide 9).
  */
 import type {
   Configuration,
