@@ -132,16 +132,19 @@ suite('replica commands', () => {
     assert.deepEqual(await wanted(world), ['p4']);
   });
 
-  test('a refusal of the controllers is the answer; what waits is said', async () => {
+  test('a refusal of the controllers is the answer, and the edit is taken back', async () => {
     await using world = await withPools();
     await world.control('east', volumes, ({ metadata, spec }) => ({
       observedGeneration: metadata.generation,
       ...statusOf(spec.replicas ?? [], scaled),
       conditions: [condition('Synced', 'False', 'Draining', 'pool p3 is being drained')],
     }));
-    const { code, err } = await world.run('replica add db p3');
-    assert.equal(code, 3);
-    assert.match(err, /^error: pool p3 is being drained\n {2}reason: Draining\n/m);
+    for (const line of ['add db p3 p4', 'move db p1 p3', 'remove db p2']) {
+      const { code, err } = await world.run(`replica ${line}`);
+      assert.equal(code, 3);
+      assert.match(err, /^error: pool p3 is being drained\n {2}reason: Draining\n/m);
+      assert.deepEqual(await wanted(world), ['p1', 'p2'], line);
+    }
   });
 
   test('what keeps a replica from being made is said', async () => {

@@ -2,7 +2,7 @@
 import type { Pool } from '../../api/kinds/pool.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import type { Volume } from '../../api/kinds/volume.ts';
-import { fail, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import { formatAge, formatBytes, formatSize } from '../../base/units.ts';
 import { Room, wantedPools } from '../../controllers/pool/moves.ts';
 import { membersOf } from '../../controllers/volume/members.ts';
@@ -56,33 +56,73 @@ function sizeOf({ allocatedBytes, usedBytes }: Replica): number {
   return allocatedBytes ?? usedBytes ?? 0;
 }
 
-/** As it was read, or `Conflict`. */
+/** A volume in use has a new status all the time. */
+const triesMax = 20;
+
+/** `Conflict` when its spec is not as it was read any more. */
 export async function editReplicas(
   client: KubeClient,
   volume: Volume,
   wanted: readonly string[],
 ): Promise<Volume> {
-  const { uid, resourceVersion } = volume.metadata;
+  const { uid, generation } = volume.metadata;
   const spec = { replicas: wanted.map((pool) => ({ pool })) };
-  return client.patch(volumes, keyOf(volume), { metadata: { uid, resourceVersion }, spec });
+  let { resourceVersion } = volume.metadata;
+  for (let tries = 1; ; tries++) {
+    const metadata = { uid, resourceVersion };
+    try {
+      return await client.patch(volumes, keyOf(volume), { metadata, spec });
+    } catch (error) {
+      const now = await client.get(volumes, keyOf(volume));
+      const isSame = now?.metadata.uid === uid && now?.metadata.generation === generation;
+      const isConflict = asTransshipError(error).reason === 'Conflict';
+      if (!isConflict || !isSame || tries === triesMax) throw error;
+      ({ resourceVersion } = now!.metadata);
+    }
+  }
+}
+
+/** What was asked for and refused is taken back: a command that fails changes nothing. */
+export async function takeBack(
+  client: KubeClient,
+  changed: Volume,
+  before: readonly string[],
+): Promise<void> {
+  let wanted = wantedPools(changed);
+  let volume = await client.get(volumes, keyOf(changed));
+  // Several come at once, but only one goes with an edit.
+  while (volume !== undefined && wanted.join() !== before.join()) {
+    const isSame = volume.metadata.uid === changed.metadata.uid;
+    if (!isSame || wantedPools(volume).join() !== wanted.join()) return;
+    const extra = wanted.filter((pool) => !before.includes(pool));
+    const isMore = wanted.length > before.length;
+    wanted = isMore ? wanted.filter((pool) => pool !== extra.at(-1)) : before;
+    volume = await editReplicas(client, volume, wanted);
+  }
 }
 
 export interface Scaling {
   readonly timeoutMs?: number;
   readonly progress: boolean;
+  /** Called before it fails because it was refused. */
+  readonly onRefusal?: () => Promise<void>;
 }
+
+/** It is done by itself when all data is here. */
+const passes = 'DataMissing';
 
 /** Once exactly the wanted replicas are there and Healthy; fails with why they never will be. */
 export async function whenScaled(
   cli: Cli,
   client: KubeClient,
   changed: Volume,
-  { timeoutMs, progress }: Scaling,
+  { timeoutMs, progress, onRefusal }: Scaling,
 ): Promise<Volume> {
   const { name = '', uid, generation = 0 } = changed.metadata;
   const painter = cli.painter();
   const say = sayer(cli);
-  const found = await until(cli, client, {
+  let refused = false;
+  const waiting = until(cli, client, {
     type: volumes,
     key: keyOf(changed),
     goesOn: `it goes on; see: transship replica list ${name} --cluster ${client.cluster}`,
@@ -98,12 +138,25 @@ export async function whenScaled(
       }
       if ((volume.metadata.generation ?? 0) < generation) return undefined;
       const synced = currentCondition(volume, 'Synced');
-      if (isFinal(synced)) failWith(synced.reason, synced.message);
+      if (isFinal(synced)) {
+        if (synced.reason === passes) {
+          say(synced.message);
+          return undefined;
+        }
+        refused = true;
+        failWith(synced.reason, synced.message);
+      }
       return isScaled(volume) ? volume : undefined;
     },
   });
-  painter.end();
-  return found;
+  try {
+    return await waiting;
+  } catch (error) {
+    if (refused) await onRefusal?.();
+    throw error;
+  } finally {
+    painter.end();
+  }
 }
 
 function isRebuilding({ status }: Volume): boolean {

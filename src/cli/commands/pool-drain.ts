@@ -3,7 +3,6 @@ import type { Pool } from '../../api/kinds/pool.ts';
 import { resources } from '../../api/kinds/resources.ts';
 import { asTransshipError, fail } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
-import { editOf } from '../../controllers/pool/drain.ts';
 import {
   isLeaving,
   type Move,
@@ -11,10 +10,11 @@ import {
   movesAtOnce,
   planDrain,
   planRebalance,
+  wantedPools,
 } from '../../controllers/pool/moves.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { needObject, printChanged } from '../api/printing.ts';
-import { everyOne, everyPool, whenScaled } from '../api/replicas.ts';
+import { editReplicas, everyOne, everyPool, whenScaled } from '../api/replicas.ts';
 import { findVolume, isFinal, sayer } from '../api/volumes.ts';
 import { currentCondition, failWith, until } from '../api/waiting.ts';
 import { add, given, option, type Registry, shared } from '../command.ts';
@@ -242,11 +242,8 @@ async function moveOne(
   const volume = await findVolume(client, move.volume);
   if (isLeaving(volume, move.from)) return;
   try {
-    const changed = await client.patch(
-      volumes,
-      { namespace: '', name: move.volume },
-      editOf(volume, move),
-    );
+    const wanted = wantedPools(volume).map((pool) => (pool === move.from ? move.to : pool));
+    const changed = await editReplicas(client, volume, wanted);
     const limits = given('timeoutMs', timeoutMs);
     const object = await whenScaled(cli, client, changed, { progress: false, ...limits });
     const verb = `moved from pool ${move.from} to ${move.to}`;

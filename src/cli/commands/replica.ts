@@ -13,6 +13,7 @@ import {
   everyOne,
   everyPool,
   replicaColumns,
+  takeBack,
   whenScaled,
 } from '../api/replicas.ts';
 import { findVolume } from '../api/volumes.ts';
@@ -186,7 +187,8 @@ async function change(cli: Cli, client: KubeClient, volume: Volume, told: Change
     cli.note(`It goes on; see: transship replica list ${name} --cluster ${client.cluster}`);
     return;
   }
-  const scaling = { progress: true, ...given('timeoutMs', told.timeout) };
+  const onRefusal = () => takeBack(client, changed, wantedPools(volume));
+  const scaling = { progress: true, onRefusal, ...given('timeoutMs', told.timeout) };
   const object = await whenScaled(cli, client, changed, scaling);
   await printChanged(cli, client, { type: volumes, object }, told.verb);
 }

@@ -61,7 +61,7 @@ function nameOf({ metadata }: Volume): string {
 }
 
 /** The new pool in the place of the old one: a move, which takes away nothing before its end. */
-export function editOf(volume: Volume, { from, to }: Move): Readonly<Record<string, unknown>> {
+function editOf(volume: Volume, { from, to }: Move): Readonly<Record<string, unknown>> {
   const { uid, resourceVersion } = volume.metadata;
   const replicas = wantedPools(volume).map((pool) => ({ pool: pool === from ? to : pool }));
   return { metadata: { uid, resourceVersion }, spec: { replicas } };

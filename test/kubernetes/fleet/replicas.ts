@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { resources } from '../../../src/api/kinds/resources.ts';
+import { writeNoise } from '../../interop/content.ts';
 import { Ledger } from '../../interop/ledger.ts';
 import { until } from '../../interop/cloud.ts';
 import { fleetCases } from './case.ts';
@@ -22,11 +23,13 @@ export const replicaCases = fleetCases({
     run: (t) =>
       withNodes(t, async (nodes) => {
         const { client } = t.east;
-        await nodes.make('walk', [one, two], { rebuildBandwidth: '6Mi' });
-        const ledger = new Ledger(Date.now() % 1e6, sizeBytes);
+        await nodes.make('walk', [one, two], { rebuildBandwidth: '2Mi' });
+        const ledger = new Ledger(Date.now() % 1e6, sizeBytes / 3);
         const leader = await nodes.leader('walk');
         using door = await leader.connect('walk');
         let isOver = false;
+        // So much that its way can be seen.
+        await writeNoise(door, 7, { offset: sizeBytes / 3, lengthBytes: (2 * sizeBytes) / 3 });
         const working = ledger.work(door, () => isOver);
         await until('some writes', () => ledger.writes > 200);
         await nodes.edit('walk', [one, two, three]);
