@@ -25,6 +25,7 @@ const events: ResourceType<
 export class ReplicaNodes {
   readonly #t: FleetContext;
   readonly agents: readonly Agent[];
+  readonly #made = new Set<string>();
 
   constructor(t: FleetContext, agents: readonly Agent[]) {
     this.#t = t;
@@ -42,6 +43,7 @@ export class ReplicaNodes {
   }
 
   async make(name: string, wanted: readonly string[], more: object = {}): Promise<void> {
+    this.#made.add(name);
     const replicas = wanted.map((pool) => ({ pool }));
     const spec = { size: '24Mi', replicas, ...more };
     await this.#client.create<Volume>(volumes, { metadata: { name }, spec });
@@ -120,6 +122,17 @@ export class ReplicaNodes {
   async delete(name: string): Promise<void> {
     await this.#client.delete(volumes, { namespace: '', name });
     await this.#t.gone(this.#t.east, volumes, name);
+    this.#made.delete(name);
+  }
+
+  /** What a case that failed left: later ones are not to fail by it. */
+  async clear(): Promise<void> {
+    for (const name of this.#made) {
+      const annotations = { 'transship.dev/force-delete': 'true' };
+      const key = { namespace: '', name };
+      await this.#client.patch(volumes, key, { metadata: { annotations } }).catch(() => undefined);
+      await this.delete(name).catch(() => undefined);
+    }
   }
 }
 
@@ -141,12 +154,14 @@ export async function withNodes(
   const all = agents.map(({ name, paths }) => ({ name, address: `unix://${paths.controlSocket}` }));
   const key = { namespace: '', name: cluster };
   await east.client.patch(clusters, key, { spec: { agents: all } });
+  const nodes = new ReplicaNodes(t, agents);
   try {
     for (const name of poolNames) {
       await t.condition(east, pools, name, { type: 'Ready', status: 'True' });
     }
-    await work(new ReplicaNodes(t, agents));
+    await work(nodes);
   } finally {
+    await nodes.clear();
     await east.client.patch(clusters, key, { spec: { agents: before } });
     for (const name of poolNames.slice(1)) await east.client.delete(pools, { namespace: '', name });
   }
