@@ -246,6 +246,24 @@ suite('replicas of a volume', () => {
     world.kill();
   });
 
+  test('a volume that somebody made a set of one is led elsewhere, and not given up', async () => {
+    const world = await openNodes(library, plain);
+    const pool = { volume: 'db', members: 'n1/p1' };
+    await world.nodes.client('n1').call('replica.lead', pool);
+    const metadata = { annotations: { 'transship.dev/lead': 'n2' } };
+    await world.client.patch(volumes, { namespace: '', name: 'db' }, { metadata });
+    await world.until('led at n2', async () => {
+      return (await world.find(volumes, 'db'))?.status?.replicaSet?.leader === 'n2';
+    });
+    assert.ok(isTrue(await world.find(volumes, 'db'), 'Ready'));
+    assert.deepEqual(world.nodes.asked, [
+      'n1 replica.lead n1/p1',
+      'n1 replica.yield',
+      'n2 replica.lead n1/p1',
+    ]);
+    world.kill();
+  });
+
   test('an agent without a replica leads when it asks, until another asks', async () => {
     const world = await openNodes(library, two);
     const wish = async (agent: string): Promise<void> => {

@@ -68,6 +68,8 @@ function whileLed(
 ): Leadership {
   const { name = '' } = object.metadata;
   const here = { ...nothing, mirror: leading, view: leading.sets.get(name) };
+  // While nobody leads, the members are those of the status: they are told before it moves.
+  if (object.status?.replicaSet === undefined) return here;
   const to = wished(object, annotated ?? leading, agents);
   if (to !== undefined) return { ...here, to };
   if (annotated === undefined || annotated === leading || !annotated.usable) {
