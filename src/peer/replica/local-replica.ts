@@ -1,7 +1,7 @@
 /**
  * One replica that a pool of this agent keeps: obeys one leader at a time, puts its writes in
- * order, and takes over the content of another replica when it is told to. Every check of the term is in
- * the step in which something changes, because a promise may come while anything waits.
+ * order, and takes over the content of another replica when it is told to. Every check of the term
+ * is in the step in which something changes, because a promise may come while anything waits.
  */
 import { fail, TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';

@@ -1,6 +1,7 @@
 /**
  * The writes on their way to one replica: in order, a few requests at a time, bounded. A replica
- * that is out of step gets none; what it missed is made good by a rebuild, or from the leader's window.
+ * that is out of step gets none; what it missed is made good by a rebuild, or from the leader's
+ * window.
  */
 import { asTransshipError, type TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
