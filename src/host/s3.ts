@@ -1,4 +1,4 @@
-/** As much of S3 as a repository needs: put, also only if absent, get, also a range, delete, list. */
+/** As much of S3 as a repository needs: put (only if absent), get (a range), delete, list. */
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { asTransshipError, fail, TransshipError } from '../base/errors.ts';

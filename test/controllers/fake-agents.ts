@@ -10,13 +10,12 @@ import {
   listOf,
   type PoolObject,
   type ReportObject,
-  type RepositoryObject,
-  type SavedVersionObject,
   type TeleportObject,
   type VolumeObject,
 } from '../../src/api/objects.ts';
 import { fail } from '../../src/base/errors.ts';
 import { exactSize, formatDuration, formatRate } from '../../src/base/units.ts';
+import { forgottenVersion, repositoryView, saveJob } from './fake-saved.ts';
 
 const MiB = 1024 * 1024;
 
@@ -228,15 +227,9 @@ export class FakeAgent {
 
   /** Who opens a volume from a repository gets it from the agent that saved it last. */
   #repositoryHandlers() {
-    const view = (name: string): RepositoryObject => ({
-      kind: 'Repository',
-      apiVersion,
-      metadata: { name },
-      spec: { place: 'somewhere' },
-    });
     return {
-      'repository.add': ({ name }: RequestOf<'repository.add'>) => view(name),
-      'repository.show': ({ name }: RequestOf<'repository.show'>) => view(name),
+      'repository.add': ({ name }: RequestOf<'repository.add'>) => repositoryView(name),
+      'repository.show': ({ name }: RequestOf<'repository.show'>) => repositoryView(name),
       'repository.forget': ({ name, version }: RequestOf<'repository.forget'>) => {
         this.#cloud.forgotten.push(version);
         return forgottenVersion(name, version);
@@ -248,14 +241,7 @@ export class FakeAgent {
     this.#mustBeUp();
     const { sizeBytes, dataBytes } = this.volume(volume);
     this.#cloud.saved.set(`repository:${name}`, this);
-    const result = { sizeBytes, allocatedBytes: dataBytes, addedBytes: dataBytes, root: 'f00d' };
-    return {
-      kind: 'Job',
-      apiVersion,
-      metadata: { name: `save-${volume}` },
-      spec: { type: 'Save', target: volume },
-      status: { phase: 'Succeeded', doneBytes: 1, totalBytes: 1, result },
-    };
+    return saveJob(volume, { sizeBytes, dataBytes });
   }
 
   #policyHandlers() {
@@ -555,18 +541,6 @@ export class FakeAgent {
       status: { preset: presets.has(name), volumes: users(name).map((one) => one.name) },
     }));
   }
-}
-
-function forgottenVersion(repository: string, version: string): SavedVersionObject {
-  const time = '2026-01-01T00:00:00Z';
-  const moments = { time, savedTime: time, savedBy: '', root: '' };
-  return {
-    kind: 'SavedVersion',
-    apiVersion,
-    metadata: { name: version },
-    spec: { repository, volume: '', version },
-    status: { sizeBytes: 0, allocatedBytes: 0, addedBytes: 0, ...moments },
-  };
 }
 
 export class FakeCloud {

@@ -33,7 +33,8 @@ export const repositoryChecks: readonly Check[] = [
       return volumes
         .filter(({ choice }) => choice.method === 'Teleport')
         .map(({ claim }) => {
-          return `claim ${claim} would teleport, and ${destination.name} has not joined ${source.name}`;
+          const why = `${destination.name} has not joined ${source.name}`;
+          return `claim ${claim} would teleport, and ${why}`;
         });
     },
   },
