@@ -177,11 +177,11 @@ suite('checks of replications', () => {
     } as never);
     const done = await isCorrected(world, 'QuotaExceeded', {
       message: /quota market\/tight has room for 1Mi of 16Mi of claims and .* 0 claims of 1/,
-      fix: /raised to requests\.storage 16Mi and persistentvolumeclaims 1/,
+      fix: /raised to requests\.storage 32Mi and persistentvolumeclaims 2, with room/,
     });
     const hard = async () =>
       ((await west.get(quotas, key)) as { spec?: { hard?: unknown } } | undefined)?.spec?.hard;
-    const raised = { 'requests.storage': '16Mi', persistentvolumeclaims: '1', pods: '7' };
+    const raised = { 'requests.storage': '32Mi', persistentvolumeclaims: '2', pods: '7' };
     assert.deepEqual(await hard(), raised);
     const fixed = world.events.filter(({ reason }) => reason === 'Remediated');
     assert.ok(fixed.some(({ note }) => /limit range market\/tight is widened/.test(note)));

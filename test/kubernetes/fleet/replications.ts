@@ -11,6 +11,7 @@ import { configMaps, namespaces, persistentVolumeClaims } from '../../../src/kub
 import { fleetCases } from './case.ts';
 import type { FleetContext } from './context.ts';
 import { endingWell, hubNamespace, look, runningPods } from './migrating.ts';
+import type { Member } from './member.ts';
 import { makeShop, shopOf, written } from './shop.ts';
 
 type Status = NonNullable<Replication['status']>;
@@ -69,14 +70,14 @@ function resultOf({ checks = [] }: Status, name: string): string | undefined {
   return checks.find((one) => one.name === name)?.result;
 }
 
-async function leftAtWest(t: FleetContext, shop: string): Promise<readonly string[]> {
+async function leftAt(t: FleetContext, at: Member): Promise<readonly string[]> {
   const left: string[] = [];
   for (const type of [configMaps, persistentVolumeClaims] as readonly ResourceType[]) {
-    for await (const { metadata } of t.west.client.list<KubeObject>(type, { namespace: shop })) {
+    for await (const { metadata } of at.client.list<KubeObject>(type, { namespace: shopOf(t) })) {
       if (metadata.name !== 'kube-root-ca.crt') left.push(metadata.name ?? '');
     }
   }
-  return [...left, ...(await runningPods(t, t.west))];
+  return [...left, ...(await runningPods(t, at))];
 }
 
 async function removed(t: FleetContext): Promise<void> {
@@ -116,27 +117,29 @@ async function walk(t: FleetContext): Promise<void> {
   assert.equal(settings?.data?.['greeting'], 'good day');
   await removed(t);
   // Who looked has scaled the database: it is theirs since, with the claim that it uses.
-  assert.deepEqual(await leftAtWest(t, shopOf(t)), ['data-db-0', 'db-0']);
+  assert.deepEqual(await leftAt(t, west), ['data-db-0', 'db-0']);
   await written(t, east, durable + 5);
 }
 
 /** Other storage, into a quota that has no room, beside a ConfigMap of somebody else. */
 async function refused(t: FleetContext): Promise<void> {
-  const { east, west } = t;
+  // The other way round: between two clusters one runs at a time in one direction.
+  const { west: from, east: to } = t;
   const shop = shopOf(t);
-  await makeShop(t, east, 'directory');
-  await west.client.create(namespaces, { metadata: { name: shop } });
+  await makeShop(t, from, 'directory');
+  await to.client.create(namespaces, { metadata: { name: shop } });
   const theirs = { namespace: shop, name: 'settings' };
   const data = { cluster: 'theirs' };
-  await west.client.create(configMaps, { metadata: theirs, data });
+  await to.client.create(configMaps, { metadata: theirs, data });
   const tight = { namespace: shop, name: 'tight' };
   const hard = { 'requests.storage': '1Mi' };
-  await west.client.create(quotas, { metadata: tight, spec: { hard } } as never);
+  await to.client.create(quotas, { metadata: tight, spec: { hard } } as never);
   await t.until('the quota to be counted', async () => {
-    const found = (await west.client.get(quotas, tight)) as { status?: { hard?: object } };
+    const found = (await to.client.get(quotas, tight)) as { status?: { hard?: object } };
     return found?.status?.hard === undefined ? undefined : true;
   });
-  await replicate(t, { decision: 'Remediate', workloads: 'Standby' });
+  const pair = { source: from.name, destination: to.name };
+  await replicate(t, { ...pair, decision: 'Remediate', workloads: 'Standby' });
   // The quota is corrected, and the ConfigMap is still in the way.
   const halted = await t.until('only what is of others to be left', async () => {
     const status = await reached(t, 'Halted');
@@ -148,17 +151,17 @@ async function refused(t: FleetContext): Promise<void> {
   await reached(t, 'Halted');
   await decided(t, 'ProceedAnyway');
   const first = await succeeded(t);
-  assert.deepEqual(await runningPods(t, west), [], 'a standby does not run');
-  assert.equal((await west.client.get(configMaps, theirs))?.data?.['cluster'], 'theirs');
+  assert.deepEqual(await runningPods(t, to), [], 'a standby does not run');
+  assert.equal((await to.client.get(configMaps, theirs))?.data?.['cluster'], 'theirs');
   assert.match(first.notes?.join() ?? '', /copied by Filesystem while its source ran/);
-  await west.client.delete(configMaps, theirs);
+  await to.client.delete(configMaps, theirs);
   await change(t, { run: 2 });
   const second = await succeeded(t, 2);
   assert.ok((second.report?.wireBytes ?? 0) > 0);
-  assert.equal((await west.client.get(configMaps, theirs))?.data?.['cluster'], 'east');
+  assert.equal((await to.client.get(configMaps, theirs))?.data?.['cluster'], 'east');
   await removed(t);
-  assert.deepEqual(await leftAtWest(t, shop), []);
-  const back = (await west.client.get(quotas, tight)) as { spec?: { hard?: object } } | undefined;
+  assert.deepEqual(await leftAt(t, to), []);
+  const back = (await to.client.get(quotas, tight)) as { spec?: { hard?: object } } | undefined;
   assert.deepEqual(back?.spec?.hard, hard);
 }
 

@@ -5,6 +5,7 @@ import { type FieldPath, type Fields, fieldsAt, fieldsListAt } from '../../../wo
 import { textAt, valueAt } from '../../../workload/fields.ts';
 import type { UndoField } from '../../../workload/undo.ts';
 import { quantityBytes } from '../../claim/made.ts';
+import { temporaryName } from '../../plan/temporary-claim.ts';
 import type { PlannedVolume } from '../../plan/volumes.ts';
 import type { ReplicationSeen } from '../seen.ts';
 import { type Check, pairs } from './check.ts';
@@ -29,42 +30,52 @@ function change(object: KubeObject, path: FieldPath, during: unknown): UndoField
   return { path, before: valueAt(object, path) ?? null, during };
 }
 
-/** One for each quota that has not room for the claims that come. */
+/** Claims that come now: of a volume that is there a second one, unless that is there too. */
+function comingTo(seen: ReplicationSeen, volumes: readonly PlannedVolume[]) {
+  const uid = seen.replication.metadata.uid ?? '';
+  return volumes.filter(({ target: { namespace, claim } }) => {
+    const hasFirst = seen.claimsThere.has(`${namespace}/${claim}`);
+    return !hasFirst || !seen.claimsThere.has(`${namespace}/${temporaryName(uid, claim)}`);
+  });
+}
+
+const bytesOf = (volumes: readonly PlannedVolume[]): number =>
+  volumes.reduce((all, { target }) => all + target.bytes, 0);
+
+/**
+ * One for each quota that has not room for the claims that come. It is raised so that the next copy
+ * has room beside this one as well, and need not ask again.
+ */
 export function quotaRaises(seen: ReplicationSeen): readonly Raise[] {
   const claims = claimsIn(seen);
   return (seen.plan.seenDestination?.quotas ?? []).flatMap((object) => {
     const { namespace = '', name = '' } = object.metadata;
-    const wanted = claims.get(namespace) ?? [];
+    const all = claims.get(namespace) ?? [];
+    const coming = comingTo(seen, all);
     const [hard, used] = [fieldsAt(object, 'spec', 'hard'), fieldsAt(object, 'status', 'used')];
     const fields: UndoField[] = [];
     const [problems, fixes]: [string[], string[]] = [[], []];
-    const limit = quantityBytes(textAt(hard, storage));
-    const bytes = wanted.reduce((all, { target }) => all + target.bytes, 0);
-    const total = bytes + (quantityBytes(textAt(used, storage)) ?? 0);
-    if (limit !== undefined && total > limit) {
-      const free = formatSize(Math.max(0, limit - (total - bytes)));
-      problems.push(`has room for ${free} of ${formatSize(bytes)} of claims`);
-      fixes.push(`${storage} ${exactSize(total)}`);
-      fields.push(change(object, ['spec', 'hard', storage], exactSize(total)));
+    const limit = quantityBytes(textAt(hard, storage)) ?? Number.POSITIVE_INFINITY;
+    const taken = quantityBytes(textAt(used, storage)) ?? 0;
+    if (taken + bytesOf(coming) > limit) {
+      const free = formatSize(Math.max(0, limit - taken));
+      const raised = exactSize(taken + bytesOf(coming) + bytesOf(all));
+      problems.push(`has room for ${free} of ${formatSize(bytesOf(coming))} of claims`);
+      fixes.push(`${storage} ${raised}`);
+      fields.push(change(object, ['spec', 'hard', storage], raised));
     }
     const most = Number(hard[count] ?? Number.POSITIVE_INFINITY);
-    const claimsAfter = wanted.length + Number(used[count] ?? 0);
-    if (claimsAfter > most) {
-      const free = Math.max(0, most - (claimsAfter - wanted.length));
-      problems.push(`has room for ${free} claims of ${wanted.length}`);
-      fixes.push(`${count} ${claimsAfter}`);
-      fields.push(change(object, ['spec', 'hard', count], String(claimsAfter)));
+    const held = Number(used[count] ?? 0);
+    if (held + coming.length > most) {
+      const raised = String(held + coming.length + all.length);
+      problems.push(`has room for ${Math.max(0, most - held)} claims of ${coming.length}`);
+      fixes.push(`${count} ${raised}`);
+      fields.push(change(object, ['spec', 'hard', count], raised));
     }
     if (fields.length === 0) return [];
     const what = `quota ${namespace}/${name}`;
-    return [
-      {
-        object,
-        fields,
-        problem: `${what} ${problems.join(' and ')}`,
-        fix: `${what} is raised to ${fixes.join(' and ')}`,
-      },
-    ];
+    const fix = `${what} is raised to ${fixes.join(' and ')}, with room for the next copy too`;
+    return [{ object, fields, problem: `${what} ${problems.join(' and ')}`, fix }];
   });
 }
 
