@@ -3,6 +3,7 @@
  * some of whole clusters with their control planes, some of replicated volumes. Migrations have
  * seeds of their own.
  */
+import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import { controlMutants } from './control-mutants.ts';
 import { runControl } from './control-run.ts';
 import { type RunResult, runSchedule } from './engine-run.ts';
@@ -29,6 +30,8 @@ export const killsFrom = 20_000_000_000;
 export interface AnyOptions {
   readonly seed: number;
   readonly mutant?: string | undefined;
+  /** Of an earlier schedule of this process. */
+  readonly library?: SchemaLibrary | undefined;
   readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
 }
 
@@ -51,25 +54,25 @@ export function kindOf(seed: number): Kind {
   return seed % teleportEvery === 0 ? 'teleport' : 'engine';
 }
 
-export function runAny({ seed, mutant, onEvent }: AnyOptions): Promise<RunResult> {
+export function runAny({ seed, mutant, library, onEvent }: AnyOptions): Promise<RunResult> {
   const broken = mutant === undefined ? undefined : teleportMutants[mutant];
   if (broken !== undefined) return runTeleports({ seed, onEvent, mutation: broken.mutation });
   const misruled = mutant === undefined ? undefined : controlMutants[mutant];
   if (misruled !== undefined) return runControl({ seed, onEvent, mutation: misruled.mutation });
   const unproven = mutant === undefined ? undefined : moveMutants[mutant];
-  if (unproven !== undefined) return runMove({ seed, onEvent, ...unproven });
+  if (unproven !== undefined) return runMove({ seed, library, onEvent, ...unproven });
   const unsafe = mutant === undefined ? undefined : replicaMutants[mutant];
   if (unsafe !== undefined) return runReplicas({ seed, onEvent, mutation: unsafe.mutation });
   const { mutate, open, profile } = (mutant === undefined ? undefined : mutants[mutant]) ?? {};
   const kind = mutant === undefined ? kindOf(seed) : 'engine';
-  if (kind === 'migration') return migrate(seed, onEvent);
+  if (kind === 'migration') return migrate({ seed, library, onEvent });
   if (kind === 'control') return runControl({ seed, onEvent });
   if (kind === 'replica') return runReplicas({ seed, onEvent });
   if (kind === 'teleport') return runTeleports({ seed, onEvent });
   return runSchedule({ seed, mutate, open, profile, onEvent });
 }
 
-function migrate(seed: number, onEvent: AnyOptions['onEvent']): Promise<RunResult> {
-  if (seed < killsFrom) return runMove({ seed: seed - migrationsFrom, onEvent });
-  return runMove({ seed: 0, story: killedAt(seed - killsFrom), onEvent });
+function migrate({ seed, ...more }: Omit<AnyOptions, 'mutant'>): Promise<RunResult> {
+  if (seed < killsFrom) return runMove({ seed: seed - migrationsFrom, ...more });
+  return runMove({ seed: 0, story: killedAt(seed - killsFrom), ...more });
 }

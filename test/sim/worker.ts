@@ -10,7 +10,7 @@ const library = rememberingLibrary();
 
 export async function obey({ seed, mutant, story }: Order): Promise<Verdict> {
   if (story !== undefined) return tell(seed, story);
-  const { result, stray } = await withStray(() => runAny({ seed, mutant }));
+  const { result, stray } = await withStray(() => runAny({ seed, mutant, library }));
   const { traceHash, events, lives, violation = stray } = result;
   return { seed, traceHash, events, lives, violation: describe(violation) };
 }
