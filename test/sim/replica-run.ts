@@ -114,7 +114,7 @@ function keepLed(world: ReplicaWorld): void {
     if (up.length === 0 || rng.chance(0.7)) return;
     const node = rng.pick(up);
     world.spawn(node, 'lead', () => steps.takeOver(world, node));
-  } else if (world.isUnread && !world.isReading) {
+  } else if (world.isUnread && world.reading !== session) {
     world.spawn(session.node, 'read it again', () => readAgain(world));
   }
 }
@@ -216,7 +216,7 @@ function keepServing(world: ReplicaWorld): Session | undefined {
   }
   const { node, led } = session;
   if (world.isUnread) {
-    if (!world.isReading) world.spawn(node, 'read', () => readAgain(world));
+    if (world.reading !== session) world.spawn(node, 'read', () => readAgain(world));
     return undefined;
   }
   if (formatMembers(led.set.wanted) === formatMembers(world.wanted)) return session;

@@ -202,9 +202,9 @@ async function change(world: ReplicaWorld): Promise<void> {
 /** What the newest leader holds, as soon as it answers. */
 export async function readAgain(world: ReplicaWorld): Promise<void> {
   const { session } = world;
-  if (session === undefined || !world.isUnread || world.isReading) return;
+  if (session === undefined || !world.isUnread || world.reading === session) return;
   if (!world.isLive(session)) return;
-  world.isReading = true;
+  world.reading = session;
   const bytes = new Uint8Array(world.model.sizeBytes);
   try {
     for (let at = 0; at < bytes.length; at += pieceBytes) {
@@ -216,7 +216,7 @@ export async function readAgain(world: ReplicaWorld): Promise<void> {
   } catch (error) {
     if (!world.excuses(error)) throw error;
   } finally {
-    world.isReading = false;
+    if (world.reading === session) world.reading = undefined;
   }
 }
 

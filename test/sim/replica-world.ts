@@ -61,7 +61,8 @@ export class ReplicaWorld {
   readonly former: Session[] = [];
   /** Nobody has read what the newest leader holds yet. */
   isUnread = false;
-  isReading = false;
+  /** Whose first reading is under way. */
+  reading: Session | undefined;
   powerLost = false;
   era: Era = { number: 0, content: undefined };
   isCreated = false;
@@ -232,7 +233,7 @@ export class ReplicaWorld {
   #noteEnd(node: ReplicaNode, powerLost: boolean): void {
     this.running.get(node)!.clear();
     this.powerLost ||= powerLost;
-    if (this.session?.node === node) this.isReading = false;
+    if (this.reading?.node === node) this.reading = undefined;
     this.#onEnd.get(node)?.();
   }
 }

@@ -6,7 +6,7 @@ import { asTransshipError, fail, type TransshipError } from '../../base/errors.t
 import type { Random } from '../../base/ports.ts';
 import type { Configuration, Mark, Member, Term } from '../../volume/replica-types.ts';
 import type { ReplicaPort, ReplicaStatus } from './api.ts';
-import { compareStamps, formatMembers, majorityOf, restamped } from './configuration.ts';
+import { compareStamps, formatMembers, majorityOf, restamped, roleOf } from './configuration.ts';
 import { elect, type Promised, type ReplicaKnowledge, type Source } from './decide.ts';
 
 /** Epochs are taken with gaps, so that a lost attempt seldom has the same one as the next. */
@@ -27,6 +27,8 @@ export interface Elected {
   /** What the epoch begins with, and who has it. */
   readonly chosen: Mark;
   readonly status: ReplicaStatus;
+  /** Replicas of the set that are no members any more: nobody told them. */
+  readonly former: readonly ReplicaPort[];
 }
 
 interface Asked {
@@ -110,7 +112,15 @@ export class Electorate {
     const configuration = restamped(result.configuration, term.epoch);
     const status = await port.adopt(term, chosen, configuration);
     this.#checkKept(status, result.source);
-    return { set, term, configuration, chosen, status };
+    const former = this.#former(set, configuration);
+    return { set, term, configuration, chosen, status, former };
+  }
+
+  #former(set: string, configuration: Configuration): ReplicaPort[] {
+    return [...this.#asked.values()].flatMap(({ member, status, port }) => {
+      const isFormer = roleOf(configuration, member.agent) === 'absent';
+      return isFormer && status?.set === set ? [port] : [];
+    });
   }
 
   #answered(set: string): Promised[] {

@@ -89,6 +89,11 @@ export class LedSet {
       onHeld: (port, leaseId) => this.#hold(port, leaseId),
       tell: (kind, member, note) => this.#tell(kind, member, note),
     };
+    for (const port of options.elected.former) {
+      const { agent } = port.member;
+      const isWanted = options.wanted.some((one) => one.agent === agent);
+      if (!isWanted) this.#leaving.set(agent, { port, nextMs: 0 });
+    }
     for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
     this.#care.get(status.member.agent)?.inStep(chosen.sequence, status);
     this.#tell('Leads', undefined, `${term.leader} leads volume ${options.volume} now`);
@@ -289,7 +294,8 @@ export class LedSet {
   /** Replicas of former members give their space back, when their agents can be told. */
   #sweep(nowMs: number): void {
     for (const [agent, leaving] of this.#leaving) {
-      if (nowMs < leaving.nextMs) continue;
+      // Until a majority has taken over everything, a former member may be the last to have some.
+      if (nowMs < leaving.nextMs || !this.leader.quorum.isEstablished) continue;
       if (this.leader.quorum.stream(agent) !== undefined) {
         this.#leaving.delete(agent);
         continue;

@@ -94,6 +94,8 @@ class Rebuild {
       const isThere = stream.isFresh || stream.applied >= version.mark.sequence;
       if (status.fill?.complete === true && isThere) return;
       if (status.phase !== 'Filling') fail('Conflict', `its rebuild ended as ${status.phase}`);
+      // Its agent started again and fetches nothing by itself.
+      if (status.fill === undefined) fail('Conflict', 'its rebuild was forgotten by its agent');
       const now = limits();
       if (JSON.stringify(now) !== last) await stream.port.limit(quorum.term, now);
       last = JSON.stringify(now);
