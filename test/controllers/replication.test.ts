@@ -131,6 +131,12 @@ suite('replications', () => {
     await world.until('it is in sync again', async () => {
       return conditionOf(await replication(world), 'InSync')?.status === 'True';
     });
+    // No longer continuous it ends with the run that it is at.
+    await change(world, { continuous: null });
+    const last = await reached(world, 'Done', { runs: 2 });
+    await world.run(40_000);
+    assert.equal(conditionOf(await replication(world), 'InSync'), undefined);
+    assert.equal((await replication(world))?.status?.runs, last.status?.runs);
     await world.stop();
   });
 

@@ -270,7 +270,11 @@ export class ReplicationController implements Controller {
       return { againAfterMs: Math.max(1, Math.min(lagMs, leftMs)) };
     }
     const { metadata, status } = saved.object;
-    if (status?.observedGeneration !== metadata.generation) await saved.write({});
+    // It was continuous: the last run was the last one.
+    const isLast = status?.phase === 'Waiting';
+    if (isLast || status?.observedGeneration !== metadata.generation) {
+      await saved.write(isLast ? { phase: 'Done' } : {});
+    }
     return {};
   }
 

@@ -65,7 +65,9 @@ export class Saved {
     const before = this.object.status ?? {};
     const { generation = 0 } = this.object.metadata;
     const all = drafts.map((one) => ({ ...one, observedGeneration: generation }));
-    const conditions = withConditions(before.conditions, all, this.nowMs());
+    const isContinuous = this.object.spec.continuous !== undefined;
+    const kept = before.conditions?.filter(({ type }) => isContinuous || type !== 'InSync');
+    const conditions = withConditions(kept, all, this.nowMs());
     const notes = [...this.#notes];
     const resources = [...this.#counts.values()].toSorted((a, b) =>
       a.resource < b.resource ? -1 : 1,
