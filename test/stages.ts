@@ -43,5 +43,5 @@ export const stages: readonly Stage[] = [
   { name: 'demo', run: ['src/main.ts', 'demo', '--unprivileged'], minutesMax: 10 },
   { name: 'sim', run: ['test/sim/main.ts', '--minutes', '1'], minutesMax: 6 },
   { name: 'kubernetes', run: ['test/kubernetes/main.ts', '--embedded', '--quick'], minutesMax: 15 },
-  { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 15 },
+  { name: 'interop', run: ['test/interop/main.ts'], minutesMax: 25 },
 ];
