@@ -21,13 +21,15 @@ function seeds(count: number, mutant?: string): Order[] {
 }
 
 test('replicas through crashes, cut links and new leaders; each seed twice the same', async () => {
-  const verdicts = await verdictsOf([...seeds(16), ...seeds(2)]);
+  // The two that follow found a seal whose answer is lost, and a rebuild whose target restarts.
+  const found = [298, 1082].map((seed) => ({ seed, mutant: undefined }));
+  const verdicts = await verdictsOf([...seeds(12), ...found, ...seeds(2)]);
   for (const { seed, violation } of verdicts) assert.equal(violation, undefined, `seed ${seed}`);
-  assert.equal(verdicts[16]?.traceHash, verdicts[0]?.traceHash);
-  assert.equal(verdicts[17]?.traceHash, verdicts[1]?.traceHash);
+  assert.equal(verdicts[14]?.traceHash, verdicts[0]?.traceHash);
+  assert.equal(verdicts[15]?.traceHash, verdicts[1]?.traceHash);
 });
 
-for (const mutant of ['acknowledged-before-applied', 'old-version-sealed']) {
+for (const mutant of ['old-version-sealed']) {
   test(`replicas with ${mutant} are caught`, async () => {
     const verdicts = await verdictsOf(seeds(10, mutant));
     assert.ok(verdicts.some(({ violation }) => violation !== undefined));
