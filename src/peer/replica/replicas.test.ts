@@ -126,6 +126,7 @@ suite('replicated volumes', () => {
   test('an old leader is fenced by the replicas, and its writes fail', async () => {
     const set = await createTestSet(three);
     const old = await set.lead('a', {});
+    const close = old.volume.openDoor('nbd');
     await healthy(set);
     await put(set, old.volume, 1, 1);
     set.cutOff('a');
@@ -140,6 +141,12 @@ suite('replicated volumes', () => {
     await healthy(set, 'b');
     await holds(set, next.volume, 1, 2);
     await rootsEqual(set, three);
+    // A client from before must be gone before the volume is led there again.
+    await set.until(set.agent('b').replicas.yield('db'));
+    await assert.rejects(set.lead('a', {}), { reason: 'InUse' });
+    close();
+    const again = await set.lead('a', {});
+    await holds(set, again.volume, 1, 2);
   });
 
   test('nothing is acknowledged without a majority, and it goes on when one is back', async () => {

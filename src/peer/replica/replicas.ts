@@ -122,6 +122,11 @@ export class Replicas implements ReplicaService {
     }
     const running = this.#leading.get(volume);
     if (running !== undefined) return running.then(() => this.lead(request));
+    // Their clients have seen what was before another led; they must not write over what is now.
+    const doors = led?.volume.doors() ?? [];
+    if (doors.length > 0) {
+      fail('InUse', `${doors.join(', ')} holds volume ${volume} from before another led it`);
+    }
     const work = this.#begin(request).finally(() => this.#leading.delete(volume));
     this.#leading.set(volume, work);
     return work;
