@@ -211,7 +211,7 @@ suite('claims of a migration', () => {
     ['', 'data-db-0'],
     [', whatever the length of its name', long],
   ] as const) {
-    test(`a volume that came back takes the place and the policy of the old one${what}`, async () => {
+    test(`a volume that came back has the place and policy of the old one${what}`, async () => {
       const cluster = await startCluster();
       const { client } = cluster;
       const { metadata, spec } = crdOf(volumeTransferKind);

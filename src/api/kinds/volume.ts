@@ -173,7 +173,7 @@ const spec = fields(
     ),
     replicas: optional(
       keyed(
-        'The pools that keep a copy, each of another agent; one is chosen for you when not given. ' +
+        'The pools that keep a copy, each of another agent; one is chosen when not given. ' +
           'A name put in place of another moves that copy.',
         ['pool'],
         fields('One copy.', { pool: ownName('The Pool that keeps it.') }),

@@ -1,5 +1,5 @@
 /**
- * What is told of the replicas of a volume, as cStor tells it, and only when it is so: that replicas
+ * What is told of the replicas of a volume, as cStor tells it, only when it is so: that replicas
  * are scaled is said when every one of them is Healthy, not when it is begun. Pure.
  */
 import type { Volume, VolumeStatus } from '../../api/kinds/volume.ts';

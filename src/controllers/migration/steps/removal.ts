@@ -60,7 +60,8 @@ async function lostCopies(run: Run, migration: Migration): Promise<string | unde
   if (known.length >= volumes) return undefined;
   return (
     `${known.length} of ${volumes} copies of cutover ${migration.metadata.name} are known, ` +
-    'because VolumeTransfers of it were deleted: what was written since cannot be brought back by this; ' +
+    'because VolumeTransfers of it were deleted: what was written since cannot be brought ' +
+    'back by this; ' +
     'copy it by hand and roll back with keepData false, which leaves the destination its data'
   );
 }
