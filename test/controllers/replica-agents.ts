@@ -220,8 +220,8 @@ export class FakeNodes {
       'replica.lead': (request) => this.#lead(agent, request),
       'replica.yield': ({ volume }) => {
         const found = find(volume);
-        if (found.doors.length > 0) fail('InUse', `volume ${volume} is used by ${found.doors[0]}`);
         this.asked.push(`${agent} replica.yield`);
+        if (found.doors.length > 0) fail('InUse', `volume ${volume} is used by ${found.doors[0]}`);
         if (found.set!.leader === agent) found.set!.leader = undefined;
         return strayView(volume);
       },

@@ -231,12 +231,15 @@ suite('replicas of a volume', () => {
     const world = await openNodes(library, two);
     const own = world.nodes.volume('db');
     own.doors.push('nbd');
+    // Seen by then: agents are asked for all their volumes now and then.
+    await world.run(20_000);
     const key = { namespace: '', name: 'db' };
     const annotations = { 'transship.dev/lead': 'n2' };
     await world.client.patch(volumes, key, { metadata: { annotations } });
     await world.run(5_000);
     assert.equal(own.set?.leader, 'n1');
     assert.equal(conditionOf(await world.find(volumes, 'db'), 'Synced')?.reason, 'InUse');
+    assert.deepEqual(world.nodes.asked, [], 'nobody is asked to let go of what is in use');
     own.doors.pop();
     await world.until('led at n2', async () => {
       return (await world.find(volumes, 'db'))?.status?.replicaSet?.leader === 'n2';
