@@ -11,6 +11,8 @@ export const steps = 1;
 
 const namespace = 'bakery';
 const at = ['--cluster', 'east'] as const;
+/** Seconds on a quiet machine. */
+const patienceMs = 180_000;
 
 /** Adds a numbered line several times a second: what it had written stays as it was. */
 const oven =
@@ -84,12 +86,16 @@ export async function replicate(stage: Stage): Promise<void> {
 
 async function whenIn(stage: Stage, phase: string): Promise<NonNullable<Replication['status']>> {
   let status: Replication['status'];
-  await stage.until(`the replication is ${phase}`, async () => {
-    const words = ['replicate', 'show', namespace, ...at, '-o', 'json'];
-    const text = await stage.o.programs.transship(words);
-    status = (JSON.parse(text) as Replication).status;
-    return status?.phase === phase;
-  });
+  await stage.until(
+    `the replication is ${phase}`,
+    async () => {
+      const words = ['replicate', 'show', namespace, ...at, '-o', 'json'];
+      const text = await stage.o.programs.transship(words);
+      status = (JSON.parse(text) as Replication).status;
+      return status?.phase === phase;
+    },
+    patienceMs,
+  );
   return status ?? {};
 }
 
