@@ -18,6 +18,8 @@ const deployments: ResourceType = {
   namespaced: true,
 };
 const three = ['east', 'east-2', 'east-3'];
+/** Starts and losses of several nodes beside everything else that runs here. */
+const timeout = 400_000;
 
 async function clientOf(cloud: Cloud, cluster: string): Promise<KubeClient> {
   return (await cloud.planes.open({ cluster })).client;
@@ -77,7 +79,9 @@ function sleepers(name: string, replicas: number, spec: object = {}) {
   } as never;
 }
 
-test('three nodes: pods on each; a lost one is emptied, and takes pods again', async () => {
+test('three nodes: pods on each; a lost one is emptied, and takes pods again', {
+  timeout,
+}, async () => {
   await using cloud = await startCloud([]);
   const agents = await cloud.upNodes('east', 3);
   const client = await clientOf(cloud, 'east');
@@ -111,7 +115,9 @@ test('three nodes: pods on each; a lost one is emptied, and takes pods again', a
   assert.ok(onCordoned <= 2, 'only what was there before');
 });
 
-test('the number of nodes is remembered, grows while nothing runs, and never shrinks', async () => {
+test('the number of nodes is remembered, grows while nothing runs, and never shrinks', {
+  timeout,
+}, async () => {
   await using cloud = await startCloud([]);
   await cloud.upNodes('east', 1);
   const more = await cloud.cli('up', 'east', '--nodes', '2', '--detach');
@@ -130,7 +136,9 @@ test('the number of nodes is remembered, grows while nothing runs, and never shr
   await ready(await clientOf(cloud, 'east'), ['east', 'east-2']);
 });
 
-test('up that stays starts a killed agent again, and ends all when it is told to', async () => {
+test('up that stays starts a killed agent again, and ends all when it is told to', {
+  timeout,
+}, async () => {
   await using cloud = await startCloud([]);
   let interrupt = (): void => undefined;
   let said = '';
@@ -161,7 +169,7 @@ test('up that stays starts a killed agent again, and ends all when it is told to
   assert.equal(cloud.planes.isRunning('east'), false);
 });
 
-test('volumes teleport from and to whichever agent has them', async () => {
+test('volumes teleport from and to whichever agent has them', { timeout }, async () => {
   await using cloud = await startCloud([]);
   await cloud.upNodes('east', 2);
   await cloud.upNodes('west', 2);
