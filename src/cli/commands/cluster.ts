@@ -266,6 +266,9 @@ function remove(registry: Registry, cluster: Command): void {
     run: async (cli, [name], options) => {
       const hubName = await cli.clusterName();
       const force = options.force === true;
+      if (cli.ports.agents.clusterOf(name!) === hubName) {
+        fail('BadArgument', `${name} is a node of this cluster, not a cluster that it trusts`);
+      }
       await cli.confirm([
         `This ends the trust between ${hubName} and ${name}; joining again needs a token.`,
       ]);

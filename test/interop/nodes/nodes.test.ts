@@ -134,6 +134,9 @@ test('the number of nodes is remembered, grows while nothing runs, and never shr
   assert.match(taken.stderr, /a node of cluster east/);
   await cloud.must('up', 'east', '--detach');
   await ready(await clientOf(cloud, 'east'), ['east', 'east-2']);
+  const own = await cloud.cli('cluster', 'remove', 'east-2', '--yes', '-c', 'east');
+  assert.equal(own.code, 2);
+  assert.match(own.stderr, /a node of this cluster/);
 });
 
 test('up that stays starts a killed agent again, and ends all when it is told to', {
