@@ -47,40 +47,12 @@ export const replicaMutants: Readonly<Record<string, ReplicaMutant>> = {
       },
     };
   }),
-  'newest-by-sequence': withReplica('the newest is chosen by epoch, then sequence', (replica) => {
-    const flat = <T extends { readonly mark: { readonly sequence: number } }>(status: T): T => {
-      return { ...status, mark: { ...status.mark, epoch: 0 } };
-    };
-    return {
-      promise: async (term) => flat(await replica.promise(term)),
-      adopt: (term, mark, configuration) => {
-        const { epoch } = replica.volume!.replica.mark;
-        return replica.adopt(term, { ...mark, epoch }, configuration);
-      },
-    };
-  }),
   'marks-not-durable': {
     promise: 'marks and writes are durable after a flush',
     mutation: { disk: { lyingSync: 'journal/' } },
   },
-  'promises-not-durable': {
-    promise: 'what a replica promised it has promised after a crash',
-    mutation: { disk: { lyingSync: 'volumes/' } },
-  },
   'healthy-too-early': {
     promise: 'a replica is healthy when nothing is missing',
     mutation: { pool: () => ({ missing: () => [] }) },
-  },
-  'sealed-not-kept': {
-    promise: 'what a rebuild reads is never collected',
-    mutation: {
-      pool: (pool) => ({
-        grantLease: async (request) => {
-          const grant = await pool.grantLease(request);
-          await pool.releaseLease(grant.leaseId);
-          return grant;
-        },
-      }),
-    },
   },
 };

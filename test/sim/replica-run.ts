@@ -65,7 +65,8 @@ const stepWeights = {
   yieldIt: 0.5,
   change: 2,
   crash: 2,
-  blackout: 0.5,
+  blackout: 0.7,
+  duel: 0.7,
   part: 2,
   mend: 3,
   fill: 1,
@@ -81,6 +82,7 @@ async function takeStep(world: ReplicaWorld): Promise<void> {
   if (kind === 'part') return part(world);
   if (kind === 'mend') return mend(world);
   if (kind === 'blackout') return blackout(world);
+  if (kind === 'duel') return duel(world);
   if (node.running === undefined) return start(world, node, world.profile.crashing);
   if (kind === 'crash') return crash(world, node);
   if (kind === 'fill' || kind === 'free') return resizeDisk(world, node, kind);
@@ -147,8 +149,30 @@ function resizeDisk(
 async function blackout(world: ReplicaWorld): Promise<void> {
   const { nodes, profile } = world;
   if (!profile.crashing || profile.faulty !== undefined) return;
+  const session = world.serving();
+  for (const kind of session === undefined ? [] : (['write', 'write', 'flush'] as const)) {
+    world.spawn(session!.node, kind, () => steps[kind](world));
+    await world.scheduler.idle(100);
+  }
   for (const node of nodes) node.powerOff();
   for (const node of nodes) await start(world, node, false);
+}
+
+/** One takes over, and the other goes on writing as if it had not noticed. */
+async function duel(world: ReplicaWorld): Promise<void> {
+  const old = world.serving();
+  const others = world.nodes.filter((one) => one !== old?.node && one.running !== undefined);
+  if (old === undefined || others.length === 0 || !world.profile.takeovers) return;
+  const node = world.rng.pick(others);
+  world.spawn(node, 'takeOver', () => steps.takeOver(world, node));
+  await world.scheduler.idle(world.rng.pick([20, 200]));
+  for (let write = 0; write < 3; write += 1) {
+    world.spawn(old.node, 'zombie', () => steps.zombie(world));
+    keepLed(world);
+    await world.scheduler.idle(100);
+    const now = world.serving();
+    if (now !== undefined) world.spawn(now.node, 'write', () => steps.write(world));
+  }
 }
 
 async function crash(world: ReplicaWorld, node: ReplicaNode): Promise<void> {

@@ -29,9 +29,9 @@ test('replicas through crashes, cut links and new leaders; each seed twice the s
   assert.equal(verdicts[15]?.traceHash, verdicts[1]?.traceHash);
 });
 
-for (const mutant of ['old-version-sealed']) {
+for (const mutant of ['old-version-sealed', 'no-fence']) {
   test(`replicas with ${mutant} are caught`, async () => {
-    const verdicts = await verdictsOf(seeds(10, mutant));
+    const verdicts = await verdictsOf(seeds(6, mutant));
     assert.ok(verdicts.some(({ violation }) => violation !== undefined));
   });
 }
