@@ -4,6 +4,7 @@
  * Embedded clusters apply it at every start; charts and `transship install` use the same.
  */
 import type { KubeObject } from '../kube/objects.ts';
+import { migrateRole } from '../workload/ours.ts';
 
 export const systemNamespace = 'transship-system';
 export const controllerAccount = 'transship-controller';
@@ -34,7 +35,7 @@ export const controllerRules: readonly Rule[] = [
   rule('', ['persistentvolumeclaims', 'persistentvolumes'], change),
   rule('', ['persistentvolumeclaims/status', 'persistentvolumes/status'], ['update', 'patch']),
   rule('', ['namespaces', 'nodes', 'pods'], look),
-  rule('storage.k8s.io', ['storageclasses', 'csidrivers', 'csinodes'], look),
+  rule('storage.k8s.io', ['storageclasses', 'csidrivers', 'csinodes', 'volumeattachments'], look),
   rule('snapshot.storage.k8s.io', ['volumesnapshots', 'volumesnapshotclasses'], look),
   rule('apiextensions.k8s.io', ['customresourcedefinitions'], look),
   rule('events.k8s.io', ['events'], ['create', 'patch']),
@@ -53,10 +54,10 @@ export const peerRules: readonly Rule[] = [
   rule(group, ['clusters', 'historypolicies', 'pools'], look),
   rule('', ['persistentvolumeclaims', 'persistentvolumes'], change),
   rule('', ['namespaces', 'nodes'], look),
-  rule('storage.k8s.io', ['storageclasses'], look),
+  rule('storage.k8s.io', ['storageclasses', 'volumeattachments'], look),
 ];
 
-export const migrateRole = 'transship-migrate';
+export { migrateRole };
 
 /**
  * What moving namespaces takes: their objects are of any kind, so no list of kinds would do. It is

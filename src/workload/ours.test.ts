@@ -19,6 +19,7 @@ test('what Transship makes for a move is never copied; claims are, whoever made 
     of('ConfigMap', 'mover', mark),
     of('Secret', 'mover', mark),
     of('Pod', 'hook', { [ourLabels.hook]: 'freeze' }),
+    { ...of('RoleBinding', 'any'), roleRef: { name: 'transship-migrate' } },
   ];
   for (const one of ours) {
     assert.equal(whyExcluded('', one), 'Transship made it for a move', one.metadata.name);
@@ -29,6 +30,7 @@ test('what Transship makes for a move is never copied; claims are, whoever made 
     of('ConfigMap', `${recordPrefix}notes`),
     of('PersistentVolumeClaim', 'data', mark),
     of('Pod', 'web', { app: 'web' }),
+    { ...of('RoleBinding', 'transship-migrate'), roleRef: { name: 'view' } },
   ];
   for (const one of theirs) assert.equal(whyExcluded('', one), undefined, one.metadata.name);
 });

@@ -33,6 +33,7 @@ export async function observePlan(context: Context, plan: Plan): Promise<Observa
       : await findMissingRights(plan, survey, {
           source: source.client,
           destination: destination.client,
+          hub: context.client,
         });
   const repository = await lookAtRepository(context, plan, [source, destination]);
   const seen = repository === undefined ? {} : { repository };

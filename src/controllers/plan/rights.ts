@@ -20,6 +20,8 @@ interface Question {
 interface Access {
   readonly source: KubeClient;
   readonly destination: KubeClient;
+  /** The cluster of the plan, which keeps what its runs have decided. */
+  readonly hub?: KubeClient;
 }
 
 const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
@@ -95,9 +97,10 @@ function wantedAtSource({ spec }: Plan): readonly Wanted[] {
 export async function findMissingRights(
   plan: Plan,
   survey: Survey,
-  { source, destination }: Access,
+  { source, destination, hub }: Access,
 ): Promise<readonly MissingRight[]> {
   const asking = new Asking();
+  if (hub !== undefined) await asking.ask(hub, plan.metadata.namespace ?? '', [records]);
   if (plan.spec.createNamespaces !== false) {
     const wanted = { group: '', resource: 'namespaces', verbs: ['create'] };
     await asking.ask(destination, '', [wanted]);

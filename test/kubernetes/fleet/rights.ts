@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { introduce } from '../../../src/cli/api/peering.ts';
 import { resources } from '../../../src/api/kinds/resources.ts';
 import {
+  controllerAccount,
   controllerRules,
   migrateRole,
   migrateRules,
@@ -13,10 +14,13 @@ import {
 } from '../../../src/controllers/installation.ts';
 import { createClock } from '../../../src/host/clock.ts';
 import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
-import { secrets } from '../../../src/kube/resources.ts';
+import { namespaces, secrets } from '../../../src/kube/resources.ts';
+import { roleBindings } from '../../../src/kube/rights.ts';
 import { fleetCases } from './case.ts';
 import { type FleetContext, MiB } from './context.ts';
 import { clusterReady, type Member } from './member.ts';
+import { hubNamespace, makePlan, renamed, start, succeeded } from './migrating.ts';
+import { makeShop, shopOf, stopShop, written } from './shop.ts';
 
 const clusterRoles: ResourceType<KubeObject> = {
   group: 'rbac.authorization.k8s.io',
@@ -24,6 +28,17 @@ const clusterRoles: ResourceType<KubeObject> = {
   plural: 'clusterroles',
   kind: 'ClusterRole',
   namespaced: false,
+};
+
+interface Binding extends KubeObject {
+  readonly roleRef?: { readonly apiGroup: string; readonly kind: string; readonly name: string };
+  readonly subjects?: readonly object[];
+}
+
+const clusterBindings: ResourceType<Binding> = {
+  ...clusterRoles,
+  plural: 'clusterrolebindings',
+  kind: 'ClusterRoleBinding',
 };
 
 const events: ResourceType<KubeObject & { readonly note?: string }> = {
@@ -118,7 +133,68 @@ export const rightCases = fleetCases({
       await clusterReady(east, west.name);
     },
   },
+
+  'a namespace moves with rights in single namespaces, and what is missing is named': {
+    alone: true,
+    long: true,
+    run: async (t) => {
+      const { east, west } = t;
+      await west.client.create(namespaces, { metadata: { name: shopOf(t) } });
+      await makeShop(t, east, 'directory');
+      const unbound = [await unbind(east), await unbind(west)];
+      try {
+        await makePlan(t, { ...renamed, createNamespaces: false });
+        const name = await start(t, 'Cutover');
+        for (const [member, namespace, account] of [
+          [east, hubNamespace, controllerAccount],
+          [east, shopOf(t), controllerAccount],
+          [west, shopOf(t), peerAccount(east.name)],
+        ] as const) {
+          const key = { namespace: hubNamespace, name };
+          await t.until(`${member.name} ${namespace} to be named`, async () => {
+            const one = await east.client.get(resources.migrations, key);
+            const said = one?.status?.conditions?.find(({ type }) => type === 'Succeeded');
+            const { message = '' } = said ?? {};
+            return message.includes(member.name) && message.includes(namespace) ? true : undefined;
+          });
+          await bind(member, namespace, account);
+        }
+        await succeeded(t, name);
+        await written(t, west, 10);
+      } finally {
+        for (const [i, member] of [east, west].entries()) {
+          for (const one of unbound[i] ?? []) await member.client.create(clusterBindings, one);
+        }
+        await stopShop(t);
+        const key = { namespace: hubNamespace, name: migrateRole };
+        await east.client.delete(roleBindings, key);
+      }
+    },
+  },
 });
+
+/** Takes away what allows moves everywhere; what is needed to bring it back. */
+async function unbind({ client }: Member): Promise<readonly Binding[]> {
+  const found: Binding[] = [];
+  for await (const one of client.list(clusterBindings)) {
+    if (one.roleRef?.name === migrateRole) found.push(one);
+  }
+  for (const { metadata } of found) {
+    await client.delete(clusterBindings, { namespace: '', name: metadata.name ?? '' });
+  }
+  return found.map(({ metadata: { name, labels = {} }, roleRef, subjects }) => {
+    return { metadata: { name, labels }, roleRef, subjects } as Binding;
+  });
+}
+
+/** As the reference of rights says. */
+async function bind({ client }: Member, namespace: string, account: string): Promise<void> {
+  await client.create<Binding>(roleBindings as ResourceType<Binding>, {
+    metadata: { namespace, name: migrateRole },
+    roleRef: { apiGroup: clusterRoles.group, kind: 'ClusterRole', name: migrateRole },
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace: systemNamespace }],
+  });
+}
 
 async function setRules({ client }: Member, name: string, rules: readonly object[]): Promise<void> {
   await client.patch(clusterRoles, { namespace: '', name }, { rules });
