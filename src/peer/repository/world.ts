@@ -135,10 +135,19 @@ export async function until(clock: ManualClock, reached: () => boolean): Promise
 }
 
 /** `MiB` of random bytes at the start of volume db of the first pool. */
-export async function writeDb(world: World, mib: number, sizeMib = 64): Promise<Uint8Array> {
+export async function writeDb(
+  world: World,
+  mib: number,
+  sizeMib = 64,
+  blockSize = blockBytes,
+): Promise<Uint8Array> {
   const data = new Uint8Array(sizeMib * MiB);
   data.set(noise(mib, mib * MiB));
-  const volume = await world.east.pool.createVolume({ name: 'db', sizeBytes: sizeMib * MiB });
+  const volume = await world.east.pool.createVolume({
+    name: 'db',
+    sizeBytes: sizeMib * MiB,
+    blockBytes: blockSize,
+  });
   await volume.write(data.subarray(0, mib * MiB), 0);
   return data;
 }
