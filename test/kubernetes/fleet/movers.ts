@@ -241,11 +241,12 @@ export const moverCases = fleetCases({
     await make(t, 'ahead');
     await succeeded(t, 'ahead');
     await make(t, 'last', { pass: 'Last', overwrite: true });
-    const wanted = { type: 'Succeeded', status: 'Unknown', reason: 'Waiting' };
-    const waiting = await t.condition(t.east, volumeTransfers, 'last', wanted);
-    const { message = '' } =
-      waiting.status?.conditions?.find(({ type }) => type === wanted.type) ?? {};
-    assert.match(message, /claim [^ ]+ is used by pod application/);
+    // Before that it may wait for the end of the other copy's server.
+    await t.until('the last copy to wait for the application', async () => {
+      const { status } = await t.object(t.east, volumeTransfers, 'last');
+      const { message = '' } = status?.conditions?.find(({ type }) => type === 'Succeeded') ?? {};
+      return /claim [^ ]+ is used by pod application/.test(message);
+    });
     await t.east.client.delete(pods, t.key('application'));
     await succeeded(t, 'last');
     assert.equal(spawnSync('diff', ['-r', source, await there(t)]).status, 0);
