@@ -10,7 +10,9 @@ const objects = 5_000;
 /** As many as clients ask for at once (`KubeClient.list`). */
 const pageMax = 500;
 
-test('a namespace with thousands of objects is replicated page by page, and again', async () => {
+const name = 'a namespace with thousands of objects is replicated page by page, and again';
+
+test(name, { timeout: 15 * 60_000 }, async () => {
   const library = createSchemaLibrary();
   const saved = await saveWorld(library, async () => undefined);
   const world = await openWorld(library, saved);
