@@ -33,7 +33,7 @@ const beside: readonly string[] = [
 const unit = beside.map((folder) => `${folder}/**/*.test.ts`);
 
 export const stages: readonly Stage[] = [
-  { name: 'unit', run: [...nodeTest, ...unit], minutesMax: 20 },
+  { name: 'unit', run: [...nodeTest, ...unit], minutesMax: 30 },
   { name: 'tidy', run: [...nodeTest, 'test/tidy/*.test.ts'], minutesMax: 1 },
   {
     name: 'docs',
