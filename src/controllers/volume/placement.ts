@@ -97,7 +97,7 @@ function anywhere(object: Volume, { agents, pools }: PlacementView): Placement {
   });
   const most = Math.max(-1, ...places.map(({ room }) => room));
   const chosen = object.metadata.annotations?.[annotations.selectedNode];
-  if (places.length > 0 && most < 0) return { blocker: new TransshipError('ReadOnly', noRoom) };
+  if (places.length > 0 && most < 0) return { blocker: noPlace(places) };
   const open = places.filter(({ room }) => room >= 0);
   const best =
     open.find(({ mirror }) => mirror.place.name === chosen) ??
@@ -111,7 +111,19 @@ function anywhere(object: Volume, { agents, pools }: PlacementView): Placement {
     : { mirror: best.mirror };
 }
 
-const noRoom = 'no pool takes new volumes: each is full, or being drained';
+/** A disk that failed is the first thing to know; else there is no room. */
+function noPlace(places: readonly { readonly mirror: AgentMirror; readonly pool: string }[]) {
+  const failed = places.find(({ mirror, pool }) => {
+    return mirror.pools.get(pool)?.status.phase === 'Failed';
+  });
+  if (failed === undefined) {
+    const message = 'no pool takes new volumes: each is full, or being drained';
+    return new TransshipError('ReadOnly', message);
+  }
+  const { mirror, pool } = failed;
+  const where = `pool ${pool} of agent ${mirror.place.name}`;
+  return new TransshipError('DiskFailed', `the disk of ${where} failed, and no other has room`);
+}
 
 function reachable(mirror: AgentMirror, pool: string | undefined): Placement {
   const { trouble, synced } = mirror;
