@@ -53,13 +53,26 @@ export function paced(
   };
 }
 
-async function* pacedBody(
+/** Not a generator: one that is given up before its first piece would never end the answer. */
+function pacedBody(
   body: AsyncIterable<Uint8Array>,
   limit: RateLimit,
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  for await (const piece of body) {
-    await limit.take(piece.length, signal);
-    yield piece;
-  }
+): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const inner = body[Symbol.asyncIterator]();
+      return {
+        next: async () => {
+          const piece = await inner.next();
+          if (piece.done !== true) await limit.take(piece.value.length, signal);
+          return piece;
+        },
+        return: async () => {
+          await inner.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
 }
