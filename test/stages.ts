@@ -38,7 +38,7 @@ export const stages: readonly Stage[] = [
   {
     name: 'docs',
     run: [...nodeTest, 'test/docs/*.test.ts', 'test/dashboards/*.test.ts'],
-    minutesMax: 10,
+    minutesMax: 20,
   },
   { name: 'demo', run: ['src/main.ts', 'demo', '--unprivileged'], minutesMax: 10 },
   // The same seeds every time: what they find is found before a change, not by chance behind it.

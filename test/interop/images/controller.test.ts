@@ -93,7 +93,11 @@ class Bench implements AsyncDisposable {
     this.#context = {
       ports: { ...ports, log, metrics, registries: door },
       client: this.east,
-      informers: { clusters: known, imageTransfers: transfers },
+      informers: {
+        clusters: known,
+        imageTransfers: transfers,
+        migrations: { get: () => undefined },
+      },
       remotes: { find: (name: string) => ({ name, client: all.get(name) }) },
       statuses: new StatusWriter(ports.clock, this.east),
     } as unknown as Context;
