@@ -17,6 +17,9 @@ import type { Slots } from './slots.ts';
 
 const againMs = 1000;
 const againMsMax = 10_000;
+/** A replica in step whose agent answers nothing for so long does not count, also while nothing is
+ * written: longer than a link takes to come back, shorter than a write to it may wait. */
+const silentMs = 10_000;
 
 /** What the carers of one set share. */
 export interface CareOptions {
@@ -47,6 +50,8 @@ export class MemberCare {
   #busy = false;
   #nextMs = 0;
   #failures = 0;
+  /** When the first of the looks that nobody answered was sent. */
+  #silentSinceMs: number | undefined;
 
   constructor(options: CareOptions, stream: MemberStream) {
     this.#o = options;
@@ -75,9 +80,11 @@ export class MemberCare {
   /** What views show of one in step; and whether it still obeys, while nothing is written. */
   async look(): Promise<void> {
     if (this.#stream.standing !== 'InStep') return;
+    const askedMs = this.#o.clock.monotonicMs();
     try {
       const known = this.#stream.applied;
       const status = await this.#stream.port.state();
+      this.#silentSinceMs = undefined;
       this.status = status ?? this.status;
       const { term } = this.#o.leader.quorum;
       // Its agent started again between two requests, without what was not durable yet.
@@ -89,9 +96,17 @@ export class MemberCare {
       const { leader, epoch } = status.promised;
       const by = `volume ${this.#o.volume} is led by ${leader} now, in epoch ${epoch}`;
       this.#stream.leave(new TransshipError('Fenced', by));
-    } catch {
-      // Its stream notices by itself.
+    } catch (error) {
+      this.#unheard(asTransshipError(error), askedMs);
     }
+  }
+
+  /** Writes would notice by themselves; without any, a dead replica would pass for a whole one. */
+  #unheard(problem: TransshipError, askedMs: number): void {
+    this.#silentSinceMs ??= askedMs;
+    if (this.#o.clock.monotonicMs() - this.#silentSinceMs < silentMs) return;
+    this.#silentSinceMs = undefined;
+    this.#stream.leave(problem);
   }
 
   inStep(at: number, status: ReplicaStatus): void {

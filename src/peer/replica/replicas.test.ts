@@ -108,6 +108,24 @@ suite('replicated volumes', () => {
     await rootsEqual(set, three);
   });
 
+  test('a lost follower is noticed also while nothing is written', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    for (let i = 0; i < 10; i++) await put(set, volume, i, i);
+    set.kill('c');
+    await set.wait('it is noticed', () => set.view('a').phase === 'Degraded', 20_000);
+    assert.equal(
+      set.view('a').replicas.find(({ member }) => member.agent === 'c')?.state,
+      'Offline',
+    );
+    await set.start('c');
+    await healthy(set);
+    const rebuilt = set.agent('a').events.filter((one) => /Rebuilding: replica c/.test(one));
+    assert.equal(rebuilt.length, 1, 'only when it was made');
+    await rootsEqual(set, three);
+  });
+
   test('the leader dies: another leads with everything acknowledged', async () => {
     const set = await createTestSet(three);
     const { volume } = await set.lead('a', {});

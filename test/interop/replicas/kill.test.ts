@@ -42,7 +42,10 @@ test('fio verifies what it writes while followers are killed', {
     await sleep(500);
     await victim.kill();
     kills += isOver() ? 0 : 1;
-    await missed(leader, 'db', victim);
+    await missed(leader, 'db', victim).catch((error: unknown) => {
+      const state = isOver() ? `ended with ${load.exitCode}` : 'still writes';
+      throw new Error(`${(error as Error).message}; fio ${state}: ${said}`, { cause: error });
+    });
     await victim.start();
     await whole(leader, 'db', agents);
   }
