@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { replications } from '../../src/api/kinds/replication.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
+import { TransshipError } from '../../src/base/errors.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import {
@@ -21,7 +22,7 @@ import {
   saidBy,
   there,
 } from './replication-world.ts';
-import { withData } from './scenarios.ts';
+import { isBound, makeClaim, withData } from './scenarios.ts';
 import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
@@ -116,6 +117,25 @@ suite('replications that are repeated', () => {
     await world.stop();
   });
 
+  test('again, of a claim with a very long name', async () => {
+    const world = await open();
+    const name = `${'a'.repeat(240)}-${'b'.repeat(9)}`;
+    await makeClaim(world, 'east', { namespace: 'shop', name });
+    await world.until('it is bound', () => isBound(world, 'east', { namespace: 'shop', name }));
+    const found: (string | undefined)[] = [];
+    for (const run of [2, 3]) {
+      await change(world, { run });
+      const done = await reached(world, 'Done', { runs: run });
+      assert.equal(done.status?.state, 'Success', saidBy(done));
+      const claim = await world.find('west', persistentVolumeClaims, { namespace: there, name });
+      found.push(claim?.spec?.volumeName);
+    }
+    assert.notEqual(found[0], undefined);
+    assert.notEqual(found[1], found[0], 'the copy of before is still under the claim');
+    assert.deepEqual(await claimsAt(world, 'west'), [`market/${name} Bound`, 'market/db Bound']);
+    await world.stop();
+  });
+
   test('workloads run when that is asked for, and rest again', async () => {
     const world = await open();
     const run = async (runs: number, workloads: string) => {
@@ -193,6 +213,30 @@ suite('replications that are repeated', () => {
     const kept = world.events.filter(({ reason }) => reason === 'Kept').map(({ note }) => note);
     assert.ok(kept.some((note) => /settings stays: admin has changed it/.test(note)));
     assert.ok(kept.some((note) => /Namespace market stays/.test(note)));
+    await world.stop();
+  });
+
+  test('deleted without rights: each is named, and it goes once they are there', async () => {
+    const world = await open();
+    const taken = ['configmaps', 'persistentvolumeclaims', 'persistentvolumes'];
+    world.onRequest = async (cluster, { method, path }) => {
+      const [plural = ''] = path.replace(/\?.*$/, '').split('/').slice(-1);
+      const isList = method === 'GET' && !path.includes('watch=true');
+      if (cluster !== 'west' || !isList || !taken.includes(plural)) return;
+      throw new TransshipError('Forbidden', `the hub cannot list ${plural}`);
+    };
+    await world.admin('east').delete(replications, key);
+    const said = async () => conditionOf(await replication(world), 'Ready');
+    await world.until('it says so', async () => (await said())?.reason === 'Forbidden');
+    for (const plural of taken) {
+      assert.match((await said())?.message ?? '', new RegExp(`cannot list ${plural}[;.]`));
+    }
+    await world.run(10_000);
+    assert.deepEqual(await claimsAt(world, 'west'), ['market/db Bound']);
+    world.onRequest = async () => undefined;
+    await world.until('it is gone', async () => (await replication(world)) === undefined);
+    await world.run(20_000);
+    assert.deepEqual(await world.list('west', persistentVolumes), []);
     await world.stop();
   });
 

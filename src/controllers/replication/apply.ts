@@ -7,11 +7,11 @@ import { differencesOf } from '../../workload/existing.ts';
 import { typeOf } from '../../workload/existing-run.ts';
 import { withoutAt } from '../../workload/fields.ts';
 import { nameKey, nameOf, nameText } from '../../workload/names.ts';
-import { visit } from '../../workload/needs.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
 import { uidOf } from '../migration/run.ts';
 import type { Counted, ReplicationRun } from './as-plan.ts';
 import { clashesOf, isScaling } from './edits.ts';
+import { lookAtAll } from './looks.ts';
 
 interface Looked {
   readonly type: ResourceType;
@@ -88,7 +88,7 @@ export class Marked {
 
   async #list(type: ResourceType, namespace: string): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
-    await visit(
+    await lookAtAll(
       this.#client,
       type,
       ({ metadata }: KubeObject) => {

@@ -4,6 +4,7 @@
  */
 import { historyPolicies } from '../../api/kinds/history-policy.ts';
 import { volumes as ourVolumes } from '../../api/kinds/volume.ts';
+import { fail } from '../../base/errors.ts';
 import { createDiscovery } from '../../kube/discovery.ts';
 import { keyOf, keyText, type KubeObject, type ResourceType } from '../../kube/objects.ts';
 import {
@@ -16,7 +17,7 @@ import {
 import { type Pod, pods, type StatefulSet, statefulSets } from '../../kube/workloads.ts';
 import { keepClaimsOf } from '../../workload/claim-template-run.ts';
 import { typeOf } from '../../workload/existing-run.ts';
-import { type Item, readItems, takeInventory } from '../../workload/inventory.ts';
+import { type Item, readItems, takeInventory, type Unreadable } from '../../workload/inventory.ts';
 import { groupOf, nameOf, nameText } from '../../workload/names.ts';
 import { visit } from '../../workload/needs.ts';
 import { orderForDelete } from '../../workload/order.ts';
@@ -31,6 +32,7 @@ import type { ReplicationRun } from './as-plan.ts';
 import { eachOfKind } from './apply.ts';
 import { editorsOf } from './edits.ts';
 import { takeBackFixes } from './fixes.ts';
+import { lookAtAll, missingLooks } from './looks.ts';
 
 type Run = ReplicationRun;
 
@@ -46,9 +48,13 @@ function isOurs(run: Run, { metadata }: KubeObject): boolean {
   return metadata.annotations?.[preparedFor] === id;
 }
 
-/** One look and one push at everything; called until nothing is left. */
+/** One look and one push at everything; called until nothing is left. `Forbidden` names all. */
 export async function removeAll(run: Run): Promise<Removal> {
   const objects = await removeObjects(run);
+  const missing = [...objects.hidden, ...(await missingLooks(run))];
+  if (missing.length > 0) {
+    fail('Forbidden', `what it made cannot be found: ${missing.join('; ')}`);
+  }
   if (objects.left.length > 0) return objects;
   const claims = await removeClaims(run);
   if (claims.left.length > 0) return { ...claims, notes: [...objects.notes, ...claims.notes] };
@@ -63,17 +69,18 @@ export async function removeAll(run: Run): Promise<Removal> {
 }
 
 /** Users before what they use. Claims are for afterwards. */
-async function removeObjects(run: Run): Promise<Removal> {
+async function removeObjects(run: Run): Promise<Removal & { readonly hidden: readonly string[] }> {
   const { client } = run.destination;
   const discovery = createDiscovery(client);
   const served = await discovery.resources();
   const names: string[] = [];
-  const there = new Set<string>();
-  await visit(client, namespaces, ({ metadata }) => void there.add(metadata.name ?? ''));
-  for (const name of namespacesAt(run, 'destination')) if (there.has(name)) names.push(name);
-  if (names.length === 0) return { left: [], notes: [] };
-  const { items } = await takeInventory(client, { namespaces: names, served });
+  for (const name of namespacesAt(run, 'destination')) {
+    if ((await client.get(namespaces, { namespace: '', name })) !== undefined) names.push(name);
+  }
+  if (names.length === 0) return { left: [], notes: [], hidden: [] };
+  const { items, unreadable } = await takeInventory(client, { namespaces: names, served });
   const [left, notes]: [string[], string[]] = [[], []];
+  const hidden = unreadable.filter((one) => wasMade(run, one)).map(({ message }) => message);
   const ours = orderForDelete(items).filter(({ type }) => {
     return !isClaim(type) && whyKindExcluded(type.group, type.kind) === undefined;
   });
@@ -88,7 +95,14 @@ async function removeObjects(run: Run): Promise<Removal> {
     await removeOne(run, type, object);
     left.push(name);
   });
-  return { left, notes };
+  return { left, notes, hidden };
+}
+
+/** A kind that may not be listed, and never could be, has nothing of this replication. */
+function wasMade({ replication }: Run, { group, plural, reason }: Unreadable): boolean {
+  const name = group === '' ? plural : `${plural}.${group}`;
+  const counts = replication.status?.resources ?? [];
+  return reason === 'Forbidden' && counts.some(({ resource }) => resource === name);
 }
 
 /** Those that carry the mark, whole; a kind and namespace is read page by page. */
@@ -117,7 +131,7 @@ async function removeClaims(run: Run): Promise<Removal> {
   const [left, notes]: [string[], string[]] = [[], []];
   for (const namespace of namespacesAt(run, 'destination')) {
     const ours: PersistentVolumeClaim[] = [];
-    await visit(
+    await lookAtAll(
       client,
       persistentVolumeClaims,
       (claim) => void (isOurs(run, claim) && ours.push(claim)),
@@ -144,7 +158,7 @@ async function stayingHolder(run: Run, claim: PersistentVolumeClaim): Promise<st
   const { client } = run.destination;
   const { namespace = '', name = '' } = claim.metadata;
   const users: Pod[] = [];
-  await visit(
+  await lookAtAll(
     client,
     pods,
     (pod) => {
@@ -216,7 +230,10 @@ async function removeVolumes(run: Run): Promise<readonly string[]> {
   return left;
 }
 
-/** What was made for it outside the namespaces, unless others have come to use it. */
+/**
+ * What was made for it outside the namespaces, unless others have come to use it. What may not be
+ * listed here was told by `missingLooks` if anything of it can be there.
+ */
 async function removeOutside(run: Run): Promise<readonly string[]> {
   const { client } = run.destination;
   const notes: string[] = [];
@@ -228,7 +245,7 @@ async function removeOutside(run: Run): Promise<readonly string[]> {
     const served = await createDiscovery(client).resources();
     const type = served.find(({ group, plural }) => `${plural}.${group}` === one.metadata.name);
     let count = 0;
-    if (type !== undefined) await visit(client, type, () => void (count += 1));
+    if (type !== undefined) await lookAtAll(client, type, () => void (count += 1));
     if (count > 0) notes.push(`Definition ${one.metadata.name} stays: there are ${count} of it.`);
     else await client.delete(customResourceDefinitions, keyOf(one as never), {});
   }

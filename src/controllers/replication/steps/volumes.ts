@@ -120,12 +120,12 @@ interface Pending extends Swap {
 
 /** Copies that are to take the place of older ones. */
 export async function pendingSwaps(run: Run): Promise<readonly Pending[]> {
-  const suffix = temporaryClaim(run, '');
   return (await transfersOf(run, 'l')).flatMap((transfer) => {
     const { namespace, claim, storageClass } = transfer.spec.destination;
     const { volume } = transfer.status ?? {};
-    if (!claim.endsWith(suffix) || volume === undefined) return [];
-    const name = claim.slice(0, claim.length - suffix.length);
+    // A replication renames no claims; a temporary name may be too short to tell whose it is.
+    const name = transfer.spec.source.claim;
+    if (claim !== temporaryClaim(run, name) || volume === undefined) return [];
     return [{ claim: { namespace, name }, volume, storageClass, transfer }];
   });
 }
