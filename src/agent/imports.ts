@@ -127,7 +127,7 @@ export class Imports {
   }
 
   async export(request: ExportRequest, control: JobControl): Promise<JobResult> {
-    const { pool, volume } = this.#pools.locate(request.volume);
+    const { pool, volume } = await this.#pools.whole(request.volume);
     // A clone is the moment itself: what clients write meanwhile does not reach the file.
     const name = `${request.volume.slice(0, 40)}-export-${volume.id.slice(0, 8)}`;
     this.#mark(name, true);

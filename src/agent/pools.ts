@@ -2,7 +2,7 @@
 import { fail } from '../base/errors.ts';
 import { printable } from '../base/names.ts';
 import type { PoolApi, VolumeApi } from '../volume/api.ts';
-import { followed } from './followed.ts';
+import { followed, refuseFollowed } from './followed.ts';
 import type { OpenPool } from './ports.ts';
 
 export interface Located {
@@ -17,11 +17,13 @@ const namesShown = 10;
 export interface LedVolumes {
   find(name: string): VolumeApi | undefined;
   names(): readonly string[];
+  /** Resolves when the replica here has everything acknowledged; rejects when it has not. */
+  whole(name: string): Promise<unknown>;
 }
 
 export class Pools {
   readonly all: readonly OpenPool[];
-  #led: LedVolumes = { find: () => undefined, names: () => [] };
+  #led: LedVolumes = { find: () => undefined, names: () => [], whole: async () => undefined };
 
   constructor(all: readonly OpenPool[]) {
     this.all = all;
@@ -52,6 +54,20 @@ export class Pools {
 
   find(name: string): Located | undefined {
     return this.volumes().find(({ volume }) => volume.name === name);
+  }
+
+  /**
+   * Where its content can be copied from the pool: of a replicated volume only where it is led and
+   * its replica lacks nothing. `Conflict` and `NotAccessible` say where else.
+   */
+  async whole(name: string): Promise<Located> {
+    const located = this.locate(name);
+    if (this.#led.find(name) !== undefined) {
+      await this.#led.whole(name);
+      return this.locate(name);
+    }
+    if (located.volume.replica.document !== undefined) refuseFollowed(located.volume);
+    return located;
   }
 
   /** Volumes of these names are used through their leader from now on. */

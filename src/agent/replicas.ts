@@ -68,6 +68,7 @@ export class ReplicatedVolumes {
     pools.lead({
       find: (name) => this.#replicas.led.get(name)?.volume,
       names: () => [...this.#replicas.led.keys()],
+      whole: async (name) => this.#replicas.led.get(name)?.set.replicaHere(),
     });
   }
 

@@ -91,9 +91,10 @@ async function save(
   const { repositories, pools, info, events, ports } = parts;
   const { name, volume, atMs, snapshot, bytesPerSecond } = request;
   const version = checkName(request.version ?? versionName(ports.clock.wallMs()), 'version');
+  const { pool } = await pools.whole(volume);
   const repository = await repositories.open(name, { create: true, waits: true });
   const saved = await saveVersion(repository, {
-    pool: pools.locate(volume).pool.api,
+    pool: pool.api,
     volume,
     name: version,
     cluster: info.cluster,

@@ -12,9 +12,8 @@ import { nameKey } from '../volume/name.ts';
 import { fail } from '../base/errors.ts';
 import type { Pools } from './pools.ts';
 
-/** The only pool itself, because that is the common case and the fastest. */
 export function sharedStore(pools: Pools): PeerStore {
-  return pools.all.length === 1 ? pools.all[0]!.api : new SharedStore(pools);
+  return new SharedStore(pools);
 }
 
 class SharedStore implements PeerStore {
@@ -24,12 +23,18 @@ class SharedStore implements PeerStore {
     this.#pools = pools;
   }
 
+  /** The common case, and the fastest. */
+  get #only(): PeerStore | undefined {
+    return this.#pools.all.length === 1 ? this.#pools.all[0]?.api : undefined;
+  }
+
   listVolumes(): readonly VolumeSummary[] {
     return this.#pools.all.flatMap(({ api }) => api.listVolumes());
   }
 
   async grantLease(request: LeaseRequest): Promise<LeaseGrant> {
-    return this.#pools.locate(request.volume).pool.api.grantLease(request);
+    const { pool } = await this.#pools.whole(request.volume);
+    return pool.api.grantLease(request);
   }
 
   async renewLease(leaseId: string, lifeMs: number): Promise<{ readonly expiresMs: number }> {
@@ -45,11 +50,15 @@ class SharedStore implements PeerStore {
   }
 
   has(names: readonly Name[]): readonly boolean[] {
+    const only = this.#only;
+    if (only !== undefined) return only.has(names);
     const flags = this.#pools.all.map(({ api }) => api.has(names));
     return names.map((_, index) => flags.some((one) => one[index] === true));
   }
 
   async readStored(names: readonly Name[]): Promise<readonly StoredChunk[]> {
+    const only = this.#only;
+    if (only !== undefined) return only.readStored(names);
     const found = new Map<string, StoredChunk>();
     for (const { api } of this.#pools.all) {
       const rest = names.filter((name) => !found.has(nameKey(name)));

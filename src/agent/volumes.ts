@@ -150,7 +150,7 @@ function copyHandlers(
       return snapshotView(found!, factsOf(located));
     },
     'volume.clone': async ({ volume: source, name, atMs, snapshot, historyPolicy }) => {
-      const { pool } = pools.locate(source);
+      const { pool } = await pools.whole(source);
       // The default name of I-21: the source and the second.
       const seconds = Math.floor((atMs ?? ports.clock.wallMs()) / 1000);
       const chosen = name ?? `${source.slice(0, 52)}-${seconds}`;

@@ -8,7 +8,7 @@ import type { VolumeApi } from '../../volume/api.ts';
 import type { Configuration, Member } from '../../volume/replica-types.ts';
 import type { PointOperation, ReplicaPort, ReplicaStatus } from './api.ts';
 import { type CareOptions, MemberCare, nameOf } from './care.ts';
-import { compareStamps, isChanged, nextStep, type Step } from './configuration.ts';
+import { compareStamps, isChanged, isMajority, nextStep, type Step } from './configuration.ts';
 import type { Elected } from './election.ts';
 import type { SetEvent } from './events.ts';
 import { Leader } from './leader.ts';
@@ -147,6 +147,10 @@ export class LedSet {
       this.#points++;
       const { clock } = this.#o;
       const result = await atAll({ clock, quorum, sequence, operation });
+      for (const [agent, status] of result.done) {
+        const care = this.#care.get(agent);
+        if (care !== undefined) care.status = status;
+      }
       for (const stream of quorum.streams()) {
         const { agent } = stream.port.member;
         if (!result.done.has(agent)) this.#missed.add(agent);
@@ -154,6 +158,41 @@ export class LedSet {
       if (operation.kind === 'resize') this.leader.sizeBytes = operation.sizeBytes;
       return result.status;
     });
+  }
+
+  /**
+   * The replica in this process, once it has everything that is acknowledged by now and a majority
+   * said that nobody else leads: what is copied from it is what the volume holds. `NotAccessible`
+   * while it is rebuilt, or when there is none here.
+   */
+  async replicaHere(): Promise<VolumeApi> {
+    const { quorum } = this.leader;
+    const { volume } = this.#o;
+    await this.#confirm();
+    const isHere = await quorum.reachedHere(await quorum.settled());
+    const local = isHere ? this.#o.local() : undefined;
+    if (local !== undefined) return local;
+    const whole = quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const names = whole.map(({ port }) => nameOf(port.member)).join(', ');
+    const where = names === '' ? 'no replica is whole now' : `whole replicas: ${names}`;
+    throw new TransshipError('NotAccessible', `no whole replica of ${volume} here; ${where}`);
+  }
+
+  /** Who leads and was not told that another does would else answer with what was once. */
+  async #confirm(): Promise<void> {
+    const { quorum } = this.leader;
+    const obeying = await most({
+      clock: this.#o.clock,
+      quorum,
+      streams: quorum.streams().filter(({ standing }) => standing === 'InStep'),
+      work: async ({ port }) => {
+        const status = await port.state();
+        if (status?.promised.term === quorum.term.term) return;
+        throw new TransshipError('Fenced', `${port.member.agent} obeys another leader`);
+      },
+    });
+    quorum.usable();
+    if (!isMajority(this.configuration, obeying)) throw quorum.noQuorum();
   }
 
   /** Nobody may use it any more; what was acknowledged is where it is. */

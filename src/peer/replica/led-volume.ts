@@ -30,6 +30,7 @@ export class LedVolume implements VolumeApi {
   readonly name: string;
   readonly #o: LedVolumeOptions;
   readonly #doors: string[] = [];
+  #last: ReplicaStatus | undefined;
 
   constructor(options: LedVolumeOptions) {
     this.#o = options;
@@ -103,7 +104,8 @@ export class LedVolume implements VolumeApi {
   }
 
   async seal(): Promise<Version> {
-    return this.#whole('sealed').seal();
+    const here = await this.#o.led.replicaHere();
+    return here.seal();
   }
 
   async snapshot(name: string, options: SnapshotOptions = {}): Promise<SnapshotInfo> {
@@ -157,7 +159,8 @@ export class LedVolume implements VolumeApi {
   }
 
   async versionAt(moment: Moment): Promise<Version> {
-    return this.#whole('read at a moment').versionAt(moment);
+    const here = await this.#o.led.replicaHere();
+    return here.versionAt(moment);
   }
 
   async restore(_moment: Moment): Promise<void> {
@@ -196,25 +199,22 @@ export class LedVolume implements VolumeApi {
     fail('Unsupported', 'an import fills a volume before it is replicated');
   }
 
+  /** Not of one that is out of step: what it has was true once. */
   #known(): ReplicaStatus {
     const { led } = this.#o;
-    const statuses = led.configuration.voters.flatMap(({ agent }) => led.statusOf(agent) ?? []);
-    return statuses.find(({ phase }) => phase === 'Healthy') ?? statuses[0] ?? led.firstStatus;
+    const inStep = led.leader.quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const [known] = inStep.flatMap(({ port }) => led.statusOf(port.member.agent) ?? []);
+    this.#last = known ?? this.#last;
+    return this.#last ?? led.firstStatus;
   }
 
   #isWholeHere(): boolean {
-    return this.#o.local()?.replica.document?.phase === 'Healthy';
+    return this.#o.led.leader.quorum.inStepHere() !== undefined;
   }
 
   #here(what: string): VolumeApi {
     const members = this.#o.led.configuration.voters.map(({ agent }) => agent).join(', ');
     const text = `volume ${this.name} has no replica here to be ${what}; ask ${members}`;
     return this.#o.local() ?? fail('NotAccessible', text);
-  }
-
-  #whole(what: string): VolumeApi {
-    const local = this.#here(what);
-    if (this.#isWholeHere()) return local;
-    return fail('NotAccessible', `the replica here is being rebuilt and cannot be ${what}`);
   }
 }

@@ -16,7 +16,8 @@ export interface PointRun {
 
 export interface PointResult {
   readonly status: ReplicaStatus;
-  readonly done: ReadonlySet<string>;
+  /** What those said that have done it, by agent. */
+  readonly done: ReadonlyMap<string, ReplicaStatus>;
 }
 
 export async function atAll(run: PointRun): Promise<PointResult> {
@@ -52,7 +53,7 @@ export async function atAll(run: PointRun): Promise<PointResult> {
     if (result.has(stream.port.member.agent)) continue;
     stream.leave(failed.get(stream) ?? late(done.has(stream.port.member.agent)));
   }
-  return { status: status!, done: new Set(result.keys()) };
+  return { status: status!, done: result };
 }
 
 /** Replicas that differ from most are not alike, whatever their marks say: they leave. */

@@ -100,6 +100,22 @@ export class Quorum {
     return [...this.#streams.values()];
   }
 
+  /** Of the replica in this process, when it has the content and gets every write. */
+  inStepHere(): MemberStream | undefined {
+    return this.streams().find(({ port, standing }) => port.isLocal && standing === 'InStep');
+  }
+
+  /** False when the replica here went out of step before it had everything up to `sequence`. */
+  async reachedHere(sequence: number): Promise<boolean> {
+    const here = this.inStepHere();
+    while (here !== undefined && here.applied < sequence) {
+      this.usable();
+      await this.#pause(5);
+      if (this.inStepHere() !== here) return false;
+    }
+    return here !== undefined;
+  }
+
   /** A member, out of step until it is started. */
   add(port: ReplicaPort): MemberStream {
     const stream = new MemberStream(port, this.term, this.#o.clock, {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import type { TransshipError } from '../../base/errors.ts';
 import { noHistory } from '../../volume/api.ts';
 import { nameHex } from '../../volume/name.ts';
 import { createTestSet, mib, sector, type TestSet, volumeBytes } from './fixture.ts';
@@ -139,6 +140,59 @@ suite('replicated volumes', () => {
     await healthy(set, 'b');
     await rootsEqual(set, three);
     await holds(set, next.volume, 2, 502);
+  });
+
+  test('versions and snapshots of a leader are never those of its own stale replica', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    set.kill('a');
+    const second = await set.lead('b', {});
+    await put(set, second.volume, 1, 2);
+    await set.until(second.volume.snapshot('kept'));
+    await set.until(set.agent('b').replicas.yield('db'));
+    await set.start('a');
+    const third = await set.lead('a', {});
+    assert.notEqual(set.view('a').phase, 'Healthy', 'its own replica is behind now');
+    assert.deepEqual(
+      third.volume.listSnapshots().map(({ name }) => name),
+      ['kept'],
+    );
+    const early = third.volume.seal().catch((error: unknown) => error);
+    await healthy(set);
+    const { reason } = (await set.until(early)) as TransshipError;
+    assert.match(reason, /^(NotAccessible|QuorumLost)$/);
+    const { root } = await set.until(third.volume.seal());
+    await rootsEqual(set, three);
+    assert.equal(nameHex(root), set.agent('b').pool.volume('db').status().root);
+  });
+
+  test('a version has every write that was acknowledged before it was asked for', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    const writes = [];
+    for (let i = 0; i < 40; i++) writes.push(Promise.resolve(volume.write(sector(i), i * 4096)));
+    await set.until(Promise.all(writes));
+    const { root } = await set.until(volume.seal());
+    await rootsEqual(set, three);
+    assert.equal(nameHex(root), set.agent('c').pool.volume('db').status().root);
+  });
+
+  test('who was not told that another leads gives no version away', async () => {
+    const set = await createTestSet(three);
+    const { volume } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    set.cutOff('a');
+    const next = await set.lead('b', {});
+    await put(set, next.volume, 1, 2);
+    const stale = volume.seal();
+    await assert.rejects(set.until(stale), { reason: 'QuorumLost' });
+    set.join('a');
+    await healthy(set, 'b');
+    await assert.rejects(set.until(volume.seal()), { reason: 'Fenced' });
   });
 
   test('an old leader is fenced by the replicas, and its writes fail', async () => {
