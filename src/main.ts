@@ -83,8 +83,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
     workingDirectory: workingDirectory(),
     version: versionOf(),
     hostFindings: async () => (await import('./host/host-checks.ts')).hostFindings(home),
-    runController: async (place) =>
-      (await import('./host/controller-process.ts')).runController(home, place),
+    runController: async (run) =>
+      (await import('./host/controller-process.ts')).runController(home, run),
     runNodeAgent: async (start) =>
       (await import('./host/agent-process.ts')).runAgentProcess({
         home,

@@ -22,6 +22,8 @@ export interface StartAgent {
   readonly name: string;
   /** The cluster of which it is one more agent; absent for the first, named as the cluster. */
   readonly memberOf?: string;
+  /** The same, of an agent with a home of its own: as pods have it. */
+  readonly agentOf?: string;
   readonly poolDirectory?: string;
   readonly capacityBytes?: number;
   readonly cacheBytes?: number;
@@ -77,7 +79,15 @@ export interface StartPlane {
 /** Which API server: that of a cluster of this home, or a context of a kubeconfig. */
 export type ApiPlace =
   | { readonly cluster: string }
-  | { readonly kubeconfig: string | undefined; readonly context: string | undefined };
+  | { readonly kubeconfig: string | undefined; readonly context: string | undefined }
+  /** The cluster in which this process is a pod. */
+  | { readonly inCluster: true };
+
+export interface ControllerRun {
+  readonly place: ApiPlace;
+  /** Of the cluster, where the agents of an installation are to be found and given certificates. */
+  readonly installedAs?: string;
+}
 
 export interface OpenApi {
   readonly client: KubeClient;
@@ -130,7 +140,7 @@ export interface CliPorts {
   /** Checks of this host that need no agent. */
   hostFindings(): Promise<readonly HostFinding[]>;
   /** Runs the controllers of one cluster until it is told to stop; resolves with the exit code. */
-  runController(place: ApiPlace): Promise<number>;
+  runController(run: ControllerRun): Promise<number>;
   /** Runs one agent in this process until it is told to stop; resolves with the exit code. */
   runNodeAgent(start: StartAgent): Promise<number>;
   /** Serves the Container Storage Interface until it is told to stop. */
@@ -150,6 +160,8 @@ export interface CsiRun {
   readonly node?: string;
   /** The agent of this node, by its name in the Cluster object; of the same name as the node. */
   readonly agent?: string;
+  /** The control socket of the node's agent: then the API of the cluster is not asked for it. */
+  readonly agentSocket?: string;
   readonly controller: boolean;
   /** The directory in which a kubelet looks for plugins. */
   readonly plugins?: string;

@@ -5,16 +5,16 @@
  */
 import type { KubeObject } from '../kube/objects.ts';
 import { migrateRole } from '../workload/ours.ts';
+import { agentSecret, controllerSecret } from './agents/certificates.ts';
+import { controllerAccount, partOf as labels, systemNamespace } from './installation/names.ts';
 
-export const systemNamespace = 'transship-system';
-export const controllerAccount = 'transship-controller';
+export { controllerAccount, systemNamespace };
 export const peerRole = 'transship-peer';
 export const storageClassName = 'transship';
 export const provisioner = 'transship.dev';
 
 const group = 'transship.dev';
 const rbac = 'rbac.authorization.k8s.io/v1';
-const labels = { 'app.kubernetes.io/name': 'transship', 'app.kubernetes.io/part-of': 'transship' };
 
 const look = ['get', 'list', 'watch'] as const;
 const change = [...look, 'create', 'update', 'patch', 'delete'] as const;
@@ -23,6 +23,7 @@ interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 
 function rule(apiGroup: string, resources: readonly string[], verbs: readonly string[]): Rule {
@@ -46,6 +47,12 @@ export const controllerSystemRules: readonly Rule[] = [
   rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch']),
   // Passwords of repositories are made here.
   rule('', ['secrets'], [...look, 'create']),
+  // Certificates of agents are renewed.
+  {
+    ...rule('', ['secrets'], ['patch']),
+    resourceNames: [controllerSecret, agentSecret],
+  },
+  rule('policy', ['poddisruptionbudgets'], ['get', 'create', 'patch', 'delete']),
 ];
 
 /** What the hub of another cluster may do here: bring volumes, and the claims they are for. */

@@ -46,6 +46,7 @@ interface ControlTcp {
   readonly host: string;
   readonly port: number;
   readonly tls: ControlTls;
+  readonly reread: () => ControlTls;
 }
 
 /** An agent of today has one pool. */
@@ -64,8 +65,9 @@ export async function runAgentProcess(options: AgentProcessOptions): Promise<num
 async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void> {
   const { start, home, version } = options;
   const { undo } = wiring;
-  const { memberOf } = start;
-  const paths = agentPaths(home, checkName(start.name, 'cluster'), memberOf);
+  const paths = agentPaths(home, checkName(start.name, 'cluster'), start.memberOf);
+  const cluster = start.agentOf ?? start.memberOf;
+  const memberOf = cluster === start.name ? undefined : cluster;
   fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const settings = mergeSettings(readSettings(paths), start);
   const { host, port } = parseListen(settings.listen ?? '127.0.0.1:0');
@@ -318,7 +320,8 @@ function networkControl({ controlListen, controlTlsDirectory }: Settings): Contr
   }
   const { host, port } = parseListen(controlListen);
   if (port === 0) fail('BadArgument', '--control-listen needs a port');
-  return { host, port, tls: readControlTls(controlTlsDirectory) };
+  const reread = () => readControlTls(controlTlsDirectory);
+  return { host, port, tls: reread(), reread };
 }
 
 function addressOf(host: string, port: number): string {

@@ -27,19 +27,31 @@ export async function serveControlSocket(socketPath: string, serve: Serve): Prom
   return { port: undefined, close: () => closeServer(server) };
 }
 
+export interface ControlPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: ControlTls;
+  /** The certificates as they are now: they are renewed under an agent that runs. */
+  readonly reread?: () => ControlTls;
+}
+
+const rereadMs = 3600 * 1000;
+
+function materialOf({ authority, certificate, key }: ControlTls) {
+  return { ca: authority, cert: certificate, key };
+}
+
 /**
  * Listens for clients with a certificate of the same authority: controllers on other nodes.
  * Whoever has one may do with the agent's volumes what its owner may.
  */
 export async function serveControlTls(
-  place: { readonly host: string; readonly port: number; readonly tls: ControlTls },
+  place: ControlPlace,
   serve: Serve,
 ): Promise<HttpServer> {
-  const { host, port, tls } = place;
+  const { host, port, tls, reread } = place;
   const options = {
-    ca: tls.authority,
-    cert: tls.certificate,
-    key: tls.key,
+    ...materialOf(tls),
     requestCert: true,
     rejectUnauthorized: true,
     minVersion: 'TLSv1.3',
@@ -48,6 +60,16 @@ export async function serveControlTls(
     void receive(request, response, serve);
   });
   limit(server);
+  const renew = () => {
+    try {
+      if (reread !== undefined) server.setSecureContext({ ...options, ...materialOf(reread()) });
+    } catch {
+      // Half written, perhaps: what is used is good for months, and the next look is soon.
+    }
+  };
+  const renewing = setInterval(renew, rereadMs);
+  renewing.unref();
+  server.once('close', () => clearInterval(renewing));
   const chosen = await new Promise<number>((resolve, reject) => {
     server.once('error', (error) => {
       const code = (error as NodeJS.ErrnoException).code;

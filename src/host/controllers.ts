@@ -6,7 +6,7 @@ import type { AgentPlace, ControllerPorts } from '../controllers/ports.ts';
 import type { KubeClient } from '../kube/api.ts';
 import { createEventRecorder } from '../kube/events.ts';
 import { createControlClient } from './control-client.ts';
-import { readControlTls } from './control-tls.ts';
+import { type ControlTls, readControlTls } from './control-tls.ts';
 import { openKubeTransport } from './kube-transport.ts';
 import type { HostMetrics } from './metrics.ts';
 import { makeMoverCertificates } from './mover/certificates.ts';
@@ -23,10 +23,17 @@ export function controllerIdentity(): string {
 
 const unixPrefix = 'unix://';
 
+export interface ControllerProcess {
+  readonly metrics: HostMetrics;
+  /** See `controllerIdentity`. */
+  readonly identity: string;
+  /** For agents of other hosts: as they are now. From TRANSSHIP_AGENT_CERTIFICATES if absent. */
+  readonly agentTls?: () => ControlTls;
+}
+
 export function controllerPorts(
   client: KubeClient,
-  metrics: HostMetrics,
-  identity: string,
+  { metrics, identity, agentTls }: ControllerProcess,
 ): ControllerPorts & { close(): Promise<void> } {
   const { clock, random, log } = client.connection;
   const events = createEventRecorder({
@@ -43,7 +50,7 @@ export function controllerPorts(
     events,
     openCluster: async (_name, { text, context }) =>
       openKubeTransport({ kubeconfigText: text, context }),
-    openAgent: agentAt,
+    openAgent: (place) => agentAt(place, agentTls),
     repositories: createRepositoryProbe(clock, random),
     registries: { open: openRegistryTransport },
     movers: {
@@ -55,7 +62,10 @@ export function controllerPorts(
 }
 
 /** The control API of an agent that a `Cluster` object names. */
-export function agentAt({ name, address }: AgentPlace): ControlClient {
+export function agentAt(
+  { name, address }: AgentPlace,
+  agentTls: () => ControlTls = () => ownTls(name, address),
+): ControlClient {
   if (address.startsWith(unixPrefix)) {
     return createControlClient(name, address.slice(unixPrefix.length));
   }
@@ -64,11 +74,21 @@ export function agentAt({ name, address }: AgentPlace): ControlClient {
     return fail('BadArgument', `agent ${name}: its address is ${forms}, not ${address}`);
   }
   const { hostname: host, port } = new URL(address);
+  // What is missing is said now, not at the first request.
+  agentTls();
+  return createControlClient(name, {
+    host: host.replace(/^\[|\]$/g, ''),
+    port: Number(port || 443),
+    // Asked for at each request: certificates are renewed while this process runs.
+    get tls() {
+      return agentTls();
+    },
+  });
+}
+
+function ownTls(name: string, address: string): ControlTls {
   const directory = process.env['TRANSSHIP_AGENT_CERTIFICATES'];
-  if (directory === undefined) {
-    const where = 'TRANSSHIP_AGENT_CERTIFICATES names their directory (ca.crt, tls.crt, tls.key)';
-    return fail('CredentialsMissing', `agent ${name} at ${address} wants certificates: ${where}`);
-  }
-  const tls = readControlTls(directory);
-  return createControlClient(name, { host, port: Number(port || 443), tls });
+  if (directory !== undefined) return readControlTls(directory);
+  const where = 'TRANSSHIP_AGENT_CERTIFICATES names their directory (ca.crt, tls.crt, tls.key)';
+  return fail('CredentialsMissing', `agent ${name} at ${address} wants certificates: ${where}`);
 }

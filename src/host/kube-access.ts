@@ -5,11 +5,13 @@ import { delimiter, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { fail } from '../base/errors.ts';
 import type { ApiPlace, OpenApi } from '../cli/ports.ts';
+import type { KubeClient } from '../kube/api.ts';
 import { createKubeClient } from '../kube/client.ts';
+import type { KubeTransport } from '../kube/transport.ts';
 import { recordedProcess } from './background.ts';
 import { createClock } from './clock.ts';
 import { planePaths, sharedKubeconfig } from './control-plane/paths.ts';
-import { openKubeTransport } from './kube-transport.ts';
+import { inClusterTransport, openKubeTransport } from './kube-transport.ts';
 import {
   type KubeconfigFile,
   type Material,
@@ -28,21 +30,36 @@ export async function openApi(
   place: ApiPlace,
   fieldManager = commandManager,
 ): Promise<OpenApi> {
+  if ('inCluster' in place) return openOwnCluster(fieldManager);
   const file = 'cluster' in place ? ownKubeconfig(home, place.cluster) : theKubeconfig(place);
   const source = { ...file, context: 'cluster' in place ? place.cluster : place.context };
   const access = readKubeconfig(source);
   const transport = await openKubeTransport(source);
-  const client = createKubeClient({
-    cluster: access.context,
+  const client = clientOf(access.context, transport, fieldManager);
+  const authorityPem = access.ca && materialText(access.ca);
+  const server = access.server.href.replace(/\/$/, '');
+  return { client, endpoint: { server, authorityPem } };
+}
+
+/** As the service account of this pod. `NotFound` outside of a pod. */
+async function openOwnCluster(fieldManager: string): Promise<OpenApi> {
+  const transport = await inClusterTransport();
+  const client = clientOf('in-cluster', transport, fieldManager);
+  return {
+    client,
+    endpoint: { server: 'https://kubernetes.default.svc', authorityPem: undefined },
+  };
+}
+
+function clientOf(cluster: string, transport: KubeTransport, fieldManager: string): KubeClient {
+  return createKubeClient({
+    cluster,
     transport,
     clock: createClock(),
     random: createRandom(),
     log: createLog({ format: 'human', level: fieldManager === commandManager ? 'warn' : 'info' }),
     fieldManager,
   });
-  const authorityPem = access.ca && materialText(access.ca);
-  const server = access.server.href.replace(/\/$/, '');
-  return { client, endpoint: { server, authorityPem } };
 }
 
 function materialText(material: Material): string {

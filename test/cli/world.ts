@@ -145,7 +145,10 @@ export class World implements AsyncDisposable {
       planes: {
         ...fake.ports.planes,
         isRunning: (name) => !this.down.has(name),
-        open: async (place) => this.#api('cluster' in place ? place.cluster : place.context!),
+        open: async (place) => {
+          if ('inCluster' in place) throw new Error('commands run in no pod');
+          return this.#api('cluster' in place ? place.cluster : place.context!);
+        },
       },
       writeArchive: async (path, files) => void this.archives.push({ path, files }),
       ...options.ports,

@@ -14,9 +14,10 @@ import { code, generatedFrom, table } from './markdown.ts';
 type Rules = typeof controllerRules;
 
 function rows(rules: Rules): readonly (readonly string[])[] {
-  return rules.map(({ apiGroups, resources, verbs }) => [
+  return rules.map(({ apiGroups, resources, verbs, resourceNames = [] }) => [
     apiGroups.map((group) => (group === '' ? 'core' : code(group))).join(', '),
-    resources.map(code).join(', '),
+    resources.map(code).join(', ') +
+      (resourceNames.length === 0 ? '' : ` named ${resourceNames.map(code).join(', ')}`),
     verbs.join(', '),
   ]);
 }

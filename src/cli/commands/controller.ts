@@ -1,11 +1,22 @@
 import type { Command } from 'commander';
-import { add, type Registry } from '../command.ts';
+import { fail } from '../../base/errors.ts';
+import { checkName } from '../../base/names.ts';
+import { add, option, type Registry } from '../command.ts';
+
+interface ControllerFlags {
+  readonly inCluster?: boolean;
+  readonly name?: string;
+}
 
 /** controller: what makes objects true, as a process of its own. */
 export function controllerCommand(registry: Registry, program: Command): void {
-  add<Record<string, never>>(registry, program, {
+  add<ControllerFlags>(registry, program, {
     name: 'controller',
     about: 'reconcile the objects of one cluster until Ctrl-C; of several, one leads',
+    options: [
+      option('--in-cluster', 'of the cluster in which this process is a pod'),
+      option('--name <cluster>', 'with --in-cluster: what that cluster is called'),
+    ],
     details:
       'Clusters of `transship up` have one already, unless started with --no-controller.\n' +
       'Run it where the agents of the cluster are reached, with a kubeconfig that has the\n' +
@@ -14,12 +25,17 @@ export function controllerCommand(registry: Registry, program: Command): void {
       ['transship up east --no-controller -d && transship controller -c east', 'apart'],
       ['transship controller --context prod', 'for any Kubernetes cluster'],
     ],
-    run: async (cli) => {
+    run: async (cli, _args, { inCluster, name }) => {
       const { context, kubeconfig } = cli.options;
-      if (context !== undefined || kubeconfig !== undefined) {
-        return cli.ports.runController({ context, kubeconfig });
+      if (inCluster === true) {
+        const installedAs = checkName(name ?? '', 'cluster');
+        return cli.ports.runController({ place: { inCluster }, installedAs });
       }
-      return cli.ports.runController({ cluster: (await cli.client()).cluster });
+      if (name !== undefined) fail('BadArgument', '--name goes with --in-cluster');
+      if (context !== undefined || kubeconfig !== undefined) {
+        return cli.ports.runController({ place: { context, kubeconfig } });
+      }
+      return cli.ports.runController({ place: { cluster: (await cli.client()).cluster } });
     },
   });
 }

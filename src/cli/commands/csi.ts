@@ -5,6 +5,7 @@ interface CsiFlags {
   readonly endpoint: string;
   readonly node?: string;
   readonly agent?: string;
+  readonly agentSocket?: string;
   readonly controller?: boolean;
   readonly plugins?: string;
 }
@@ -21,6 +22,9 @@ export function csiCommand(registry: Registry, program: Command): void {
       }),
       option('--node <name>', 'serve the node service, for the node of this name'),
       option('--agent <name>', 'the agent of this node; it has the name of the node if not given'),
+      option('--agent-socket <path>', "the agent's control socket, instead of asking the cluster", {
+        completes: 'file',
+      }),
       option('--controller', 'serve the controller service, once in a cluster'),
       option('--plugins <directory>', 'register with the kubelet whose plugins_registry this is', {
         completes: 'file',
@@ -34,12 +38,12 @@ export function csiCommand(registry: Registry, program: Command): void {
       ['transship csi --endpoint unix:///run/csi.sock --node n1 --controller -c east', 'all of it'],
     ],
     run: async (cli, _args, flags) => {
-      const { context, kubeconfig } = cli.options;
-      const place =
-        context === undefined && kubeconfig === undefined
-          ? { cluster: (await cli.client()).cluster }
-          : { context, kubeconfig };
       const { controller = false, ...rest } = flags;
+      const { context, kubeconfig } = cli.options;
+      const isNamed = context !== undefined || kubeconfig !== undefined;
+      const needsApi = controller || flags.agentSocket === undefined;
+      const place =
+        isNamed || !needsApi ? { context, kubeconfig } : { cluster: (await cli.client()).cluster };
       return cli.ports.runCsi({ ...rest, controller, place });
     },
   });

@@ -6,6 +6,7 @@ import { parseSize } from '../../base/units.ts';
 import { add, option, type Registry } from '../command.ts';
 
 interface NodeAgentFlags {
+  readonly of?: string;
   readonly pool?: string;
   readonly capacity?: number;
   readonly cacheSize?: number;
@@ -23,6 +24,7 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
     about: 'run the agent of one node in this process until SIGTERM',
     args: [['<name>', 'its name in the Cluster object: that of the node']],
     options: [
+      option('--of <cluster>', 'the cluster of which it is an agent; of its own name if not given'),
       option('--pool <directory>', 'where its data lives', { completes: 'file' }),
       option('--capacity <size>', 'use at most this much of the disk', { parse: parseSize }),
       option('--cache-size <size>', 'of the cache of uncompressed blocks', { parse: parseSize }),
@@ -46,6 +48,7 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
       const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls } = flags;
       return cli.ports.runNodeAgent({
         name: checkName(name, 'node'),
+        ...(flags.of === undefined ? {} : { agentOf: checkName(flags.of, 'cluster') }),
         ...(pool === undefined ? {} : { poolDirectory: at(pool) }),
         ...(capacity === undefined ? {} : { capacityBytes: capacity }),
         ...(cacheSize === undefined ? {} : { cacheBytes: cacheSize }),

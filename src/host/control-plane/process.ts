@@ -127,7 +127,8 @@ async function wire(options: ControlPlaneOptions, wiring: Wiring): Promise<void>
   await late.runtime.started;
   if (start.withoutController === true) return;
   const identity = controllerIdentity();
-  const ports = controllerPorts(clientOf(controller, controllerManager), metrics, identity);
+  const own = clientOf(controller, controllerManager);
+  const ports = controllerPorts(own, { metrics, identity });
   undo.push(() => ports.close());
   const controllers = startControllers(ports, { identity, leaderElection: true });
   undo.push(() => controllers.stop());

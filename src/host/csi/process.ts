@@ -11,6 +11,7 @@ import { nodeServer } from '../../csi/node-server.ts';
 import type { AgentDoor } from '../../csi/ports.ts';
 import { controller, identity, node, registration } from '../../csi/wire/services.ts';
 import type { KubeClient } from '../../kube/api.ts';
+import { createControlClient } from '../control-client.ts';
 import { agentAt } from '../controllers.ts';
 import { openApi } from '../kube-access.ts';
 import { runService, type Undo } from '../service-process.ts';
@@ -28,40 +29,51 @@ export async function runCsi(home: string, options: CsiOptions): Promise<number>
   if (options.node === undefined && !options.controller) {
     fail('BadArgument', 'name this node with --node, or ask for --controller, or both');
   }
-  const { client } = await openApi(home, options.place, csiManager);
+  const { version, controller: hasController, endpoint, plugins } = options;
+  const needsApi = hasController || options.agentSocket === undefined;
+  const client = needsApi ? (await openApi(home, options.place, csiManager)).client : undefined;
   return runService({
     what: 'CSI driver',
-    cluster: client.cluster,
+    cluster: client?.cluster ?? options.node ?? '',
     onReady: () => undefined,
     wire: async ({ log, undo }) => {
       const server = new GrpcServer(log);
-      const probe = async () => void (await agentsOf(client));
-      const { version, controller: hasController } = options;
+      const own = options.node === undefined ? undefined : await agentOf(client, options);
+      const probe = async () =>
+        void (client === undefined
+          ? await own?.control.call('agent.status', {})
+          : await agentsOf(client));
       server.add(identity, identityServer({ version, hasController, probe }));
-      if (hasController) {
+      if (hasController && client !== undefined) {
         const { clock } = client.connection;
-        const agents = () => agentsOf(client);
-        server.add(controller, controllerServer({ client, clock, agents }));
+        server.add(controller, controllerServer({ client, clock, agents: () => agentsOf(client) }));
       }
-      if (options.node !== undefined) await addNode(server, client, options);
-      await server.listen(options.endpoint);
+      if (own !== undefined) {
+        const mounts = createMounts();
+        server.add(node, nodeServer({ node: options.node ?? '', agent: own, mounts }));
+      }
+      await server.listen(endpoint);
       undo.push(() => server.stop());
-      if (options.plugins !== undefined) {
-        undo.push(await register(new GrpcServer(log), options.plugins, options.endpoint));
+      if (plugins !== undefined) {
+        undo.push(await register(new GrpcServer(log), plugins, endpoint));
       }
     },
   });
 }
 
-async function addNode(server: GrpcServer, client: KubeClient, options: CsiOptions): Promise<void> {
-  const { node: name = '', agent: wanted = name } = options;
-  const agents = await agentsOf(client);
-  const agent = agents.find((one) => one.name === wanted);
-  if (agent === undefined) {
-    const known = agents.map((one) => one.name).join(', ') || 'none';
-    fail('NotFound', `there is no agent ${wanted} (there are: ${known})`);
+/** That of this node: by its socket, or as the cluster's API tells where it is. */
+async function agentOf(
+  client: KubeClient | undefined,
+  { node: name = '', agent: wanted = name, agentSocket }: CsiOptions,
+): Promise<AgentDoor> {
+  if (agentSocket !== undefined) {
+    return { name: wanted, control: createControlClient(wanted, agentSocket) };
   }
-  server.add(node, nodeServer({ node: name, agent, mounts: createMounts() }));
+  const agents = client === undefined ? [] : await agentsOf(client);
+  const agent = agents.find((one) => one.name === wanted);
+  if (agent !== undefined) return agent;
+  const known = agents.map((one) => one.name).join(', ') || 'none';
+  return fail('NotFound', `there is no agent ${wanted} (there are: ${known})`);
 }
 
 /** Those that the local Cluster object names, as it is now. */
