@@ -49,9 +49,11 @@ export async function atAll(run: PointRun): Promise<PointResult> {
     throw [...failed.values()][0] ?? quorum.noQuorum();
   }
   const [status] = agreed(operation, result);
-  for (const stream of streams) {
-    if (result.has(stream.port.member.agent)) continue;
-    stream.leave(failed.get(stream) ?? late(done.has(stream.port.member.agent)));
+  // Also who came into step meanwhile: nobody asked it.
+  for (const stream of quorum.streams()) {
+    const { agent } = stream.port.member;
+    if (result.has(agent) || stream.standing !== 'InStep') continue;
+    stream.leave(failed.get(stream) ?? late(done.has(agent) || !streams.includes(stream)));
   }
   return { status: status!, done: result };
 }
