@@ -2,19 +2,18 @@
  * One cluster's agent in the simulation: the whole agent over a simulated pool disk, home disk and
  * network, and the way that controllers have to it. Its process can end at any moment.
  */
-import { createHash } from 'node:crypto';
 import { startAgent, type Agent } from '../../src/agent/agent.ts';
 import type { AgentPorts } from '../../src/agent/ports.ts';
 import { openCloud } from '../../src/peer/cloud.ts';
 import { createMemoryObjectStore } from '../../src/peer/repository/memory-store.ts';
-import type { Dialer } from '../../src/peer/link.ts';
-import { openRegistry } from '../../src/peer/registry.ts';
 import type { PoolApi } from '../../src/volume/api.ts';
 import { openPool } from '../../src/volume/pool.ts';
+import { addressOf, selfOf, trust } from './agent-identity.ts';
 import { Ledger, type LedgerOptions } from './control-ledger.ts';
-import { Life, wallStartMs } from './control-life.ts';
+import { Life } from './control-life.ts';
+import { dialerWhile, laterWhile } from './mortal.ts';
 import type { Rng } from './rng.ts';
-import { type Scheduler, simRandom } from './scheduler.ts';
+import { type Scheduler, simRandom, wallStartMs } from './scheduler.ts';
 import { SimDisk } from './sim-disk.ts';
 import type { SimNetwork } from './sim-network.ts';
 import { createSimPacker } from './sim-packer.ts';
@@ -61,13 +60,7 @@ export class SimAgent {
 
   /** Trust in others, as joining makes it. */
   meet(names: readonly string[]): void {
-    const registry = openRegistry(this.homeDisk.mount(), { id: idOf(this.name), name: this.name });
-    for (const name of names) {
-      if (name === this.name) continue;
-      const fingerprint = fingerprintOf(name);
-      const addresses = [addressOf(name)];
-      registry.put({ name, id: idOf(name), addresses, fingerprint, addedMs: wallStartMs });
-    }
+    trust(this.homeDisk.mount(), this.name, { names });
     this.homeDisk.killProcess();
   }
 
@@ -81,6 +74,7 @@ export class SimAgent {
     const log = {
       log: (level: string, message: string) => onMessage(`agent ${name}: ${level} ${message}`),
     };
+    const isAlive = () => life.isAlive;
     const onCrash = () => this.powerOff();
     const late: { agent?: Agent } = {};
     const opened = await openPool({
@@ -90,13 +84,13 @@ export class SimAgent {
       log,
       cacheBytes: MiB,
       reserveBytes: MiB,
-      packer: createSimPacker({ later: laterWhile(scheduler, life) }, rng.fork('packer'), true),
+      packer: createSimPacker({ later: laterWhile(scheduler, isAlive) }, rng.fork('packer'), true),
       journalFileBytes: 256 * KiB,
       journalBytesMax: 16 * MiB,
       segmentBytesMax: rng.pick([256 * KiB, MiB]),
       onDemand: (volume, fetch) => late.agent?.noteDemand(volume, fetch),
     });
-    const pool = this.ledger.watch(mutatePool?.(opened) ?? opened, () => life.isAlive);
+    const pool = this.ledger.watch(mutatePool?.(opened) ?? opened, isAlive);
     this.ledger.reopened(opened);
     const self = selfOf(name);
     const home = this.homeDisk.mount({ onCrash });
@@ -108,7 +102,7 @@ export class SimAgent {
       pools: [{ name: 'main', path: `/${name}/pool`, api: pool }],
       self,
       openCloud: (store) => {
-        const dialer = dialerWhile(network.dialer(self), life);
+        const dialer = dialerWhile(network.dialer(self), isAlive);
         const cloud = openCloud({ ...ports, self, disk: home, store, dialer, links });
         this.#unlisten = network.listen(self.address, self.fingerprint, (link) => {
           cloud.accept(link);
@@ -145,35 +139,6 @@ export class SimAgent {
   }
 }
 
-/** Answers to a process that is gone never come. */
-function laterWhile(scheduler: Scheduler, life: Life): Scheduler['later'] {
-  return (label, value) =>
-    new Promise((resolve, reject) => {
-      scheduler
-        .later(label, () => (life.isAlive ? { value: value() } : undefined))
-        .then((answer) => {
-          if (answer !== undefined) resolve(answer.value);
-        }, reject);
-    });
-}
-
-function dialerWhile(dialer: Dialer, life: Life): Dialer {
-  return {
-    connect: async (target) => {
-      if (!life.isAlive) return never();
-      const link = await dialer.connect(target);
-      if (life.isAlive) return link;
-      link.start({ onBytes: () => undefined, onDrain: () => undefined, onClose: () => undefined });
-      link.close();
-      return never();
-    },
-  };
-}
-
-function never<T>(): Promise<T> {
-  return new Promise(() => undefined);
-}
-
 function agentPorts(
   name: string,
 ): Pick<AgentPorts, 'metrics' | 'images' | 'attacher' | 'requestStop'> {
@@ -203,21 +168,5 @@ function infoOf(name: string) {
     controlSocket: `/${name}/control.sock`,
     nbdSocket: `/${name}/nbd.sock`,
     metricsUrl: 'http://127.0.0.1:1/metrics',
-  };
-}
-
-const fingerprintOf = (name: string) => createHash('sha256').update(name).digest('hex');
-const idOf = (name: string) => fingerprintOf(name).slice(0, 32);
-const addressOf = (name: string) => `${name}:7441`;
-
-function selfOf(name: string) {
-  return {
-    id: idOf(name),
-    name,
-    fingerprint: fingerprintOf(name),
-    address: addressOf(name),
-    agentVersion: '0.0.0',
-    capabilities: [],
-    addresses: () => [addressOf(name)],
   };
 }

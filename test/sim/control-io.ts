@@ -3,10 +3,10 @@ import { TransshipError } from '../../src/base/errors.ts';
 import type { VolumeApi } from '../../src/volume/api.ts';
 import type { RunningAgent } from './control-agent.ts';
 import { grow, type Kept } from './control-ledger.ts';
-import { type ControlWorld, Gone, type SimCluster } from './control-world.ts';
+import type { ControlWorld, SimCluster } from './control-world.ts';
+import { Gone } from './mortal.ts';
 import { Crashed } from './scheduler.ts';
-import { touches } from './teleport-check.ts';
-import type { Range } from './teleport-world.ts';
+import { ifFree, type Range } from './range.ts';
 
 const KiB = 1024;
 const pieceBytes = 256 * KiB;
@@ -64,8 +64,7 @@ function freeRange(world: ControlWorld, { model, busy }: Kept): Range | undefine
   const offset = Math.floor(rng.below(model.sizeBytes) / unit) * unit;
   const most = rng.pick([1, 4, 32]) * 4 * KiB;
   const length = Math.min(model.sizeBytes - offset, Math.max(unit, rng.between(1, most)));
-  const range = { offset, length };
-  return [...busy].some((one) => touches(one, range)) ? undefined : range;
+  return ifFree({ offset, length }, busy);
 }
 
 export async function write(world: ControlWorld, cluster: SimCluster): Promise<void> {

@@ -8,7 +8,7 @@ import { nameHex } from '../../src/volume/name.ts';
 import type { Version } from '../../src/volume/types.ts';
 import { type Frozen, Mismatch, VolumeModel } from './model.ts';
 import { overlay } from './mutants.ts';
-import type { Range } from './teleport-world.ts';
+import type { Range } from './range.ts';
 
 export interface Kept {
   readonly name: string;

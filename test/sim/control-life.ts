@@ -4,9 +4,7 @@
  * through `enter`.
  */
 import type { Clock, Timer } from '../../src/base/ports.ts';
-import type { Scheduler } from './scheduler.ts';
-
-export const wallStartMs = Date.UTC(2026, 0, 1);
+import { type Scheduler, wallStartMs } from './scheduler.ts';
 
 /** As Node.js has it; and time must pass, or what is nearly due is never due. */
 const timerMsMin = 1;

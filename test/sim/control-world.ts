@@ -19,14 +19,12 @@ import { fairWeather, simTransport } from './control-transport.ts';
 import type { ControlMutation } from './control-mutation.ts';
 import { Observer } from './control-observer.ts';
 import { mayDelete, Intents } from './control-intents.ts';
+import { Gone } from './mortal.ts';
 import { createRng, type Rng } from './rng.ts';
 import { Crashed, Scheduler, simRandom } from './scheduler.ts';
 import { SimNetwork } from './sim-network.ts';
 
 const KiB = 1024;
-
-/** The process that an operation belonged to is gone: its answer never came. */
-export class Gone extends Error {}
 
 export interface SimCluster {
   readonly name: string;

@@ -1,6 +1,7 @@
 /** Reads, writes, zeroes and flushes of a schedule. */
 import { TransshipError } from '../../src/base/errors.ts';
-import type { Gone, Range, TrackedVolume, World } from './engine-world.ts';
+import type { TrackedVolume, World } from './engine-world.ts';
+import { ifFree, type Range } from './range.ts';
 
 const KiB = 1024;
 
@@ -10,8 +11,6 @@ export const ioOperations = { read, write, zero, flush, burst, commit } satisfie
   string,
   Io
 >;
-
-export type { Gone };
 
 /** A range that no unanswered request touches, or undefined; requests gather in few places. */
 export function freeRange(
@@ -30,15 +29,7 @@ export function freeRange(
   const longest = Math.min(sizeBytes - offset, world.profile.journalFileBytes / 2);
   const length = Math.min(longest, rng.between(1, most) * Math.max(unit, 512));
   if (length <= 0) return undefined;
-  const range = { offset, length };
-  return [...volume.busy].some((other) => touches(other, range)) ? undefined : range;
-}
-
-/** Sectors count as a whole: a write of some bytes reads and writes its sector. */
-function touches(a: Range, b: Range): boolean {
-  const first = (range: Range) => Math.floor(range.offset / (4 * KiB));
-  const last = (range: Range) => Math.floor((range.offset + range.length - 1) / (4 * KiB));
-  return first(a) <= last(b) && first(b) <= last(a);
+  return ifFree({ offset, length }, volume.busy);
 }
 
 async function holding(

@@ -4,7 +4,8 @@ import { checkAllFrozen, checkEmptyCollects, checkReopened } from './engine-chec
 import { ioOperations } from './engine-io.ts';
 import { createProfile, hasFaults, type Profile } from './engine-profile.ts';
 import { collect, create, lookAtLease, shapeOperations } from './engine-shape.ts';
-import { type Engine, Gone, type OpenEngine, World } from './engine-world.ts';
+import { type Engine, type OpenEngine, World } from './engine-world.ts';
+import { Gone } from './mortal.ts';
 import { createRng } from './rng.ts';
 
 const MiB = 1024 * 1024;

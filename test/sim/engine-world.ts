@@ -7,18 +7,12 @@ import type { Packer, Version } from '../../src/volume/types.ts';
 import { ContentSource } from './content.ts';
 import { hasFaults, type Profile } from './engine-profile.ts';
 import { type Frozen, Mismatch, VolumeModel } from './model.ts';
+import { answerOf, Endings, Gone } from './mortal.ts';
+import type { Range } from './range.ts';
 import { createRng, type Rng } from './rng.ts';
-import { Crashed, Scheduler, simRandom } from './scheduler.ts';
+import { Crashed, Scheduler, simRandom, wallStartMs } from './scheduler.ts';
 import { SimDisk } from './sim-disk.ts';
 import { createSimPacker } from './sim-packer.ts';
-
-/** The process that an operation belonged to is gone: its answer never came. */
-export class Gone extends Error {}
-
-export interface Range {
-  readonly offset: number;
-  readonly length: number;
-}
 
 export interface SnapshotModel {
   readonly frozen: Frozen;
@@ -65,8 +59,6 @@ export interface WorldOptions {
   readonly onEvent?: ((label: string, nowMs: number) => void) | undefined;
 }
 
-const wallStartMs = Date.UTC(2026, 0, 1);
-
 export class World {
   readonly rng: Rng;
   readonly profile: Profile;
@@ -87,7 +79,7 @@ export class World {
   crashSoon = false;
   violation: Error | undefined;
   counter = 0;
-  #onCrash: (() => void) | undefined;
+  readonly #endings: Endings<World>;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -100,6 +92,7 @@ export class World {
     });
     const disk = { capacityBytes: options.profile.capacityBytes, ...options.profile.faults };
     this.simDisk = new SimDisk(this.scheduler, this.rng.fork('disk'), disk);
+    this.#endings = new Endings(this.scheduler);
     this.content = new ContentSource(this.rng.fork('content'));
   }
 
@@ -135,19 +128,8 @@ export class World {
   }
 
   /** Lets things happen until the work ends or the process does (`Gone`). */
-  async untilCrash<T>(work: Promise<T>): Promise<T> {
-    const { life } = this;
-    const crash = new Promise<'crash'>((resolve) => {
-      this.#onCrash = () => resolve('crash');
-    });
-    work.catch(() => undefined);
-    try {
-      const result = await this.scheduler.drive(Promise.race([work, crash]));
-      if (this.life !== life || result === 'crash') throw new Gone();
-      return result;
-    } catch (error) {
-      throw this.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
+  untilCrash<T>(work: Promise<T>): Promise<T> {
+    return this.#endings.drive(this, work);
   }
 
   idle(forMs: number): Promise<void> {
@@ -176,7 +158,7 @@ export class World {
       volume.busy.clear();
       volume.whole = 'none';
     }
-    this.#onCrash?.();
+    this.#endings.ended(this);
   }
 
   /** Runs an operation beside others. What it throws that is not expected is a violation. */
@@ -197,15 +179,8 @@ export class World {
   }
 
   /** An answer of the engine; throws `Gone` when its process has ended meanwhile. */
-  async answer<T>(call: () => T | Promise<T>): Promise<T> {
-    const { life } = this;
-    try {
-      const result = await call();
-      if (this.life !== life) throw new Gone();
-      return result;
-    } catch (error) {
-      throw this.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
+  answer<T>(call: () => T | Promise<T>): Promise<T> {
+    return answerOf(this, call);
   }
 
   /** True when the error is a right answer on this day; anything else is a violation. */

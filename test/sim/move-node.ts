@@ -15,10 +15,9 @@ import type {
 } from '../../src/embedded/runtime/ports.ts';
 import type { Pod } from '../../src/kube/workloads.ts';
 import type { SimApi } from './control-api.ts';
-import { wallStartMs } from './control-life.ts';
 import type { MoveData, Worker } from './move-data.ts';
 import type { Rng } from './rng.ts';
-import type { Scheduler } from './scheduler.ts';
+import { type Scheduler, wallStartMs } from './scheduler.ts';
 
 const writeEveryMs = 1_700;
 const looks = 4;

@@ -1,20 +1,19 @@
 /** One schedule of a replicated volume, from its seed to its verdict. */
 import { formatMembers } from '../../src/peer/replica/configuration.ts';
+import { capacityBytes } from './agent-node.ts';
 import type { RunResult } from './engine-run.ts';
 import { Mismatch } from './model.ts';
+import { Gone } from './mortal.ts';
 import { checkAlike, leftOver, unlikeWanted } from './replica-check.ts';
-import { capacityBytes, type ReplicaMutation, type ReplicaNode } from './replica-node.ts';
+import type { ReplicaMutation, ReplicaNode } from './replica-node.ts';
 import { chooseProfile } from './replica-profile.ts';
 import { lead, readAgain, steps } from './replica-steps.ts';
-import { Gone, ReplicaWorld, type Session, volumeName } from './replica-world.ts';
+import { ReplicaWorld, type Session, volumeName } from './replica-world.ts';
 
 const KiB = 1024;
-const minuteMs = 60_000;
 const lookedMs = 5000;
 /** A disk that fails now and then lets a pool be opened soon. */
 const startsMax = 100;
-/** Of virtual time: retries, time-outs and pauses fit in many times. */
-const patienceMs = 40 * minuteMs;
 
 export interface ReplicaRunOptions {
   readonly seed: number;
@@ -25,18 +24,7 @@ export interface ReplicaRunOptions {
 export async function runReplicas(options: ReplicaRunOptions): Promise<RunResult> {
   const { seed, mutation = {}, onEvent } = options;
   const world = new ReplicaWorld({ seed, mutation, onEvent, profile: chooseProfile });
-  let violation: Error | undefined;
-  try {
-    await live(world);
-  } catch (error) {
-    violation = error instanceof Error ? error : new Error(String(error));
-  }
-  const { traceHash, events } = world.scheduler;
-  const lives = world.nodes.reduce((sum, node) => sum + node.life, 0);
-  const messages = world.nodes.flatMap((node) =>
-    node.messages.map((message) => `${node.name}: ${message}`),
-  );
-  return { seed, traceHash, events, lives, violation, messages };
+  return world.judge(seed, () => live(world));
 }
 
 async function live(world: ReplicaWorld): Promise<void> {
@@ -214,21 +202,29 @@ async function finish(world: ReplicaWorld): Promise<void> {
     if (node.willCrash || isFailed) node.kill();
     if (node.running === undefined) await start(world, node, false);
   }
-  await becomes(world, 'operations end', () => world.unfinished());
-  await becomes(world, 'the members are as wanted', () => {
-    const session = keepServing(world);
-    return session === undefined ? ['nobody leads'] : unlikeWanted(world, session);
-  });
-  const session = world.serving()!;
+  await world.becomes('operations end', () => world.unfinished());
+  const session = await obeyed(world);
   await world.drive(session.node, session.led.volume.flush());
   // Long enough for a leader to look at each of them.
   await world.scheduler.idle(lookedMs);
-  await becomes(world, 'all are in step', () => unlikeWanted(world, session));
+  await world.becomes('all are in step', () => unlikeWanted(world, session));
   for (const node of nodes) await dropLeftBehind(world, node);
-  await becomes(world, 'nothing is left over', () => leftOver(world));
+  await world.becomes('nothing is left over', () => leftOver(world));
   await checkAlike(world, session);
   const left = [...unlikeWanted(world, session), ...leftOver(world)];
   if (left.length > 0) throw new Mismatch(`after the check: ${left.join('; ')}`);
+}
+
+/** Who was deposed by somebody that then failed hears of it when it asks: another follows. */
+async function obeyed(world: ReplicaWorld): Promise<Session> {
+  for (;;) {
+    await world.becomes('the members are as wanted', () => {
+      const session = keepServing(world);
+      return session === undefined ? ['nobody leads'] : unlikeWanted(world, session);
+    });
+    const session = world.serving()!;
+    if (await world.drive(session.node, session.led.set.isStillLed())) return session;
+  }
 }
 
 /** Somebody leads, was read, and knows what is wanted; else that is begun. */
@@ -265,15 +261,4 @@ function leadAtEnd(world: ReplicaWorld): void {
   const having = world.nodes.filter(({ running }) => (running?.replicas.kept().length ?? 0) > 0);
   const node = world.rng.pick(having.length > 0 ? having : world.nodes);
   world.spawn(node, 'lead', async () => void (await lead(world, node)));
-}
-
-/** Waits until nothing is left of what must go away. */
-async function becomes(world: ReplicaWorld, what: string, left: () => string[]): Promise<void> {
-  const { scheduler } = world;
-  const deadline = scheduler.nowMs + patienceMs;
-  for (let rest = left(); rest.length > 0; rest = left()) {
-    if (scheduler.nowMs > deadline) throw new Mismatch(`not so: ${what}: ${rest.join('; ')}`);
-    await scheduler.idle(1000);
-    if (world.violation !== undefined) throw world.violation;
-  }
 }

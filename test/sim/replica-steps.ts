@@ -2,14 +2,7 @@
 import { TransshipError } from '../../src/base/errors.ts';
 import { noHistory } from '../../src/volume/api.ts';
 import type { ReplicaNode } from './replica-node.ts';
-import {
-  memberOf,
-  type Range,
-  type ReplicaWorld,
-  type Session,
-  volumeName,
-} from './replica-world.ts';
-import { touches } from './teleport-check.ts';
+import { memberOf, type ReplicaWorld, type Session, volumeName } from './replica-world.ts';
 
 const KiB = 1024;
 const pieceBytes = 256 * KiB;
@@ -50,20 +43,9 @@ async function excusing(world: ReplicaWorld, work: () => Promise<unknown>): Prom
   }
 }
 
-function freeRange(world: ReplicaWorld): Range | undefined {
-  const { rng, model } = world;
-  const unit = rng.pick([4 * KiB, 4 * KiB, 512, 1]);
-  const hot = rng.chance(0.5) ? Math.min(model.sizeBytes, 256 * KiB) : model.sizeBytes;
-  const offset = Math.floor(rng.below(hot) / unit) * unit;
-  const most = rng.pick([1, 4, 32]) * 4 * KiB;
-  const length = Math.min(model.sizeBytes - offset, Math.max(unit, rng.between(1, most)));
-  const range = { offset, length };
-  return [...world.busy].some((one) => touches(one, range)) ? undefined : range;
-}
-
 async function write(world: ReplicaWorld, session: Session | undefined): Promise<void> {
   if (session === undefined || session.node.life !== session.life) return;
-  const range = freeRange(world);
+  const range = world.freeRange(world.model.sizeBytes, world.busy);
   if (range === undefined) return;
   const { offset, length } = range;
   const zeroes = world.rng.chance(0.15);
@@ -91,7 +73,8 @@ async function write(world: ReplicaWorld, session: Session | undefined): Promise
 
 async function read(world: ReplicaWorld): Promise<void> {
   const session = world.serving();
-  const range = session === undefined ? undefined : freeRange(world);
+  const range =
+    session === undefined ? undefined : world.freeRange(world.model.sizeBytes, world.busy);
   if (session === undefined || range === undefined) return;
   const bytes = new Uint8Array(range.length).fill(0x5a);
   const era = world.era.number;

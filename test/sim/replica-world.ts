@@ -3,26 +3,17 @@ import { TransshipError } from '../../src/base/errors.ts';
 import type { Reason } from '../../src/base/reasons.ts';
 import type { Led } from '../../src/peer/replica/replicas.ts';
 import type { Member } from '../../src/volume/replica-types.ts';
-import { ContentSource } from './content.ts';
+import { AgentWorld } from './agent-world.ts';
 import { type Frozen, Mismatch, VolumeModel } from './model.ts';
+import type { Range } from './range.ts';
 import type { ReplicaProfile } from './replica-profile.ts';
 import { poolName, type ReplicaMutation, ReplicaNode } from './replica-node.ts';
 import { createRng, type Rng } from './rng.ts';
-import { Crashed, Scheduler } from './scheduler.ts';
-import { SimNetwork } from './sim-network.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
 export const volumeName = 'data';
-
-/** The process that an operation belonged to is gone: its answer never came. */
-export class Gone extends Error {}
-
-export interface Range {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** A leader as its clients see it, from its election until it is known to be none any more. */
 export interface Session {
@@ -40,21 +31,15 @@ interface Era {
   readonly content: Uint8Array | undefined;
 }
 
-export class ReplicaWorld {
-  readonly rng: Rng;
+export class ReplicaWorld extends AgentWorld<ReplicaNode> {
   readonly profile: ReplicaProfile;
-  readonly scheduler: Scheduler;
-  readonly network: SimNetwork;
-  readonly content: ContentSource;
   readonly nodes: readonly ReplicaNode[];
   readonly model: VolumeModel;
   readonly blockBytes: number;
   readonly busy = new Set<Range>();
   readonly snapshots = new Map<string, { readonly frozen: Frozen; sure: boolean }>();
-  readonly running = new Map<ReplicaNode, Map<Promise<void>, string>>();
   /** Whose acknowledgements an epoch has seen. */
   readonly #acknowledged = new Map<number, Session>();
-  readonly #onEnd = new Map<ReplicaNode, () => void>();
   wanted: readonly Member[];
   /** The newest leader; older ones may still think that they are. */
   session: Session | undefined;
@@ -66,8 +51,6 @@ export class ReplicaWorld {
   powerLost = false;
   era: Era = { number: 0, content: undefined };
   isCreated = false;
-  violation: Error | undefined;
-  #counter = 0;
 
   constructor(options: {
     readonly seed: number;
@@ -76,23 +59,13 @@ export class ReplicaWorld {
     readonly onEvent: ((label: string, nowMs: number) => void) | undefined;
   }) {
     const { seed, mutation, onEvent } = options;
-    this.rng = createRng(seed).fork('replica');
-    this.profile = options.profile(this.rng.fork('profile'));
-    this.scheduler = new Scheduler({
-      rng: this.rng.fork('scheduler'),
-      eventsMax: 3_000_000,
-      ...(onEvent === undefined ? {} : { onEvent }),
-    });
-    this.content = new ContentSource(this.rng.fork('content'));
-    this.network = new SimNetwork(this.scheduler, this.rng.fork('network'), {
-      delayMs: this.rng.pick([0.1, 2, 20]),
-      jitterMs: this.rng.pick([0, 1, 20]),
-      bufferBytes: this.rng.pick([16, 256]) * KiB,
-      connectTimeoutMs: 10_000,
-    });
+    const rng = createRng(seed).fork('replica');
+    const profile = options.profile(rng.fork('profile'));
+    super({ rng, onEvent, delaysMs: [0.1, 2, 20], jittersMs: [0, 1, 20] });
+    this.profile = profile;
     const { names, faulty, faults } = this.profile;
     this.nodes = names.map((name) => {
-      const node = new ReplicaNode({
+      return new ReplicaNode({
         name,
         mutation,
         scheduler: this.scheduler,
@@ -100,21 +73,14 @@ export class ReplicaWorld {
         faults: name === faulty ? faults : {},
         rng: this.rng.fork(`node ${name}`),
         onEvent: (at, { kind, note }) => this.scheduler.note(`${at.name} ${kind} ${note}`),
-        onEnd: (at, powerLost) => this.#noteEnd(at, powerLost),
+        onEnd: (at, powerLost) => this.#forget(at, powerLost),
       });
-      this.running.set(node, new Map());
-      return node;
     });
     for (const node of this.nodes) node.meet(names);
     this.blockBytes = this.rng.pick([4 * KiB, 16 * KiB, 64 * KiB]);
     const sizeBytes = this.rng.pick([MiB, MiB + 512 * 7, 2 * MiB]);
     this.model = new VolumeModel(volumeName, { sizeBytes, blockBytes: this.blockBytes });
     this.wanted = names.slice(0, this.profile.replicas).map(memberOf);
-  }
-
-  unique(prefix: string): string {
-    this.#counter += 1;
-    return `${prefix}${this.#counter}`;
   }
 
   node(name: string): ReplicaNode {
@@ -173,68 +139,15 @@ export class ReplicaWorld {
     }
   }
 
-  /** Runs an operation beside others. What it throws that is not expected is a violation. */
-  spawn(node: ReplicaNode, label: string, operation: () => Promise<void>): void {
-    const { life } = node;
-    this.scheduler.note(`start ${node.name} ${label}`);
-    const running = this.running.get(node)!;
-    const work = operation()
-      .catch((error: unknown) => {
-        if (node.life !== life || error instanceof Gone || error instanceof Crashed) return;
-        this.violation ??= new Error(`${node.name} ${label}: ${String(error)}`, { cause: error });
-      })
-      .finally(() => {
-        if (node.life !== life) return;
-        this.scheduler.note(`end ${node.name} ${label}`);
-        running.delete(work);
-      });
-    if (node.life === life) running.set(work, label);
-  }
-
-  unfinished(): string[] {
-    return this.nodes.flatMap((node) => {
-      return [...this.running.get(node)!.values()].map((label) => `${node.name}: ${label}`);
-    });
-  }
-
-  /** An answer of an agent; throws `Gone` when its process has ended meanwhile. */
-  async answer<T>(node: ReplicaNode, call: () => T | Promise<T>): Promise<T> {
-    const { life } = node;
-    try {
-      const result = await call();
-      if (node.life !== life) throw new Gone();
-      return result;
-    } catch (error) {
-      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
-  }
-
-  /** Lets things happen until the work ends or the node's process does (`Gone`). */
-  async drive<T>(node: ReplicaNode, work: Promise<T>): Promise<T> {
-    const { life } = node;
-    const end = new Promise<'ended'>((resolve) => {
-      this.#onEnd.set(node, () => resolve('ended'));
-    });
-    work.catch(() => undefined);
-    try {
-      const result = await this.scheduler.drive(Promise.race([work, end]));
-      if (result === 'ended' || node.life !== life) throw new Gone();
-      return result;
-    } catch (error) {
-      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
-  }
-
   /** Right answers while things go wrong; at the end of a schedule nothing is excused. */
   excuses(error: unknown): boolean {
     return error instanceof TransshipError && excused.has(error.reason);
   }
 
-  #noteEnd(node: ReplicaNode, powerLost: boolean): void {
-    this.running.get(node)!.clear();
+  #forget(node: ReplicaNode, powerLost: boolean): void {
     this.powerLost ||= powerLost;
     if (this.reading?.node === node) this.reading = undefined;
-    this.#onEnd.get(node)?.();
+    this.noteEnd(node);
   }
 }
 

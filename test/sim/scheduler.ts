@@ -7,6 +7,9 @@ import { crc32 } from 'node:zlib';
 import type { Clock, Random, Timer } from '../../src/base/ports.ts';
 import type { Rng } from './rng.ts';
 
+/** When virtual time begins. */
+export const wallStartMs = Date.UTC(2026, 0, 1);
+
 export class Stuck extends Error {}
 
 /** Thrown by every call of a process that is gone, so that its code stops where it is. */
@@ -92,9 +95,9 @@ export class Scheduler {
     this.#heap.length = 0;
   }
 
-  clock(wallStartMs: number): Clock {
+  clock(startMs: number): Clock {
     return {
-      wallMs: () => wallStartMs + this.#nowMs,
+      wallMs: () => startMs + this.#nowMs,
       monotonicMs: () => this.#nowMs,
       after: (ms, run) => this.at(ms, 'timer', run),
     };

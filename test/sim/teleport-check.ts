@@ -3,8 +3,9 @@ import { isZeroName, nameAt, nameHex } from '../../src/volume/name.ts';
 import type { Version } from '../../src/volume/types.ts';
 import { Mismatch } from './model.ts';
 import { readVersion, rootOf } from './oracle.ts';
+import { ifFree } from './range.ts';
 import type { Node } from './teleport-node.ts';
-import type { Range, TeleportWorld, Tracked } from './teleport-world.ts';
+import type { TeleportWorld, Tracked } from './teleport-world.ts';
 
 const pageNames = 256;
 const pieceBytes = 64 * 1024;
@@ -48,8 +49,8 @@ async function readAll(world: TeleportWorld, node: Node, volume: Tracked): Promi
   const { model } = volume;
   for (let offset = 0; offset < model.sizeBytes; offset += pieceBytes) {
     const length = Math.min(pieceBytes, model.sizeBytes - offset);
-    const range: Range = { offset, length };
-    if ([...volume.busy].some((one) => touches(one, range))) continue;
+    const range = ifFree({ offset, length }, volume.busy);
+    if (range === undefined) continue;
     volume.busy.add(range);
     try {
       const bytes = new Uint8Array(length);
@@ -59,13 +60,6 @@ async function readAll(world: TeleportWorld, node: Node, volume: Tracked): Promi
       volume.busy.delete(range);
     }
   }
-}
-
-/** Sectors count as a whole: a write of some bytes reads and writes its sector. */
-export function touches(a: Range, b: Range): boolean {
-  const first = (range: Range) => Math.floor(range.offset / 4096);
-  const last = (range: Range) => Math.floor((range.offset + range.length - 1) / 4096);
-  return first(a) <= last(b) && first(b) <= last(a);
 }
 
 /** Every chunk under the root is in this pool; what others have does not count. */

@@ -1,14 +1,13 @@
 /** One schedule of agents that teleport, from its seed to its verdict. */
 import type { RunResult } from './engine-run.ts';
 import { Mismatch } from './model.ts';
+import { Gone } from './mortal.ts';
 import { checkStandsAlone, proveClaims, readAfterCrash } from './teleport-check.ts';
 import type { Node, TeleportMutation } from './teleport-node.ts';
 import { steps } from './teleport-steps.ts';
-import { Gone, TeleportWorld } from './teleport-world.ts';
+import { TeleportWorld } from './teleport-world.ts';
 
 const minuteMs = 60_000;
-/** Of virtual time: retries, time-outs and pauses fit in many times. */
-const patienceMs = 40 * minuteMs;
 
 export interface TeleportRunOptions {
   readonly seed: number;
@@ -19,18 +18,7 @@ export interface TeleportRunOptions {
 export async function runTeleports(options: TeleportRunOptions): Promise<RunResult> {
   const { seed, mutation = {}, onEvent } = options;
   const world = new TeleportWorld({ seed, mutation, onEvent });
-  let violation: Error | undefined;
-  try {
-    await live(world);
-  } catch (error) {
-    violation = error instanceof Error ? error : new Error(String(error));
-  }
-  const { traceHash, events } = world.scheduler;
-  const lives = world.nodes.reduce((sum, node) => sum + node.life, 0);
-  const messages = world.nodes.flatMap((node) =>
-    node.messages.map((message) => `${node.name}: ${message}`),
-  );
-  return { seed, traceHash, events, lives, violation, messages };
+  return world.judge(seed, () => live(world));
 }
 
 async function live(world: TeleportWorld): Promise<void> {
@@ -239,14 +227,7 @@ function leftLeases(world: TeleportWorld): string[] {
   );
 }
 
-/** Waits until nothing is left of what must go away. */
-async function becomes(world: TeleportWorld, what: string, left: () => string[]): Promise<void> {
-  const { scheduler } = world;
-  const deadline = scheduler.nowMs + patienceMs;
-  for (let rest = left(); rest.length > 0; rest = left()) {
-    if (scheduler.nowMs > deadline) throw new Mismatch(`not all ${what}: ${rest.join('; ')}`);
-    await scheduler.idle(1000);
-    await proveClaims(world);
-    if (world.violation !== undefined) throw world.violation;
-  }
+/** Waits until nothing is left of what must go away, and proves what is claimed meanwhile. */
+function becomes(world: TeleportWorld, what: string, left: () => string[]): Promise<void> {
+  return world.becomes(what, left, () => proveClaims(world));
 }

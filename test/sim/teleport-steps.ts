@@ -2,9 +2,8 @@
 import { TransshipError } from '../../src/base/errors.ts';
 import { noHistory } from '../../src/volume/api.ts';
 import { type Frozen, Mismatch, VolumeModel } from './model.ts';
-import { touches } from './teleport-check.ts';
 import type { Node } from './teleport-node.ts';
-import type { Range, TeleportWorld, Tracked } from './teleport-world.ts';
+import type { TeleportWorld, Tracked } from './teleport-world.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -25,18 +24,6 @@ export const steps = {
   remove,
   collect,
 } satisfies Record<string, Step>;
-
-function freeRange(world: TeleportWorld, volume: Tracked): Range | undefined {
-  const { rng } = world;
-  const unit = rng.pick([4 * KiB, 4 * KiB, 512, 1]);
-  const { sizeBytes } = volume.model;
-  const hot = rng.chance(0.5) ? Math.min(sizeBytes, 256 * KiB) : sizeBytes;
-  const offset = Math.floor(rng.below(hot) / unit) * unit;
-  const most = rng.pick([1, 4, 32]) * 4 * KiB;
-  const length = Math.min(sizeBytes - offset, Math.max(unit, rng.between(1, most)));
-  const range = { offset, length };
-  return [...volume.busy].some((one) => touches(one, range)) ? undefined : range;
-}
 
 function pickVolume(world: TeleportWorld, node: Node): Tracked | undefined {
   const usable = world.usable(node);
@@ -73,7 +60,8 @@ async function create(world: TeleportWorld, node: Node): Promise<void> {
 
 async function write(world: TeleportWorld, node: Node): Promise<void> {
   const volume = pickVolume(world, node);
-  const range = volume === undefined ? undefined : freeRange(world, volume);
+  const range =
+    volume === undefined ? undefined : world.freeRange(volume.model.sizeBytes, volume.busy);
   if (volume === undefined || range === undefined) return;
   const zeroes = world.rng.chance(0.15);
   const { offset, length } = range;
@@ -101,7 +89,8 @@ async function write(world: TeleportWorld, node: Node): Promise<void> {
 
 async function read(world: TeleportWorld, node: Node): Promise<void> {
   const volume = pickVolume(world, node);
-  const range = volume === undefined ? undefined : freeRange(world, volume);
+  const range =
+    volume === undefined ? undefined : world.freeRange(volume.model.sizeBytes, volume.busy);
   if (volume === undefined || range === undefined) return;
   const arriving = isArriving(world, node, volume.name);
   const bytes = new Uint8Array(range.length).fill(0x5a);

@@ -3,22 +3,12 @@ import { TransshipError } from '../../src/base/errors.ts';
 import type { Reason } from '../../src/base/reasons.ts';
 import type { TeleportRecord } from '../../src/peer/teleport-record.ts';
 import type { VolumeApi } from '../../src/volume/api.ts';
-import { ContentSource } from './content.ts';
+import { AgentWorld } from './agent-world.ts';
 import { type Frozen, Mismatch, VolumeModel } from './model.ts';
-import { createRng, type Rng } from './rng.ts';
-import { Crashed, Scheduler } from './scheduler.ts';
-import { SimNetwork } from './sim-network.ts';
+import { Gone } from './mortal.ts';
+import type { Range } from './range.ts';
+import { createRng } from './rng.ts';
 import { Node, type TeleportMutation } from './teleport-node.ts';
-
-const KiB = 1024;
-
-/** The process that an operation belonged to is gone: its answer never came. */
-export class Gone extends Error {}
-
-export interface Range {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** A volume of one agent. */
 export interface Tracked {
@@ -42,24 +32,15 @@ export interface Expected {
   readonly again: Frozen[];
 }
 
-export class TeleportWorld {
-  readonly rng: Rng;
-  readonly scheduler: Scheduler;
-  readonly network: SimNetwork;
-  readonly content: ContentSource;
+export class TeleportWorld extends AgentWorld<Node> {
   readonly nodes: readonly Node[];
   readonly volumes = new Map<Node, Map<string, Tracked>>();
   readonly expected = new Map<Node, Map<string, Expected>>();
-  readonly running = new Map<Node, Set<Promise<void>>>();
-  readonly #labels = new Map<Promise<void>, string>();
   readonly #phases = new Map<string, string>();
   /** Claims of `Available` that were not proven yet. */
   readonly claims: { readonly node: Node; readonly record: TeleportRecord }[] = [];
-  readonly #onEnd = new Map<Node, () => void>();
   /** Versions that teleports began with, by the root they claimed. */
   readonly begun: { readonly root: string; readonly frozen: Frozen }[] = [];
-  violation: Error | undefined;
-  #counter = 0;
 
   constructor(options: {
     readonly seed: number;
@@ -67,19 +48,8 @@ export class TeleportWorld {
     readonly onEvent: ((label: string, nowMs: number) => void) | undefined;
   }) {
     const { seed, mutation, onEvent } = options;
-    this.rng = createRng(seed).fork('teleport');
-    this.scheduler = new Scheduler({
-      rng: this.rng.fork('scheduler'),
-      eventsMax: 3_000_000,
-      ...(onEvent === undefined ? {} : { onEvent }),
-    });
-    this.content = new ContentSource(this.rng.fork('content'));
-    this.network = new SimNetwork(this.scheduler, this.rng.fork('network'), {
-      delayMs: this.rng.pick([0.1, 5, 50]),
-      jitterMs: this.rng.pick([0, 1, 40]),
-      bufferBytes: this.rng.pick([16, 256]) * KiB,
-      connectTimeoutMs: 10_000,
-    });
+    const rng = createRng(seed).fork('teleport');
+    super({ rng, onEvent, delaysMs: [0.1, 5, 50], jittersMs: [0, 1, 40] });
     const names = this.rng.chance(0.5) ? ['a', 'b'] : ['a', 'b', 'c'];
     this.nodes = names.map((name) => {
       const { scheduler, network } = this;
@@ -90,19 +60,13 @@ export class TeleportWorld {
         mutation,
         rng: this.rng.fork(`node ${name}`),
         onRecord: (at, record) => this.#noteRecord(at, record),
-        onEnd: (at, powerLost) => this.#noteEnd(at, powerLost),
+        onEnd: (at, powerLost) => this.#forget(at, powerLost),
       });
       this.volumes.set(node, new Map());
       this.expected.set(node, new Map());
-      this.running.set(node, new Set());
       return node;
     });
     for (const node of this.nodes) node.meet(names);
-  }
-
-  unique(prefix: string): string {
-    this.#counter += 1;
-    return `${prefix}${this.#counter}`;
   }
 
   up(): Node[] {
@@ -170,63 +134,6 @@ export class TeleportWorld {
     return all.some((one) => one.model === model && one.unread !== undefined);
   }
 
-  /** Runs an operation beside others. What it throws that is not expected is a violation. */
-  spawn(node: Node, label: string, operation: () => Promise<void>): void {
-    const { life } = node;
-    this.scheduler.note(`start ${node.name} ${label}`);
-    const running = this.running.get(node)!;
-    const work = operation()
-      .catch((error: unknown) => {
-        if (node.life !== life || error instanceof Gone || error instanceof Crashed) return;
-        if (node.isClosing && isStopping(error)) return;
-        this.fail(new Error(`${node.name} ${label}: ${String(error)}`, { cause: error }));
-      })
-      .finally(() => {
-        this.#labels.delete(work);
-        if (node.life !== life) return;
-        this.scheduler.note(`end ${node.name} ${label}`);
-        running.delete(work);
-      });
-    // A disk call right at its beginning may have ended the process.
-    if (node.life !== life) return;
-    running.add(work);
-    this.#labels.set(work, label);
-  }
-
-  unfinished(): string[] {
-    return this.nodes.flatMap((node) =>
-      [...this.running.get(node)!].map((work) => `${node.name}: ${this.#labels.get(work)}`),
-    );
-  }
-
-  /** An answer of an agent; throws `Gone` when its process has ended meanwhile. */
-  async answer<T>(node: Node, call: () => T | Promise<T>): Promise<T> {
-    const { life } = node;
-    try {
-      const result = await call();
-      if (node.life !== life) throw new Gone();
-      return result;
-    } catch (error) {
-      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
-  }
-
-  /** Lets things happen until the work ends or the node's process does (`Gone`). */
-  async drive<T>(node: Node, work: Promise<T>): Promise<T> {
-    const { life } = node;
-    const end = new Promise<'ended'>((resolve) => {
-      this.#onEnd.set(node, () => resolve('ended'));
-    });
-    work.catch(() => undefined);
-    try {
-      const result = await this.scheduler.drive(Promise.race([work, end]));
-      if (result === 'ended' || node.life !== life) throw new Gone();
-      return result;
-    } catch (error) {
-      throw node.life !== life || error instanceof Crashed ? new Gone() : error;
-    }
-  }
-
   /** The volume's data may be where nobody answers now. */
   excuses(error: unknown, isArriving: boolean): boolean {
     if (!(error instanceof TransshipError)) return false;
@@ -234,20 +141,20 @@ export class TeleportWorld {
     return isArriving && far.includes(error.reason);
   }
 
-  fail(error: Error): void {
-    this.violation ??= error;
+  /** Told to end, it may refuse. */
+  protected override expects(node: Node, error: unknown): boolean {
+    return node.isClosing && isStopping(error);
   }
 
   /** Whatever the process had promised has to be read once more. */
-  #noteEnd(node: Node, powerLost: boolean): void {
-    this.running.get(node)!.clear();
+  #forget(node: Node, powerLost: boolean): void {
     for (const volume of this.volumesOf(node).values()) {
       volume.busy.clear();
       volume.whole = false;
       volume.unread = { powerLost: powerLost || volume.unread?.powerLost === true };
     }
     for (const wanted of this.expected.get(node)!.values()) endFreezes(wanted);
-    this.#onEnd.get(node)?.();
+    this.noteEnd(node);
   }
 
   /** Phases go one way, and the last of them has to be proven. */
