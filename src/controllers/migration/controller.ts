@@ -29,6 +29,7 @@ import { forgetFrozen, freezePlan, frozenPlan, thawPlan } from './frozen-plan.ts
 import { journeyOf } from './journey.ts';
 import type { Run } from './run.ts';
 import { Saved } from './saved.ts';
+import { endHooks } from './steps/hooks.ts';
 import { sourcesOf } from './sources.ts';
 import type { Blocked } from './status.ts';
 import { blockerOf, hasBegun, newerOf } from './turn.ts';
@@ -338,6 +339,8 @@ export class MigrationController implements Controller {
   }
 
   async #over(saved: Saved, outcome: Outcome, run?: Run): Promise<Next> {
+    // No step of it comes any more that would take them away.
+    if (outcome.kind === 'needsRollback' && run !== undefined) await endHooks(run);
     await tellOver(this.#c, saved, { outcome, run });
     return this.#leave(saved);
   }

@@ -24,6 +24,8 @@ import {
 import { isCounting, isFilling, isUnfinished, passOf, transfersOf } from '../transfers.ts';
 import { cancelTransfers } from './copy.ts';
 import { hasHooks, removeHooks } from './hooks.ts';
+import { tornClaims } from './moving.ts';
+import { shortList } from './sentences.ts';
 
 const deadlineMs = 30 * 60_000;
 /** Workloads that were stopped come back by then, or a person has to look at them. */
@@ -223,12 +225,24 @@ function homeOf({ migration }: Run): SideName {
   return migration.spec.type === 'Rollback' ? 'destination' : 'source';
 }
 
+/** A rollback that was taken back has left the source as it may not be started. */
+async function warnOfTorn(run: Run): Promise<void> {
+  if (run.migration.spec.type !== 'Rollback') return;
+  const torn = await tornClaims(run, 'source');
+  if (torn.length === 0) return;
+  run.warn(
+    `Overwriting ${shortList(torn)} at the source was begun: only the data of the destination is ` +
+      'whole, and the next Rollback has to bring it (keepData).',
+  );
+}
+
 const proveAsBefore: Step<Run> = {
   name: 'proveAsBefore',
   description: 'Proves that the workloads run as they did before.',
   deadlineMs,
   observe: async (run) => {
     const side = homeOf(run);
+    await warnOfTorn(run);
     const known = new Set(
       (run.plan.status?.unhealthy ?? []).map(({ kind, name }) => `${kind} ${name}`),
     );

@@ -296,6 +296,20 @@ export async function hasHooks(run: Run): Promise<boolean> {
   return false;
 }
 
+/**
+ * As `removeHooks`, of a run that has ended before all of them had: what still runs is ended, and
+ * runs anew when the migration is retried.
+ */
+export async function endHooks(run: Run): Promise<void> {
+  for (const { hook, phase, ...record } of await listHookRecords(run)) {
+    if (isOver(record)) continue;
+    const message = 'it was ended when the migration was';
+    const ended = { ...record, state: 'Failed', retry: retryOf(run), message } as const;
+    await writeHookRecord(run, { hook, phase }, ended);
+  }
+  await removeHooks(run);
+}
+
 /** Takes away Jobs and playbooks of a migration; what they printed stays with the migration. */
 export async function removeHooks(run: Run): Promise<void> {
   for (const record of await listHookRecords(run)) {

@@ -2,8 +2,9 @@
 import type { KubeClient } from '../../../kube/api.ts';
 import { type PersistentVolumeClaim, persistentVolumeClaims } from '../../../kube/resources.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
+import { annotations } from '../../labels.ts';
 import { isQuiesced } from '../conditions.ts';
-import { moveId, nameThere, namespacesAt, type Run, type SideName } from '../run.ts';
+import { accessOf, moveId, nameThere, namespacesAt, type Run, type SideName } from '../run.ts';
 
 /** The workloads of the source are stopped before the last copy. */
 export function quiesces(run: Run): boolean {
@@ -41,6 +42,15 @@ export type ClaimKey = string;
 
 export function claimKey({ metadata }: PersistentVolumeClaim): ClaimKey {
   return `${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
+}
+
+/** Claims whose content is half overwritten, because a copy into them was begun and not finished. */
+export async function tornClaims(run: Run, side: SideName): Promise<readonly ClaimKey[]> {
+  const torn: ClaimKey[] = [];
+  for await (const claim of claimsIn(accessOf(run, side).client, namespacesAt(run, side))) {
+    if (claim.metadata.annotations?.[annotations.torn] !== undefined) torn.push(claimKey(claim));
+  }
+  return torn;
 }
 
 /** Claims of the source that move, whole; those that a pod made for a while are not among them. */

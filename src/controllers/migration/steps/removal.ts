@@ -5,14 +5,13 @@ import { keyOf, keyText } from '../../../kube/objects.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
 import { startAgain } from '../../../workload/quiesce-run.ts';
 import type { UndoRecord } from '../../../workload/undo.ts';
-import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { cutoverOf } from '../cutover.ts';
 import { moveId, namespacesAt, type Run } from '../run.ts';
 import { hasSucceeded, isFilling, transfersOf } from '../transfers.ts';
 import { liftFences } from './fence.ts';
 import { isClaim, madeStore, unmakeAll } from './made.ts';
-import { claimKey, claimsIn } from './moving.ts';
+import { claimsIn, tornClaims } from './moving.ts';
 import { needlessCopies, removeCopies } from './needless-copies.ts';
 import { shortList } from './sentences.ts';
 import { isOfPart, stoppedStore } from './stopping.ts';
@@ -41,10 +40,7 @@ async function lookForWay(run: Run): Promise<Observation> {
     const lost = await lostCopies(run, cutover);
     return lost === undefined ? { kind: 'done' } : not(lost);
   }
-  const torn: string[] = [];
-  for await (const claim of claimsIn(run.source.client, namespacesAt(run, 'source'))) {
-    if (claim.metadata.annotations?.[annotations.torn] !== undefined) torn.push(claimKey(claim));
-  }
+  const torn = await tornClaims(run, 'source');
   if (torn.length === 0) return { kind: 'done' };
   return not(
     `an earlier rollback has begun to overwrite ${shortList(torn)} at the source, so that only ` +

@@ -8,7 +8,7 @@ import { annotations } from '../../labels.ts';
 import { conditionsOf } from '../conditions.ts';
 import { accessOf, namespacesAt, nameThere, recordKey, type Run, type SideName } from '../run.ts';
 import { adoptStaged, stagedClaims } from '../staged-claims.ts';
-import { claimKey, claimsIn, isOnePlace, makesObjects } from './moving.ts';
+import { isOnePlace, makesObjects, tornClaims } from './moving.ts';
 import { liftFences } from './fence.ts';
 import { hasMade, isMadeObject, madeStore, makeAll, markMade } from './made.ts';
 import { objectsOf, surveyRun } from './prepared-objects.ts';
@@ -19,10 +19,7 @@ const minuteMs = 60_000;
 
 /** `Conflict` names claims whose content is half overwritten: nothing may start on them. */
 export async function proveWhole(run: Run, side: SideName): Promise<void> {
-  const torn: string[] = [];
-  for await (const claim of claimsIn(accessOf(run, side).client, namespacesAt(run, side))) {
-    if (claim.metadata.annotations?.[annotations.torn] !== undefined) torn.push(claimKey(claim));
-  }
+  const torn = await tornClaims(run, side);
   if (torn.length === 0) return;
   fail(
     'Conflict',
