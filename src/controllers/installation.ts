@@ -103,21 +103,33 @@ export function installationObjects(options: InstallationOptions): readonly Kube
         labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' },
       },
     },
+    ...accessObjects(),
+    ...(options.migrations ? [migrateBinding()] : []),
+    storageClass(options.defaultClass),
+  ];
+}
+
+/** Accounts and rights of every installation. */
+export function accessObjects(): readonly KubeObject[] {
+  return [
     serviceAccount(controllerAccount),
     ...clusterRole('transship-controller', controllerRules),
     bindCluster('transship-controller', 'transship-controller', controllerAccount),
     ...systemRole('transship-controller', controllerSystemRules),
     ...clusterRole(peerRole, peerRules),
     ...clusterRole(migrateRole, migrateRules),
-    ...(options.migrations ? [bindCluster(migrateRole, migrateRole, controllerAccount)] : []),
     ...clusterRole('transship-view', [rule(group, ['*'], look)], {
       'rbac.authorization.k8s.io/aggregate-to-view': 'true',
     }),
     ...clusterRole('transship-edit', [rule(group, hubKinds, change)], {
       'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
     }),
-    storageClass(options.defaultClass),
   ];
+}
+
+/** The controllers may move namespaces, everywhere in their cluster. */
+export function migrateBinding(): KubeObject {
+  return bindCluster(migrateRole, migrateRole, controllerAccount);
 }
 
 /** The account with which the hub of cluster `peer` comes here, its binding, and its token. */
@@ -145,7 +157,7 @@ export function peerAccount(peer: string): string {
   return `peer-${peer}`;
 }
 
-function serviceAccount(name: string): KubeObject {
+export function serviceAccount(name: string): KubeObject {
   const metadata = { name, namespace: systemNamespace, labels };
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata };
 }
@@ -183,7 +195,7 @@ function systemRole(name: string, rules: readonly Rule[]): readonly KubeObject[]
   ];
 }
 
-function storageClass(isDefault: boolean): KubeObject {
+export function storageClass(isDefault: boolean): KubeObject {
   const annotations = { 'storageclass.kubernetes.io/is-default-class': 'true' };
   return {
     apiVersion: 'storage.k8s.io/v1',

@@ -2,6 +2,7 @@
 // writes nothing and fails when one is stale.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { chartFiles } from './chart.ts';
 import { cliReference } from './cli.ts';
 import { controlReference } from './control.ts';
 import { crdFiles } from './crds.ts';
@@ -21,6 +22,7 @@ export const generated: readonly (readonly [path: string, render: () => string])
   ['docs/reference/kinds.md', kindsReference],
   ['docs/reference/rights.md', rightsReference],
   ...crdFiles,
+  ...chartFiles,
 ];
 
 function run(check: boolean): number {

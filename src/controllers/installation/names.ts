@@ -1,6 +1,8 @@
 /** Names that the objects of an installation have, and those who look for them. */
 export const systemNamespace = 'transship-system';
 export const controllerAccount = 'transship-controller';
+/** Agents and drivers ask nothing of the API: an account without any rights. */
+export const nodeAccount = 'transship-node';
 
 /** On everything that an installation makes. */
 export const partOf = {
@@ -22,3 +24,6 @@ export const controlPort = 7401;
 
 /** Of `Cluster.spec.agentPods`. */
 export const agentSelector = `app.kubernetes.io/name=transship,${component}=agent`;
+
+/** The root directory of most kubelets. */
+export const kubeletDirectory = '/var/lib/kubelet';
