@@ -92,6 +92,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
         version: versionOf(),
         onReady: () => undefined,
       }),
+    runNodeDevices: async (devices) =>
+      (await import('./host/node-devices.ts')).runNodeDevices(devices, mainPath),
     runCsi: async (options) =>
       (await import('./host/csi/process.ts')).runCsi(home, { ...options, version: versionOf() }),
     runMover: async (work, path) => (await import('./host/mover/mover.ts')).runMover(work, path),

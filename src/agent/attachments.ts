@@ -47,16 +47,19 @@ export class Attachments {
     const { volume } = request;
     const before = this.#attached.get(volume);
     if (before !== undefined) {
-      // The same request again has what it wants.
-      if (request.mount === before.mount || request.mount === undefined) {
-        return this.#view(volume, before);
+      if (request.mount !== undefined && request.mount !== before.mount) {
+        fail('InUse', `volume ${volume} is attached to ${this.placeOf(volume)} already`);
       }
-      fail('InUse', `volume ${volume} is attached to ${this.placeOf(volume)} already`);
+      // The same request again has what it wants; what keeps devices may have died since.
+      if (!request.keep) return this.#view(volume, before);
     }
     return this.#alone(volume, async () => {
-      const attached = await this.#attacher.attach(request);
+      const same = before && { mount: before.mount, readOnly: before.readOnly, format: undefined };
+      const attached = await this.#attacher.attach({ ...request, ...same });
       this.#attached.set(volume, attached);
-      this.#tell(volume, 'Attached', `volume ${volume} is at ${this.placeOf(volume)}`);
+      if (before?.device !== attached.device) {
+        this.#tell(volume, 'Attached', `volume ${volume} is at ${this.placeOf(volume)}`);
+      }
       return this.#view(volume, attached);
     });
   }

@@ -135,6 +135,7 @@ export function createFakeWorld(
     hostFindings: async () => [],
     runController: async () => 0,
     runNodeAgent: async () => 0,
+    runNodeDevices: async () => 0,
     runCsi: async () => 0,
     runMover: async () => 0,
     runBlockMover: async () => 0,

@@ -39,6 +39,8 @@ export interface StartAgent {
   /** Where the control API is served with TLS, and the directory with ca.crt, tls.crt, tls.key. */
   readonly controlListen?: string;
   readonly controlTlsDirectory?: string;
+  /** Of the process that keeps devices (`node-devices`); the agent itself when absent. */
+  readonly devicesSocket?: string;
 }
 
 /** The agents of this host, by their directories in the home. */
@@ -143,6 +145,8 @@ export interface CliPorts {
   runController(run: ControllerRun): Promise<number>;
   /** Runs one agent in this process until it is told to stop; resolves with the exit code. */
   runNodeAgent(start: StartAgent): Promise<number>;
+  /** Keeps the devices of a node until it is told to stop. */
+  runNodeDevices(devices: { socketPath: string; directory: string }): Promise<number>;
   /** Serves the Container Storage Interface until it is told to stop. */
   runCsi(options: CsiRun): Promise<number>;
   /** A mover's process; ends it when the mover ends. */

@@ -7,8 +7,9 @@ import { examplesText, globalOptions, group, type Registry } from './command.ts'
 import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
 import { csiCommand } from './commands/csi.ts';
-import { nodeAgentCommand } from './commands/node-agent.ts';
+import { nodeAgentCommand, nodeDevicesCommand } from './commands/node-agent.ts';
 import { hookCommands } from './commands/hook.ts';
+import { installCommand } from './commands/install.ts';
 import { lifecycleCommands } from './commands/lifecycle.ts';
 import { migrateCommands, rehearseCommand } from './commands/migrate.ts';
 import { migrationCommands } from './commands/migration.ts';
@@ -83,9 +84,11 @@ export function buildProgram(registry: Registry): Command {
   policyCommands(registry, group(program, 'history-policy', 'how much of the past is kept'));
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);
+  installCommand(registry, program);
   controllerCommand(registry, program);
   csiCommand(registry, program);
   nodeAgentCommand(registry, program);
+  nodeDevicesCommand(registry, program);
   moverCommands(registry, program);
   moverBlockCommands(registry, program);
   observeCommands(registry, program);

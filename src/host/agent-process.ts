@@ -26,6 +26,7 @@ import { createImages } from './images.ts';
 import { meterDisk, meterPacker } from './metered.ts';
 import { createMetrics } from './metrics.ts';
 import { createNbdServer, type NbdServerOptions } from './nbd-server.ts';
+import { createRemoteAttacher } from './node-devices.ts';
 import { openObjectStore } from './object-stores.ts';
 import { createPacker } from './packer.ts';
 import { lockPool } from './pool-lock.ts';
@@ -100,7 +101,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   const controlTcp = networkControl(settings);
   const where = { paths, version, cluster: start.name, metricsPort: metricsServer.port! };
   const info = { ...infoOf(where), ...(nbdTcp && { nbdAddress: settings.nbdListen! }) };
-  const ports = portsOf(paths, shared);
+  const ports = portsOf(paths, settings, shared);
   const agent = await startAgent({
     info,
     ports,
@@ -198,7 +199,8 @@ function infoOf(from: {
   };
 }
 
-function portsOf(paths: AgentPaths, shared: Shared): AgentPorts {
+function portsOf(paths: AgentPaths, settings: Settings, shared: Shared): AgentPorts {
+  const { devicesSocket } = settings;
   const { clock, log, metrics, requestStop } = shared;
   const random = createRandom();
   return {
@@ -208,7 +210,10 @@ function portsOf(paths: AgentPaths, shared: Shared): AgentPorts {
     random,
     home: createDisk(paths.directory),
     images: createImages(paths.directory),
-    attacher: createAttacher(paths.attachments, process.argv[1] ?? ''),
+    attacher:
+      devicesSocket === undefined
+        ? createAttacher(paths.attachments, process.argv[1] ?? '')
+        : createRemoteAttacher(devicesSocket, log),
     openObjectStore: (place) => openObjectStore(place, { clock, random }),
     // The answer to the request that asked for it goes out first.
     requestStop: () => void setImmediate(requestStop),

@@ -17,6 +17,10 @@ export function createAttacher(stateDirectory: string, mainPath: string): Attach
       if (format !== undefined && format !== 'ext4' && format !== 'xfs') {
         fail('BadArgument', `a volume is formatted as ext4 or xfs, not ${format}`);
       }
+      const there = listAttachments(stateDirectory).find(({ name }) => name === volume);
+      // Its door is in use: opening it anew would fail what waits there.
+      const isThere = there?.working && there.mount === mount && there.readOnly === readOnly;
+      if (keep && isThere) return attachedFrom(there, format);
       const uri = keep ? await keptUri(volume, agentUri) : agentUri;
       const attachment = await attachVolume({
         uri,

@@ -3,25 +3,21 @@
  * agent that waits where `nbdfuse` would give up. One for all attachments of an agent; it starts
  * with the first that wants it and ends with the last.
  */
-import fs from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
-import { TransshipError, asTransshipError, fail } from '../base/errors.ts';
+import { asTransshipError } from '../base/errors.ts';
 import { KeptDevice } from '../nbd/kept-device.ts';
-import { fromWireError, toWireError } from '../api/wire.ts';
 import { startBackground } from './background.ts';
 import { createClock } from './clock.ts';
 import { createMetrics } from './metrics.ts';
 import { connectNbd, unixNbdUri } from './nbd-client.ts';
 import { createNbdServer } from './nbd-server.ts';
+import { askLine, serveLines } from './one-line.ts';
 import { runService } from './service-process.ts';
-import { listenPrivately } from './unix-socket.ts';
 
 /** Longer than the restart of a node's agent, shorter than what operators take for a hang. */
 const waitMs = 10 * 60_000;
 /** After the last device: the next attachment soon finds a process that runs. */
 const idleMs = 2_000;
-const requestBytesMax = 4096;
 
 const doorSocket = (directory: string): string => path.join(directory, 'keeper.sock');
 const controlSocket = (directory: string): string => path.join(directory, 'keeper-control.sock');
@@ -30,10 +26,6 @@ interface KeeperRequest {
   readonly name: string;
   /** The agent's NBD socket; absent: the device is not wanted any more. */
   readonly socketPath?: string;
-}
-
-interface KeeperAnswer {
-  readonly error?: unknown;
 }
 
 /** The keeper's own process. `directory` is that of the attachments. */
@@ -69,38 +61,10 @@ export function runDoorKeeper(
         const onBack = (awayMs: number) => log.log('info', 'the agent is back', { name, awayMs });
         devices.set(name, await KeptDevice.open({ connect, clock, waitMs, onLost, onBack }));
       };
-      const control = net.createServer((socket) => serveOne(socket, answer));
-      await listenPrivately(control, controlSocket(directory));
-      undo.push(() => new Promise((resolve) => control.close(() => resolve())));
+      undo.push(await serveLines(controlSocket(directory), answer));
       endIfIdle();
     },
   });
-}
-
-/** One line of JSON each way. */
-function serveOne(socket: net.Socket, answer: (request: KeeperRequest) => Promise<void>): void {
-  let text = '';
-  socket.on('error', () => socket.destroy());
-  socket.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-    if (text.length > requestBytesMax) socket.destroy();
-    if (!text.includes('\n')) return;
-    socket.removeAllListeners('data');
-    void answered(text, answer).then((said) => socket.end(`${JSON.stringify(said)}\n`));
-  });
-}
-
-async function answered(
-  text: string,
-  answer: (request: KeeperRequest) => Promise<void>,
-): Promise<KeeperAnswer> {
-  try {
-    // Only we write to this socket (mode 0600).
-    await answer(JSON.parse(text) as KeeperRequest);
-    return {};
-  } catch (error) {
-    return { error: toWireError(asTransshipError(error)) };
-  }
 }
 
 /** How the keeper of an agent is reached and started. */
@@ -150,22 +114,5 @@ async function startKeeper({ directory, mainPath }: KeeperPlace): Promise<void> 
   }
 }
 
-async function ask(directory: string, request: KeeperRequest): Promise<void> {
-  const socketPath = controlSocket(directory);
-  if (!fs.existsSync(socketPath)) fail('AgentUnreachable', 'no keeper of devices runs');
-  const said = await new Promise<string>((resolve, reject) => {
-    const socket = net.connect({ path: socketPath });
-    let text = '';
-    socket.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-    socket.once('connect', () => socket.write(`${JSON.stringify(request)}\n`));
-    socket.once('error', (error) => {
-      reject(new TransshipError('AgentUnreachable', error.message, { cause: error }));
-    });
-    socket.once('close', () => resolve(text));
-  });
-  if (said === '') fail('AgentUnreachable', 'the keeper of devices ended before it answered');
-  const { error } = JSON.parse(said) as KeeperAnswer;
-  if (error !== undefined) throw fromWireError(error);
-}
+const ask = (directory: string, request: KeeperRequest): Promise<void> =>
+  askLine(controlSocket(directory), request, 'the keeper of devices');

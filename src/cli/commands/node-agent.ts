@@ -14,6 +14,7 @@ interface NodeAgentFlags {
   readonly advertise?: string;
   readonly controlListen?: string;
   readonly controlTls?: string;
+  readonly devices?: string;
 }
 
 /** node-agent: what the pods of a DaemonSet run; hidden from the first page of help. */
@@ -34,6 +35,9 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
       option('--control-tls <directory>', 'with ca.crt, tls.crt (for transship-agent), tls.key', {
         completes: 'file',
       }),
+      option('--devices <socket>', 'of node-devices, which attaches volumes for this agent', {
+        completes: 'file',
+      }),
     ],
     details:
       'Volumes stay as they are when it ends, and devices of pods wait for the next one.\n' +
@@ -45,7 +49,8 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
       if ((flags.controlListen === undefined) !== (flags.controlTls === undefined)) {
         fail('BadArgument', '--control-listen and --control-tls go together');
       }
-      const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls } = flags;
+      const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls, devices } =
+        flags;
       return cli.ports.runNodeAgent({
         name: checkName(name, 'node'),
         ...(flags.of === undefined ? {} : { agentOf: checkName(flags.of, 'cluster') }),
@@ -56,7 +61,45 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
         ...(advertise === undefined ? {} : { advertise }),
         ...(controlListen === undefined ? {} : { controlListen }),
         ...(controlTls === undefined ? {} : { controlTlsDirectory: at(controlTls) }),
+        ...(devices === undefined ? {} : { devicesSocket: at(devices) }),
       });
+    },
+  });
+}
+
+interface NodeDevicesFlags {
+  readonly socket: string;
+  readonly directory: string;
+}
+
+/** node-devices: the other half of a node, which must outlive its agent. */
+export function nodeDevicesCommand(registry: Registry, program: Command): void {
+  add<NodeDevicesFlags>(registry, program, {
+    name: 'node-devices',
+    hidden: true,
+    about: "keep the block devices of a node's pods until SIGTERM",
+    options: [
+      option('--socket <path>', 'where the agent asks for them', {
+        mandatory: true,
+        completes: 'file',
+      }),
+      option('--directory <directory>', 'where they are recorded', {
+        mandatory: true,
+        completes: 'file',
+      }),
+    ],
+    details:
+      'It runs beside `node-agent --devices`, in a container of its own: devices wait for\n' +
+      'as long as the agent is away. Needs root, /dev of the node and /dev/fuse.',
+    examples: [
+      [
+        'transship node-devices --socket /run/transship/devices.sock --directory /run/transship/d',
+        'as pods do',
+      ],
+    ],
+    run: async (cli, _args, { socket, directory }) => {
+      const at = (path: string) => resolve(cli.ports.workingDirectory, path);
+      return cli.ports.runNodeDevices({ socketPath: at(socket), directory: at(directory) });
     },
   });
 }

@@ -6,14 +6,17 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProcesses } from '../../../src/host/block-probe.ts';
-import { startCloud, until } from '../cloud.ts';
-import { missing, must } from '../tools.ts';
+import { type Cloud, startCloud, until } from '../cloud.ts';
+import { missing, must, scratch } from '../tools.ts';
 
+const mainPath = join(import.meta.dirname, '../../../src/main.ts');
 const MiB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
 const reason = isRoot
   ? missing('nbdfuse', 'losetup', 'fio', 'mkfs.ext4')
   : 'needs root and /dev/fuse to attach volumes';
+
+const options = { skip: reason, timeout: 10 * 60_000 };
 
 interface Writer {
   readonly ended: Promise<number | null>;
@@ -56,13 +59,58 @@ function keepersOf(home: string): readonly number[] {
   });
 }
 
-test('kill -9 of the agent below a writer', { skip: reason, timeout: 10 * 60_000 }, async () => {
+/** What runs beside the agent in a container of its own; ended by its id when disposed. */
+async function startDevices(home: string, socketPath: string): Promise<AsyncDisposable> {
+  const words = ['--socket', socketPath, '--directory', join(home, 'devices')];
+  const child = spawn(process.execPath, ['--no-warnings', mainPath, 'node-devices', ...words], {
+    env: { ...process.env, TRANSSHIP_HOME: home },
+    stdio: 'ignore',
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  await until('the devices to be kept', () => existsSync(socketPath));
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+test('kill -9 of the agent below a writer', options, async () => {
   await using cloud = await startCloud(['east']);
+  await killBelowWriter(cloud);
+});
+
+test('kill -9 below a writer whose device another process keeps', options, async () => {
+  using directory = scratch();
+  const socketPath = join(directory.path, 'devices.sock');
+  await using _devices = await startDevices(directory.path, socketPath);
+  await using cloud = await startCloud(['east'], { settings: { devicesSocket: socketPath } });
+  await killBelowWriter(cloud, directory.path);
+  // The agent itself attached nothing, so nothing ended with it.
+  assert.equal(existsSync(cloud.agent('east').paths.attachments), false);
+});
+
+test('an agent serves also while nobody keeps devices', options, async () => {
+  using directory = scratch();
+  const socketPath = join(directory.path, 'devices.sock');
+  await using cloud = await startCloud(['east'], { settings: { devicesSocket: socketPath } });
+  const agent = cloud.agent('east');
+  await agent.create('db', 16 * MiB);
+  const attach = () => agent.call('volume.attach', { volume: 'db', keep: true });
+  await assert.rejects(attach(), /what keeps devices at \S+ does not run/);
+  await using _devices = await startDevices(directory.path, socketPath);
+  const { status } = await attach();
+  assert.ok(status.device?.startsWith('/dev/'));
+  await agent.call('volume.detach', { volume: 'db' });
+});
+
+async function killBelowWriter(cloud: Cloud, keptIn = cloud.home): Promise<void> {
   const agent = cloud.agent('east');
   await agent.create('db', 96 * MiB);
   const { status } = await agent.call('volume.attach', { volume: 'db', keep: true });
   const writer = startFio(status.device!, 12);
-  assert.equal(keepersOf(cloud.home).length, 1);
+  assert.equal(keepersOf(keptIn).length, 1);
   let isOver = false;
   void writer.ended.then(() => {
     isOver = true;
@@ -83,11 +131,11 @@ test('kill -9 of the agent below a writer', { skip: reason, timeout: 10 * 60_000
   assert.equal(kills, 3);
   await agent.call('volume.detach', { volume: 'db' });
   // Nothing is left: the last device takes its keeper along.
-  await until('the keeper to end', () => keepersOf(cloud.home).length === 0);
-  assert.equal((await must('losetup', '--all')).includes(cloud.home), false);
-});
+  await until('the keeper to end', () => keepersOf(keptIn).length === 0);
+  assert.equal((await must('losetup', '--all')).includes(keptIn), false);
+}
 
-test('a mounted file system over restarts', { skip: reason, timeout: 10 * 60_000 }, async () => {
+test('a mounted file system over restarts', options, async () => {
   await using cloud = await startCloud(['east']);
   const agent = cloud.agent('east');
   await agent.create('files', 64 * MiB);
