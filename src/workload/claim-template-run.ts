@@ -10,6 +10,7 @@ import { pods, type StatefulSet, statefulSets } from '../kube/workloads.ts';
 import {
   deletesClaims,
   hasTemplatesOf,
+  isAddressed,
   readdressed,
   refreshed,
   type TemplateRecord,
@@ -189,8 +190,7 @@ async function makeSet(
   if (isEnding(made) || !hasTemplatesOf(made, wanted)) changedByOthers(made);
   if (options.stopped !== undefined) {
     const records = await options.stopped.load();
-    const next = readdressed(records, made);
-    if (next.some((one, i) => one.uid !== records[i]?.uid)) await options.stopped.save(next);
+    if (!isAddressed(records, made)) await options.stopped.save(readdressed(records, made));
   }
   await waitAdopted(client, made, options);
 }

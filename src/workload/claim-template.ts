@@ -153,3 +153,8 @@ export function readdressed(
   const name = nameKey({ group: 'apps', kind: 'StatefulSet', ...keyOf(set) });
   return records.map((one) => (nameKey(one.name) === name ? { ...one, uid } : one));
 }
+
+/** Whether what is known of the set is known of the one that is there now. */
+export function isAddressed(records: readonly UndoRecord[], set: StatefulSet): boolean {
+  return readdressed(records, set).every(({ uid }, i) => uid === records[i]?.uid);
+}

@@ -62,6 +62,31 @@ const stories: Readonly<Record<string, Story>> = {
     chapters: [go],
     trouble: { kind: 'kill', after: 11, times: 20, ms: 200 },
   },
+  'a set that was made again is started again, though writing down its identity failed once': {
+    plan: {
+      onFailure: 'RollBack',
+      destination: 'east',
+      type: 'StorageConversion',
+      volumes: [{ namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' }],
+    },
+    chapters: [go],
+    trouble: {
+      kind: 'calls',
+      calls: [{ place: 'go/swapClaims', call: 'east PATCH secrets/' }],
+      times: 1,
+      how: 'unreachable',
+    },
+  },
+  'hooks do not outlive a cutover that only a rollback leads back from': {
+    plan: { images: 'Auto', hooks: allHooks },
+    chapters: [{ ...go, cancelAt: 'go/hookPostRestore' }],
+    trouble: { kind: 'none' },
+  },
+  'a rollback that is canceled half way tells that the source is half overwritten': {
+    plan: {},
+    chapters: [go, { ...back, cancelAt: 'back/copyBack' }],
+    trouble: { kind: 'none' },
+  },
   'volumes of agents go there and back with controllers that die at both sides': {
     plan: {},
     storage: 'Agents',

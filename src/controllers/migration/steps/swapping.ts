@@ -14,6 +14,7 @@ import {
 import { type StatefulSet, statefulSets } from '../../../kube/workloads.ts';
 import {
   hasTemplatesOf,
+  isAddressed,
   planClaimTemplates,
   type TemplateChange,
   type TemplateRecord,
@@ -201,11 +202,16 @@ function templateOf({ spec, metadata }: StatefulSet, claim: string): string | un
     .find((name) => claim.replace(/-\d+$/, '') === `${name}-${metadata.name ?? ''}`);
 }
 
-/** No set is missing, and each asks for what it should. */
+/**
+ * No set is missing, each asks for what it should, and the record of how many pods it had names the
+ * set that is there: else nobody would start it again.
+ */
 export async function areTemplatesSwapped(run: Run, swaps: readonly Swap[]): Promise<boolean> {
+  const stopped = await stoppedStore(run, 'source').load();
   for (const { set: key, after } of await templatesStore(run).load()) {
     const set = await run.source.client.get(statefulSets, key);
     if (set === undefined || !hasTemplatesOf(set, after)) return false;
+    if (!isAddressed(stopped, set)) return false;
   }
   return (await planTemplates(run, swaps)).length === 0;
 }
