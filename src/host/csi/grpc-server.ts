@@ -1,5 +1,6 @@
 /** Services of protocol buffers over a unix socket, by grpc-js. */
 import fs from 'node:fs';
+import { dirname } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import type { Log } from '../../base/ports.ts';
 import { codes, statusOf } from '../../csi/errors.ts';
@@ -59,6 +60,8 @@ export class GrpcServer {
   /** `endpoint`: `unix:///PATH`. What a killed process left there is taken away. */
   listen(endpoint: string): Promise<void> {
     const path = socketPath(endpoint);
+    // A kubelet that meets the driver for the first time has no directory for it.
+    fs.mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
     fs.rmSync(path, { force: true });
     return new Promise((resolve, reject) => {
       const credentials = grpc.ServerCredentials.createInsecure();
