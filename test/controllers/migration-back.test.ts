@@ -1,14 +1,12 @@
 // Cutovers that fail past their point of no return, and the ways out.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { type Deployment, deployments } from '../../src/kube/workloads.ts';
 import { change, ended, endOf, makeMigration, makePlan, migration } from './migration-world.ts';
 import { withData } from './scenarios.ts';
-import { type Name, openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { type Name, type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const web = { namespace: 'shop', name: 'web' };
 const longMs = 1_800_000;
 
@@ -35,18 +33,13 @@ async function replicas(world: World, cluster: Name): Promise<number | undefined
 }
 
 suite('migrations past their point of no return', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, async (world) => {
-      await withData(world);
-      await makeWeb(world);
-    });
+  const begin = worldsAfter(async (world) => {
+    await withData(world);
+    await makeWeb(world);
   });
 
   async function failPast(onFailure: 'Pause' | 'RollBack'): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
+    const world = await begin();
     world.stepMs = 5_000;
     await makePlan(world, { images: 'Skip', onFailure });
     await makeMigration(world, 'go', { type: 'Cutover' });

@@ -1,31 +1,21 @@
 // What closing a plan takes away of what its stages left at the destination.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
-import { plans } from '../../src/api/kinds/plan.ts';
+import { suite, test } from 'node:test';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { labels } from '../../src/controllers/labels.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { persistentVolumes } from '../../src/kube/resources.ts';
-import { ended, endOf, makeMigration, makePlan } from './migration-world.ts';
+import { closePlan, ended, endOf, makeMigration, makePlan } from './migration-world.ts';
 import { withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
-
-const library = createSchemaLibrary();
-const move = { namespace: 'shop', name: 'move' };
+import { type World, worldsAfter } from './world.ts';
 
 suite('stages of plans that are closed', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
+  const begin = worldsAfter(withData);
 
   async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
+    const world = await begin();
     await makePlan(world);
     await makeMigration(world, 'first', { type: 'Stage' });
     assert.equal(endOf(await ended(world, 'first')), 'Completed');
@@ -33,10 +23,7 @@ suite('stages of plans that are closed', () => {
   }
 
   async function close(world: World): Promise<void> {
-    await world.admin('east').patch(plans, move, { spec: { closed: true } });
-    await world.until('it is closed', async () => {
-      return conditionOf(await world.find('east', plans, move), 'Ready')?.reason === 'Closed';
-    });
+    await closePlan(world);
     await world.run(30_000);
   }
 

@@ -5,10 +5,9 @@ import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { finalizers } from '../../src/controllers/labels.ts';
 import { isTrue } from '../../src/controllers/status.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { configMaps } from '../../src/kube/resources.ts';
 import { firstDifference } from './crashes.ts';
 import { change, endOf, makeMigration, makePlan, migration, stepOf } from './migration-world.ts';
-import { type Scenario, type Step, withData } from './scenarios.ts';
+import { makeSettings, type Scenario, type Step, withData } from './scenarios.ts';
 import { saveWorld, type World } from './world.ts';
 
 const library = createSchemaLibrary();
@@ -47,10 +46,7 @@ const scenarios: readonly Scenario[] = [
 
 const saved = await saveWorld(library, async (world) => {
   await withData(world);
-  await world.admin('east').create(configMaps, {
-    metadata: { namespace: 'shop', name: 'settings' },
-    data: { a: '1' },
-  });
+  await makeSettings(world);
   await makePlan(world, { namespaces: [{ name: 'shop', to: 'market' }], images: 'Skip' });
   await world.run(5_000);
 });

@@ -1,10 +1,8 @@
 // Who edits a plan while something of it can be taken back changes nothing of that.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import type { PlanSpec } from '../../src/api/kinds/plan.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
-import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { configMaps, secrets } from '../../src/kube/resources.ts';
 import { deployments } from '../../src/kube/workloads.ts';
 import {
@@ -14,14 +12,14 @@ import {
   makeMigration,
   makePlan,
   migration,
+  move,
+  says,
   stepOf,
 } from './migration-world.ts';
-import { withData } from './scenarios.ts';
-import { type Name, openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { makeSettings, settings, withData } from './scenarios.ts';
+import { type Name, type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const web = { namespace: 'shop', name: 'web' };
-const settings = { namespace: 'shop', name: 'settings' };
 const greeting = (text: string): NonNullable<PlanSpec['patches']> => [
   {
     group: '',
@@ -31,15 +29,10 @@ const greeting = (text: string): NonNullable<PlanSpec['patches']> => [
 ];
 
 suite('plans that are edited too late', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
+  const begin = worldsAfter(withData);
 
   async function open(spec: Partial<PlanSpec> = {}): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
+    const world = await begin();
     const labels = { app: 'web' };
     await world.admin('east').create(deployments, {
       metadata: web,
@@ -49,20 +42,14 @@ suite('plans that are edited too late', () => {
         template: { metadata: { labels }, spec: { containers: [{ name: 'x', image: 'y' }] } },
       },
     } as never);
-    await world.admin('east').create(configMaps, { metadata: settings, data: { a: '1' } });
+    await makeSettings(world);
     await makePlan(world, spec);
     return world;
   }
 
   async function edit(world: World, spec: object): Promise<void> {
-    await world.admin('east').patch(plans, { namespace: 'shop', name: 'move' }, { spec });
+    await world.admin('east').patch(plans, move, { spec });
     await world.run(2_000);
-  }
-
-  async function says(world: World, name: string, reason: string): Promise<void> {
-    await world.until(`${name} says ${reason}`, async () => {
-      return conditionOf(await migration(world, name), 'Succeeded')?.reason === reason;
-    });
   }
 
   const replicas = async (world: World, cluster: Name): Promise<unknown> =>

@@ -1,30 +1,30 @@
 // A cutover that a rollback would go back from is not to be had away by deleting it.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { migrations } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { ended, endOf, makeMigration, makePlan, migration, stepOf } from './migration-world.ts';
+import {
+  ended,
+  endOf,
+  makeMigration,
+  makePlan,
+  migration,
+  move,
+  stepOf,
+} from './migration-world.ts';
 import { withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const key = { namespace: 'shop', name: 'go' };
-const move = { namespace: 'shop', name: 'move' };
 
 suite('cutovers that are deleted', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
+  const begin = worldsAfter(withData);
 
   /** Deleted as with kubectl, and still there. */
   async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
+    const world = await begin();
     await makePlan(world);
     await makeMigration(world, 'go', { type: 'Cutover' });
     assert.equal(endOf(await ended(world, 'go')), 'Completed');

@@ -1,42 +1,32 @@
 // A plan whose namespaces are changed while something of it could be taken back.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { plans } from '../../src/api/kinds/plan.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { namespaces, persistentVolumeClaims, secrets } from '../../src/kube/resources.ts';
-import { change, ended, endOf, makeMigration, makePlan, migration } from './migration-world.ts';
+import { namespaces, persistentVolumeClaims } from '../../src/kube/resources.ts';
+import {
+  change,
+  ended,
+  endOf,
+  makeMigration,
+  makePlan,
+  migration,
+  move,
+  says,
+  undoRecords,
+} from './migration-world.ts';
 import { withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
-
-const library = createSchemaLibrary();
-const move = { namespace: 'shop', name: 'move' };
+import { type World, worldsAfter } from './world.ts';
 
 suite('namespaces of a plan that has run', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, async (world) => {
-      await withData(world);
-      await world.admin('east').create(namespaces, { metadata: { name: 'aaa' } });
-    });
+  const open = worldsAfter(async (world) => {
+    await withData(world);
+    await world.admin('east').create(namespaces, { metadata: { name: 'aaa' } });
   });
-
-  async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
-    return world;
-  }
 
   async function name(world: World, ...names: readonly string[]): Promise<void> {
     const list = names.map((one) => ({ name: one }));
     await world.admin('east').patch(plans, move, { spec: { namespaces: list } });
-  }
-
-  async function records(world: World): Promise<number> {
-    const all = [...(await world.list('east', secrets)), ...(await world.list('west', secrets))];
-    const isRecord = (text = '') => text.startsWith('transship-undo-');
-    return all.filter(({ metadata }) => isRecord(metadata.name)).length;
   }
 
   async function refused(world: World, one: string): Promise<string> {
@@ -53,7 +43,7 @@ suite('namespaces of a plan that has run', () => {
     const go = await ended(world, 'go');
     assert.equal(endOf(go), 'Completed');
     assert.deepEqual(go.status?.namespaces, [{ name: 'shop', to: 'shop' }]);
-    assert.notEqual(await records(world), 0);
+    assert.notDeepEqual(await undoRecords(world), []);
 
     await name(world, 'aaa', 'shop');
     await world.until('the plan says so', async () => {
@@ -67,7 +57,7 @@ suite('namespaces of a plan that has run', () => {
 
     await name(world, 'shop');
     assert.equal(endOf(await ended(world, 'back')), 'Completed');
-    assert.equal(await records(world), 0);
+    assert.deepEqual(await undoRecords(world), []);
     const claim = { namespace: 'shop', name: 'db' };
     assert.notEqual(await world.find('east', persistentVolumeClaims, claim), undefined);
 
@@ -83,18 +73,16 @@ suite('namespaces of a plan that has run', () => {
     const world = await open();
     await makePlan(world);
     await makeMigration(world, 'go', { type: 'Cutover', holdBefore: 'makeObjects' });
-    await world.until('it waits', async () => {
-      return conditionOf(await migration(world, 'go'), 'Succeeded')?.reason === 'Held';
-    });
+    await says(world, 'go', 'Held');
     await name(world, 'aaa', 'shop');
     await change(world, 'go', { canceled: true });
     await refused(world, 'go');
-    const before = await records(world);
+    const before = await undoRecords(world);
     await world.run(30_000);
-    assert.equal(await records(world), before);
+    assert.deepEqual(await undoRecords(world), before);
     await name(world, 'shop');
     assert.equal(endOf(await ended(world, 'go')), 'Canceled');
-    assert.equal(await records(world), 0);
+    assert.deepEqual(await undoRecords(world), []);
     await world.stop();
   });
 
@@ -111,10 +99,10 @@ suite('namespaces of a plan that has run', () => {
     };
     await world.until('it is not closed yet', async () => (await says('Closing')) !== undefined);
     assert.match((await says('Closing')) ?? '', /Cutover go began: shop;.*Put spec.namespaces/);
-    assert.notEqual(await records(world), 0);
+    assert.notDeepEqual(await undoRecords(world), []);
     await name(world, 'shop');
     await world.until('it is closed', async () => (await says('Closed')) !== undefined);
-    assert.equal(await records(world), 0);
+    assert.deepEqual(await undoRecords(world), []);
     await world.stop();
   });
 });

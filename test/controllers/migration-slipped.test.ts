@@ -1,8 +1,7 @@
 // Pods that come to the source between the last copy and the start of the destination.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { configMaps } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
 import {
@@ -12,12 +11,12 @@ import {
   makeMigration,
   makePlan,
   migration,
+  says,
   stepOf,
 } from './migration-world.ts';
-import { withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { makeSettings, settings, withData } from './scenarios.ts';
+import { type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const late = { namespace: 'shop', name: 'late' };
 const claims = [{ name: 'd', persistentVolumeClaim: { claimName: 'db' } }];
 
@@ -32,26 +31,16 @@ async function runPods(world: World): Promise<void> {
 }
 
 suite('pods that slip past the fence', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
+  const begin = worldsAfter(withData);
 
   /** A cutover that has copied all and made nothing yet. */
   async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
+    const world = await begin();
     world.onStep = () => runPods(world);
-    await world.admin('east').create(configMaps, {
-      metadata: { namespace: 'shop', name: 'settings' },
-      data: { a: '1' },
-    });
+    await makeSettings(world);
     await makePlan(world);
     await makeMigration(world, 'go', { type: 'Cutover', holdBefore: 'makeObjects' });
-    await world.until('it is held', async () => {
-      return conditionOf(await migration(world, 'go'), 'Succeeded')?.reason === 'Held';
-    });
+    await says(world, 'go', 'Held');
     return world;
   }
 
@@ -64,7 +53,7 @@ suite('pods that slip past the fence', () => {
   }
 
   const isThere = async (world: World): Promise<boolean> =>
-    (await world.find('west', configMaps, { namespace: 'shop', name: 'settings' })) !== undefined;
+    (await world.find('west', configMaps, settings)) !== undefined;
 
   test('one that can write spoils the copy: all is taken back at once', async () => {
     const world = await open();

@@ -1,30 +1,34 @@
 // What closing a plan does about claims that stages made at the destination, and what it still
 // knows when its migrations are gone.
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { migrations } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import { persistentVolumeClaims, persistentVolumes, secrets } from '../../src/kube/resources.ts';
+import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
 import { pods } from '../../src/kube/workloads.ts';
-import { ended, endOf, makeMigration, makePlan } from './migration-world.ts';
+import {
+  change,
+  closePlan,
+  ended,
+  endOf,
+  makeMigration,
+  makePlan,
+  move,
+  reclaimPolicies,
+  says,
+  undoRecords,
+} from './migration-world.ts';
 import { withData } from './scenarios.ts';
-import { type Name, openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { type Name, type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
-const move = { namespace: 'shop', name: 'move' };
 const volumes = [{ namespace: 'shop', claim: 'db', method: 'Filesystem' as const }];
 
 suite('claims that stages made', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
+  const begin = worldsAfter(withData);
 
   async function open(spec: object = {}): Promise<World> {
-    const world = await openWorld(library, saved);
+    const world = await begin();
     await makePlan(world, { volumes, ...spec });
     return world;
   }
@@ -43,10 +47,7 @@ suite('claims that stages made', () => {
       const text = `${(await claimsAt(world)).length} claims, ${ready?.reason}: ${ready?.message}`;
       if (ready?.reason === 'Closing' && said.at(-1) !== text) said.push(text);
     };
-    await world.admin('east').patch(plans, move, { spec: { closed: true } });
-    await world.until('it is closed', async () => {
-      return conditionOf(await world.find('east', plans, move), 'Ready')?.reason === 'Closed';
-    });
+    await closePlan(world);
     await world.run(10_000);
     return said;
   }
@@ -54,16 +55,6 @@ suite('claims that stages made', () => {
   async function claimsAt(world: World, cluster: Name = 'west'): Promise<readonly string[]> {
     const all = await world.list(cluster, persistentVolumeClaims);
     return all.map(({ metadata }) => metadata.name ?? '');
-  }
-
-  async function policies(world: World, cluster: Name): Promise<readonly string[]> {
-    const all = await world.list(cluster, persistentVolumes);
-    return all.map(({ spec }) => spec?.persistentVolumeReclaimPolicy ?? '');
-  }
-
-  async function records(world: World): Promise<readonly string[]> {
-    const all = [...(await world.list('east', secrets)), ...(await world.list('west', secrets))];
-    return all.map(({ metadata }) => metadata.name ?? '').filter((one) => one.includes('-undo-'));
   }
 
   test('go when the plan is closed before a cutover, and that is said before', async () => {
@@ -75,7 +66,7 @@ suite('claims that stages made', () => {
     assert.deepEqual(await claimsAt(world), []);
     assert.deepEqual(await world.list('west', persistentVolumes), []);
     assert.deepEqual(await claimsAt(world, 'east'), ['db']);
-    assert.deepEqual(await policies(world, 'east'), ['Delete']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Delete']);
     await world.stop();
   });
 
@@ -112,12 +103,8 @@ suite('claims that stages made', () => {
     const world = await open();
     await go(world, 'first', 'Stage');
     await makeMigration(world, 'second', { type: 'Cutover', holdBefore: 'startDestination' });
-    await world.until('it is held', async () => {
-      const one = await world.find('east', migrations, { namespace: 'shop', name: 'second' });
-      return conditionOf(one, 'Succeeded')?.reason === 'Held';
-    });
-    const key = { namespace: 'shop', name: 'second' };
-    await world.admin('east').patch(migrations, key, { spec: { canceled: true } });
+    await says(world, 'second', 'Held');
+    await change(world, 'second', { canceled: true });
     assert.equal(endOf(await ended(world, 'second')), 'Canceled');
     await close(world);
     assert.deepEqual(await claimsAt(world), []);
@@ -128,7 +115,7 @@ suite('claims that stages made', () => {
     const world = await open();
     await go(world, 'first', 'Stage');
     await go(world, 'second', 'Cutover');
-    assert.notDeepEqual(await records(world), []);
+    assert.notDeepEqual(await undoRecords(world), []);
     for (const name of ['first', 'second']) {
       const key = { namespace: 'shop', name };
       await world.admin('east').delete(migrations, key);
@@ -140,9 +127,9 @@ suite('claims that stages made', () => {
       return (await world.list('east', migrations)).length === 0;
     });
     await close(world);
-    assert.deepEqual(await records(world), []);
+    assert.deepEqual(await undoRecords(world), []);
     assert.deepEqual(
-      [await policies(world, 'east'), await policies(world, 'west')],
+      [await reclaimPolicies(world, 'east'), await reclaimPolicies(world, 'west')],
       [['Retain'], ['Delete']],
     );
     assert.deepEqual(await claimsAt(world), ['db']);

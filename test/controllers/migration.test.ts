@@ -1,45 +1,30 @@
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { migrations } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
-import {
-  configMaps,
-  namespaces,
-  persistentVolumeClaims,
-  persistentVolumes,
-  secrets,
-} from '../../src/kube/resources.ts';
+import { configMaps, namespaces, persistentVolumeClaims } from '../../src/kube/resources.ts';
 import { preparedFor } from '../../src/workload/transform-context.ts';
 import {
   change,
+  closePlan,
   ended,
   endOf,
   makeMigration,
   makePlan,
   migration,
+  move,
+  reclaimPolicies,
+  says,
   stepOf,
+  undoRecords,
 } from './migration-world.ts';
-import { withData } from './scenarios.ts';
-import { type Name, openWorld, type Saved, saveWorld, type World } from './world.ts';
-
-const library = createSchemaLibrary();
-const move = { namespace: 'shop', name: 'move' };
+import { makeSettings, settings, withData } from './scenarios.ts';
+import { type Name, soonBytes, type World, worldsAfter } from './world.ts';
 
 suite('migrations', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, withData);
-  });
-
-  async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
-    return world;
-  }
+  const open = worldsAfter(withData);
 
   async function claims(world: World, cluster: Name): Promise<readonly string[]> {
     const all = await world.list(cluster, persistentVolumeClaims);
@@ -48,31 +33,10 @@ suite('migrations', () => {
     });
   }
 
-  async function policies(world: World, cluster: Name): Promise<readonly string[]> {
-    const all = await world.list(cluster, persistentVolumes);
-    return all.map(({ spec }) => spec?.persistentVolumeReclaimPolicy ?? '');
-  }
-
-  async function records(world: World): Promise<readonly string[]> {
-    const all = [...(await world.list('east', secrets)), ...(await world.list('west', secrets))];
-    return all.flatMap(({ metadata }) => {
-      return metadata.name?.startsWith('transship-undo-') === true ? [metadata.name] : [];
-    });
-  }
-
   async function reached(world: World, name: string, step: string): Promise<void> {
     await world.until(`${name} is at ${step}`, async () => {
       return stepOf(await migration(world, name), step)?.state === 'Running';
     });
-  }
-
-  async function says(world: World, name: string, reason: string): Promise<string> {
-    const look = async () => {
-      const found = conditionOf(await migration(world, name), 'Succeeded');
-      return found?.reason === reason;
-    };
-    await world.until(`${name} says ${reason}`, look);
-    return conditionOf(await migration(world, name), 'Succeeded')?.message ?? '';
   }
 
   test('a stage copies each claim once, and says so', async () => {
@@ -100,23 +64,19 @@ suite('migrations', () => {
 
   test('a cutover brings the claim, and keeps the volume of the source', async () => {
     const world = await open();
-    await world.admin('east').create(configMaps, {
-      metadata: { namespace: 'shop', name: 'settings' },
-      data: { a: '1' },
-    });
+    await makeSettings(world);
     await makePlan(world);
     await makeMigration(world, 'go', { type: 'Cutover' });
     const one = await ended(world, 'go');
     assert.equal(endOf(one), 'Completed', JSON.stringify(one.status, undefined, 1));
     assert.equal(conditionOf(one, 'CutOver')?.status, 'True');
     assert.deepEqual(await claims(world, 'west'), ['shop/db Bound']);
-    assert.deepEqual(await policies(world, 'east'), ['Retain']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Retain']);
     const [there] = await world.list('west', persistentVolumeClaims);
     const plan = await world.find('east', plans, move);
     assert.equal(there?.metadata.annotations?.[preparedFor], plan?.metadata.uid);
     assert.deepEqual(plan?.metadata.finalizers ?? [], []);
     assert.deepEqual(plan?.status?.migrations, ['go']);
-    const settings = { namespace: 'shop', name: 'settings' };
     assert.ok((await world.find('west', configMaps, settings)) !== undefined);
     assert.equal(one.status?.report?.objects, 1);
     assert.ok((one.status?.downtimeMilliseconds ?? 0) > 0);
@@ -131,15 +91,15 @@ suite('migrations', () => {
     const market = { name: 'market' };
     await makeMigration(world, 'go', { type: 'Cutover' });
     await reached(world, 'go', 'copyAhead');
-    assert.deepEqual(await policies(world, 'east'), ['Retain']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Retain']);
     assert.ok((await world.find('west', namespaces, market)) !== undefined);
     await change(world, 'go', { canceled: true });
     const one = await ended(world, 'go');
     assert.equal(endOf(one), 'Canceled', JSON.stringify(one.status, undefined, 1));
-    assert.deepEqual(await policies(world, 'east'), ['Delete']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Delete']);
     assert.deepEqual(await world.list('east', volumeTransfers), []);
     assert.deepEqual(await claims(world, 'west'), []);
-    assert.deepEqual(await records(world), []);
+    assert.deepEqual(await undoRecords(world), []);
     const left = await world.find('west', namespaces, market);
     assert.ok(left === undefined || left.metadata.deletionTimestamp !== undefined);
     assert.deepEqual(one.metadata.finalizers ?? [], []);
@@ -157,7 +117,7 @@ suite('migrations', () => {
     assert.ok((await world.find('east', plans, move)) !== undefined, 'the plan went first');
     const isGone = async () => (await migration(world, 'go')) === undefined;
     await world.until('it is gone', isGone);
-    assert.deepEqual(await policies(world, 'east'), ['Delete']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Delete']);
     const isPlanGone = async () => (await world.find('east', plans, move)) === undefined;
     await world.until('its plan is gone', isPlanGone);
     await world.stop();
@@ -194,7 +154,7 @@ suite('migrations', () => {
     const failed = await migration(world, 'go');
     assert.equal(failed?.status?.completionTime, undefined);
     assert.match(stepOf(failed, 'copyAhead')?.failure ?? '', /^Canceled: claim shop\/db/);
-    world.fetchBytes = 4 * 1024 * 1024;
+    world.fetchBytes = soonBytes;
     await change(world, 'go', { retry: 1 });
     const one = await ended(world, 'go');
     assert.equal(endOf(one), 'Completed', JSON.stringify(one.status, undefined, 1));
@@ -219,7 +179,7 @@ suite('migrations', () => {
     const succeeded = conditionOf(one, 'Succeeded');
     assert.equal(succeeded?.reason, 'Canceled');
     assert.match(succeeded?.message ?? '', /step copyAhead failed, and what was changed is as/);
-    assert.deepEqual(await policies(world, 'east'), ['Delete']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Delete']);
     await world.stop();
   });
 
@@ -235,7 +195,7 @@ suite('migrations', () => {
       const [one] = await world.list('east', volumeTransfers);
       return one?.spec.paused === true && one.spec.bandwidth === '8Mi';
     });
-    world.fetchBytes = 4 * 1024 * 1024;
+    world.fetchBytes = soonBytes;
     await change(world, 'go', { paused: false });
     assert.equal(endOf(await ended(world, 'go')), 'Completed');
     await world.stop();
@@ -280,15 +240,12 @@ suite('migrations', () => {
     assert.equal(endOf(back), 'Completed', JSON.stringify(back.status, undefined, 1));
     assert.equal(conditionOf(back, 'RolledBack')?.status, 'True');
     assert.deepEqual(await claims(world, 'east'), ['shop/db Bound']);
-    assert.deepEqual(await records(world), []);
+    assert.deepEqual(await undoRecords(world), []);
     await makeMigration(world, 'again', { type: 'Cutover' });
     assert.equal(endOf(await ended(world, 'again')), 'Completed');
-    await world.admin('east').patch(plans, move, { spec: { closed: true } });
-    await world.until('it is closed', async () => {
-      return conditionOf(await world.find('east', plans, move), 'Ready')?.reason === 'Closed';
-    });
-    assert.deepEqual(await policies(world, 'west'), ['Delete']);
-    assert.deepEqual(await records(world), []);
+    await closePlan(world);
+    assert.deepEqual(await reclaimPolicies(world, 'west'), ['Delete']);
+    assert.deepEqual(await undoRecords(world), []);
     await world.stop();
   });
 
@@ -299,7 +256,7 @@ suite('migrations', () => {
     const one = await ended(world, 'try');
     assert.equal(endOf(one), 'Completed', JSON.stringify(one.status, undefined, 1));
     assert.deepEqual(await claims(world, 'west'), ['shop-try/db Bound']);
-    assert.deepEqual(await policies(world, 'east'), ['Delete']);
+    assert.deepEqual(await reclaimPolicies(world, 'east'), ['Delete']);
     assert.match((one.status?.warnings ?? []).join(), /while the source ran/);
     await makeMigration(world, 'then', { type: 'Stage' });
     assert.equal(endOf(await ended(world, 'then')), 'Completed');

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import type { Replication } from '../../src/api/kinds/replication.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { ResourceType } from '../../src/kube/objects.ts';
 import {
   configMaps,
@@ -23,10 +22,9 @@ import {
   saidBy,
   there,
 } from './replication-world.ts';
-import { makeClaim, withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { makeClaim, makeSettings, withData } from './scenarios.ts';
+import { type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const core = { group: '', version: 'v1', namespaced: true };
 const quotas: ResourceType = { ...core, plural: 'resourcequotas', kind: 'ResourceQuota' };
 const limitRanges: ResourceType = { ...core, plural: 'limitranges', kind: 'LimitRange' };
@@ -51,25 +49,12 @@ function typeOf(group: string, plural: string, kind: string): ResourceType {
 }
 
 suite('checks of replications', () => {
-  let saved: Saved;
-
   /** With its namespace at the destination: nothing is in the way. */
-  before(async () => {
-    saved = await saveWorld(library, async (world) => {
-      await withData(world);
-      await world.admin('east').create(configMaps, {
-        metadata: { namespace: 'shop', name: 'settings' },
-        data: { a: '1' },
-      });
-      await world.admin('west').create(namespaces, { metadata: { name: there } });
-    });
+  const open = worldsAfter(async (world) => {
+    await withData(world);
+    await makeSettings(world);
+    await world.admin('west').create(namespaces, { metadata: { name: there } });
   });
-
-  async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
-    return world;
-  }
 
   /** That check halts it with these words, is corrected, and then it ends well. */
   async function isCorrected(

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { replications } from '../../src/api/kinds/replication.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { TransshipError } from '../../src/base/errors.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import {
   configMaps,
   namespaces,
@@ -23,9 +22,8 @@ import {
   there,
 } from './replication-world.ts';
 import { isBound, makeClaim, withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
+import { soonBytes, type World, worldsAfter } from './world.ts';
 
-const library = createSchemaLibrary();
 const key = { namespace: 'shop', name: 'copy' };
 const web = { namespace: there, name: 'web' };
 const settings = { namespace: there, name: 'settings' };
@@ -53,24 +51,14 @@ async function fillShop(world: World): Promise<void> {
 }
 
 suite('replications that are repeated', () => {
-  let saved: Saved;
-
   /** With a standby at the destination. */
-  before(async () => {
-    saved = await saveWorld(library, async (world) => {
-      world.fetchBytes = 4 * 1024 * 1024;
-      await fillShop(world);
-      await makeReplication(world, { decision: 'Remediate', workloads: 'Standby' });
-      const done = await reached(world, 'Done');
-      assert.equal(done.status?.state, 'Success', saidBy(done));
-    });
+  const open = worldsAfter(async (world) => {
+    world.fetchBytes = soonBytes;
+    await fillShop(world);
+    await makeReplication(world, { decision: 'Remediate', workloads: 'Standby' });
+    const done = await reached(world, 'Done');
+    assert.equal(done.status?.state, 'Success', saidBy(done));
   });
-
-  async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
-    return world;
-  }
 
   async function volumeThere(world: World): Promise<string | undefined> {
     const claim = await world.find('west', persistentVolumeClaims, {

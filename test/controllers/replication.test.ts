@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { before, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { configMaps, namespaces, secrets } from '../../src/kube/resources.ts';
 import {
   change,
@@ -17,29 +16,14 @@ import {
   saidBy,
   there,
 } from './replication-world.ts';
-import { withData } from './scenarios.ts';
-import { openWorld, type Saved, saveWorld, type World } from './world.ts';
-
-const library = createSchemaLibrary();
+import { makeSettings, withData } from './scenarios.ts';
+import { soonBytes, type World, worldsAfter } from './world.ts';
 
 suite('replications', () => {
-  let saved: Saved;
-
-  before(async () => {
-    saved = await saveWorld(library, async (world) => {
-      await withData(world);
-      await world.admin('east').create(configMaps, {
-        metadata: { namespace: 'shop', name: 'settings' },
-        data: { a: '1' },
-      });
-    });
+  const open = worldsAfter(async (world) => {
+    await withData(world);
+    await makeSettings(world);
   });
-
-  async function open(): Promise<World> {
-    const world = await openWorld(library, saved);
-    world.fetchBytes = 4 * 1024 * 1024;
-    return world;
-  }
 
   const settingsThere = (world: World) =>
     world.find('west', configMaps, { namespace: there, name: 'settings' });
@@ -94,7 +78,7 @@ suite('replications', () => {
       /WaitsForOther: it waits for replication shop\/copy: between east and west one runs/,
     );
     assert.equal(waiting.status?.itinerary, undefined);
-    world.fetchBytes = 4 * 1024 * 1024;
+    world.fetchBytes = soonBytes;
     await reached(world, 'Done');
     const done = await reached(world, 'Done', { name: 'next' });
     assert.equal(done.status?.state, 'Success', saidBy(done));
@@ -127,7 +111,7 @@ suite('replications', () => {
     assert.match(conditionOf(behind, 'InSync')?.message ?? '', /the data at west is .* old/);
     assert.equal(world.events.filter(({ reason }) => reason === 'OutOfSync').length, 1);
     world.cloud.find('west').isCut = false;
-    world.fetchBytes = 4 * 1024 * 1024;
+    world.fetchBytes = soonBytes;
     await world.until('it is in sync again', async () => {
       return conditionOf(await replication(world), 'InSync')?.status === 'True';
     });

@@ -4,7 +4,7 @@ import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
-import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
+import { configMaps, persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
 import type { Name, World } from './world.ts';
 
 export interface Step {
@@ -46,6 +46,13 @@ export async function makeClaim(
       ...(dataSource === undefined ? {} : { dataSource }),
     },
   } as never);
+}
+
+/** A ConfigMap of `shop` at the source: an object that runs nothing. */
+export const settings = { namespace: 'shop', name: 'settings' };
+
+export async function makeSettings(world: World): Promise<void> {
+  await world.admin('east').create(configMaps, { metadata: settings, data: { a: '1' } });
 }
 
 /** A claim of `shop` at the source, bound to a volume that is none of ours. */

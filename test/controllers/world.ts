@@ -3,6 +3,7 @@ import { clusters } from '../../src/api/kinds/cluster.ts';
 import { kinds } from '../../src/api/kinds/all.ts';
 import { crdOf } from '../../src/api/kinds/crd.ts';
 import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
+import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { StoredChange } from '../../src/embedded/server/api.ts';
 import { createApiServer } from '../../src/embedded/server/server.ts';
 import { admin, countingRandom, MemoryPersistence } from '../../src/embedded/server/testing.ts';
@@ -24,6 +25,9 @@ import { Fuse, Process } from './process.ts';
 
 export const names = ['east', 'west'] as const;
 export type Name = (typeof names)[number];
+
+/** Of what agents fetch in a step of the clock, when nothing shall wait for it. */
+export const soonBytes = 4 * 1024 * 1024;
 
 const silent = { log: () => undefined };
 
@@ -241,4 +245,16 @@ export async function openWorld(library: SchemaLibrary, saved: Saved): Promise<W
   world.startAll();
   await world.run(2_000);
   return world;
+}
+
+/** Worlds that all go on from where `work` left the first one, with agents that fetch soon. */
+export function worldsAfter(work: (world: World) => Promise<void>): () => Promise<World> {
+  const library = createSchemaLibrary();
+  let saved: Promise<Saved> | undefined;
+  return async () => {
+    saved ??= saveWorld(library, work);
+    const world = await openWorld(library, await saved);
+    world.fetchBytes = soonBytes;
+    return world;
+  };
 }
