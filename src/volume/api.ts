@@ -135,6 +135,7 @@ export interface VolumeApi extends BlockDevice {
 export interface Rebase {
   readonly origin: VolumeOrigin;
   readonly policy: HistoryPolicy;
+  readonly points: number;
   readonly snapshots: readonly SnapshotDocument[];
 }
 
@@ -151,7 +152,7 @@ export interface VolumeReplica {
   /** The last write known to survive a loss of power. */
   readonly durable: Mark;
   /** Durable when it returns. */
-  note(changes: Partial<Pick<ReplicaDocument, 'promised' | 'configuration'>>): void;
+  note(changes: Partial<Pick<ReplicaDocument, 'promised' | 'configuration' | 'points'>>): void;
   /** Before `apply`: throws `ReadOnly` or `DiskFailed`; a promise while the journal is full. */
   admit(): undefined | Promise<void>;
   /** All records or, after a crash, none of them; never waits. */

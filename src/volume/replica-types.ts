@@ -62,6 +62,7 @@ export interface FormerRoot {
 /** The last whole content of a replica that is being rebuilt: what it can still answer for. */
 export interface Fallback extends FormerRoot {
   readonly mark: Mark;
+  readonly points?: number;
   readonly snapshots: readonly SnapshotDocument[];
 }
 
@@ -73,6 +74,11 @@ export interface ReplicaDocument {
   readonly configuration: Configuration;
   /** What root and `journalFrom` of the document contain; the journal's marks go on from there. */
   readonly mark: Mark;
+  /**
+   * The last snapshot, resize or policy that it had; 0 before any. Marks do not tell: of equal ones
+   * the replica with the higher number is the newer.
+   */
+  readonly points?: number;
   readonly phase: ReplicaPhase;
   /** While not `Healthy`, unless it was new, lost, or let go. */
   readonly fallback?: Fallback;

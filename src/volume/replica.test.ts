@@ -144,7 +144,8 @@ suite('a volume as a replica', () => {
     const { volume, pool } = await replicated();
     for (let i = 0; i < 8; i++) volume.replica.apply([sectors(i + 1, i * 16, 16)], at(i + 1));
     await volume.replica.receive(still);
-    const to = { origin: originOf(version), policy: volume.status().policy, snapshots: [] };
+    const { policy } = volume.status();
+    const to = { origin: originOf(version), policy, points: 3, snapshots: [] };
     await volume.replica.rebase(to, sourceOf(other.pool), still);
     await pool.collect();
     await volume.replica.revert(still);
@@ -165,7 +166,8 @@ suite('a volume as a replica', () => {
     await behind.volume.replica.receive(still);
     behind.volume.replica.apply([sectors(99, 16)], at(21));
     const version = await leader.volume.seal();
-    const to = { origin: originOf(version), policy: leader.volume.status().policy, snapshots: [] };
+    const { policy } = leader.volume.status();
+    const to = { origin: originOf(version), policy, points: 3, snapshots: [] };
     const source = sourceOf(leader.pool);
     await behind.volume.replica.rebase(to, source, still);
     await holds(behind.volume, 16, 99);

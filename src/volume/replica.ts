@@ -59,7 +59,7 @@ export class Replica implements VolumeReplica {
     this.#keep({ phase: 'Lost' });
   }
 
-  note(changes: Partial<Pick<ReplicaDocument, 'promised' | 'configuration'>>): void {
+  note(changes: Partial<Pick<ReplicaDocument, 'promised' | 'configuration' | 'points'>>): void {
     this.#keep(changes);
   }
 
@@ -140,7 +140,7 @@ export class Replica implements VolumeReplica {
     const { head, rooting, document, upstream } = this.#o;
     return this.#o.exclusive(async () => {
       this.#require('Receiving');
-      const { origin, policy, snapshots } = to;
+      const { origin, policy, snapshots, points } = to;
       if (origin.blockBytes !== head.blockBytes) {
         fail('Conflict', `blocks of ${origin.blockBytes} bytes cannot replace ${head.blockBytes}`);
       }
@@ -148,7 +148,7 @@ export class Replica implements VolumeReplica {
       const tree = treeOf(origin, origin.blockBytes);
       const before = { ...document(), sizeBytes: origin.sizeBytes, origin, policy, snapshots };
       const next = withTree(before, tree, before.journalFrom);
-      const replica = { ...this.#present(), phase: 'Filling' as const };
+      const replica = { ...this.#present(), points, phase: 'Filling' as const };
       this.#o.save({ ...next, replica });
       head.tree = tree;
       upstream.origin = origin;
@@ -183,11 +183,11 @@ export class Replica implements VolumeReplica {
       if (fallback === undefined) fail('Conflict', 'there is nothing it could go back to');
       await head.store.segments.syncLater();
       still();
-      const { mark, sizeBytes, snapshots } = fallback;
+      const { mark, points = 0, sizeBytes, snapshots } = fallback;
       const tree = treeOf(fallback, head.blockBytes);
       const { origin: _left, ...rest } = document();
       const next = withTree({ ...rest, sizeBytes, snapshots }, tree, head.journal.nextSequence);
-      this.#o.save({ ...next, replica: { ...replica, mark, phase: 'Healthy' } });
+      this.#o.save({ ...next, replica: { ...replica, mark, points, phase: 'Healthy' } });
       head.reset(tree);
       head.mark = mark;
       this.#durable = mark;
@@ -229,7 +229,8 @@ export class Replica implements VolumeReplica {
     }
     if (!head.isSettled) fail('Conflict', 'it still takes writes of another leader');
     const { root, sizeBytes, allocatedBlocks, snapshots } = document();
-    return { mark: this.#present().mark, root, sizeBytes, allocatedBlocks, snapshots };
+    const { mark, points = 0 } = this.#present();
+    return { mark, points, root, sizeBytes, allocatedBlocks, snapshots };
   }
 
   #formerRoots(): readonly FormerRoot[] {

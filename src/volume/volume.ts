@@ -18,6 +18,7 @@ import { Conditions } from './conditions.ts';
 import { Device } from './device.ts';
 import { replaceDocument } from './document.ts';
 import { type Gate, Lane } from './gate.ts';
+import { Doors } from './doors.ts';
 import type { Head } from './head.ts';
 import { policyProblem } from './history.ts';
 import { nameHex } from './name.ts';
@@ -65,7 +66,7 @@ export class Volume implements VolumeApi {
   readonly #lane = new Lane();
   readonly #io: TreeIo;
   readonly #use: RecentUse;
-  readonly #doors: string[] = [];
+  readonly #doors = new Doors();
   readonly #conditions: Conditions;
   #document: VolumeDocument;
   readonly #rooting: Rooting;
@@ -197,17 +198,11 @@ export class Volume implements VolumeApi {
 
   openDoor(holder: string): () => void {
     this.#checkAlive();
-    this.#doors.push(holder);
-    let open = true;
-    return () => {
-      if (!open) return;
-      open = false;
-      this.#doors.splice(this.#doors.indexOf(holder), 1);
-    };
+    return this.#doors.open(holder);
   }
 
   doors(): readonly string[] {
-    return this.#doors;
+    return this.#doors.holders;
   }
 
   seal(): Promise<Version> {
@@ -484,7 +479,8 @@ export class Volume implements VolumeApi {
   }
 
   #checkNoDoors(what: string): void {
-    if (this.#doors.length === 0) return;
-    fail('InUse', `volume ${this.name} cannot be ${what}: ${this.#doors.join(', ')} uses it`);
+    const { holders } = this.#doors;
+    if (holders.length === 0) return;
+    fail('InUse', `volume ${this.name} cannot be ${what}: ${holders.join(', ')} uses it`);
   }
 }

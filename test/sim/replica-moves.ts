@@ -334,6 +334,7 @@ function knowledgeOf(replica: Replica, promised: ReturnType<typeof term>): Repli
     configuration,
     phase: rebuilding ? 'Filling' : 'Healthy',
     mark: { epoch, sequence: replica.log.length },
+    points: 0,
     fallback: fallback === null ? undefined : { mark: markOf(fallback) },
   };
 }

@@ -31,6 +31,8 @@ export interface ReplicaStatus {
   readonly mark: Mark;
   /** Up to which of them a loss of power would leave it. */
   readonly durable: Mark;
+  /** The last snapshot, resize or policy that it had. */
+  readonly points: number;
   readonly fallback: Fallback | undefined;
   readonly sizeBytes: number;
   readonly blockBytes: number;
@@ -77,6 +79,8 @@ export interface SealedVersion {
   readonly leaseId: string;
   /** Everything up to here is in it, and perhaps later writes. */
   readonly mark: Mark;
+  /** The last snapshot, resize or policy that is in it. */
+  readonly points: number;
   readonly root: string;
   readonly sizeBytes: number;
   readonly blockBytes: number;
@@ -102,6 +106,14 @@ export type PointOperation =
   | { readonly kind: 'deleteSnapshot'; readonly name: string }
   | { readonly kind: 'resize'; readonly sizeBytes: number }
   | { readonly kind: 'policy'; readonly policy: HistoryPolicy };
+
+/** At exactly `sequence`: nothing later was applied. */
+export interface Point {
+  readonly sequence: number;
+  /** Its number, higher than that of every one before. */
+  readonly points: number;
+  readonly operation: PointOperation;
+}
 
 export interface RebuildLimits {
   /** Undefined: only the share holds. */
@@ -157,13 +169,8 @@ export interface ReplicaPort {
   finish(term: Term, sequence: number): Promise<ReplicaStatus>;
   /** Flushes everything up to `sequence`, then keeps the configuration, unless it has a newer. */
   configure(term: Term, configuration: Configuration, sequence: number): Promise<ReplicaStatus>;
-  /** At exactly `sequence`: nothing later was applied. Not done any more once `signal` ended. */
-  point(
-    term: Term,
-    sequence: number,
-    operation: PointOperation,
-    signal: AbortSignal,
-  ): Promise<ReplicaStatus>;
+  /** Not done any more once `signal` ended. */
+  point(term: Term, point: Point, signal: AbortSignal): Promise<ReplicaStatus>;
   limit(term: Term, limits: RebuildLimits): Promise<void>;
   /** Deletes the replica and all that only it holds. */
   drop(term: Term): Promise<void>;

@@ -151,7 +151,8 @@ function decodeSnapshot(fields: Fields): SnapshotDocument {
 
 function decodeFallback(fields: Fields): Fallback {
   const snapshots = fields.objects('snapshots').map(decodeSnapshot);
-  return { mark: decodeMark(fields.object('mark')), ...decodeShape(fields), snapshots };
+  const points = fields.has('points') ? fields.count('points') : 0;
+  return { mark: decodeMark(fields.object('mark')), points, ...decodeShape(fields), snapshots };
 }
 
 export function encodeStatus(status: ReplicaStatus): object {
@@ -190,6 +191,7 @@ export function decodeStatus(fields: Fields): ReplicaStatus {
     phase: decodePhase(fields),
     mark: decodeMark(fields.object('mark')),
     durable: decodeMark(fields.object('durable')),
+    points: fields.count('points'),
     fallback: fields.has('fallback') ? decodeFallback(fields.object('fallback')) : undefined,
     ...decodeShape(fields),
     blockBytes: fields.count('blockBytes'),
@@ -219,6 +221,7 @@ export function decodeSealed(fields: Fields): SealedVersion {
     source: decodeMember(fields.object('source')),
     leaseId: fields.text('leaseId', 128),
     mark: decodeMark(fields.object('mark')),
+    points: fields.count('points'),
     ...decodeShape(fields),
     blockBytes: fields.count('blockBytes'),
     snapshots: fields.objects('snapshots').map(decodeSnapshot),

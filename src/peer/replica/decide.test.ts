@@ -33,7 +33,7 @@ function* replicas(): Generator<ReplicaKnowledge> {
           for (const phase of ['Healthy', 'Receiving', 'Filling', 'Lost'] as const) {
             for (const stamp of epochs) {
               const configuration = configurationOf(stamp, 1, 'voter');
-              yield { set, promised, mark, phase, fallback: undefined, configuration };
+              yield { set, promised, mark, points: 0, phase, fallback: undefined, configuration };
             }
           }
         }
@@ -176,7 +176,7 @@ function replicaOf(state: State, configuration: Configuration): ReplicaKnowledge
   if (state === nothing) return undefined;
   const held = { epoch: 1, sequence: state.sequence };
   // What a rebuild brought so far looks newer than all, and must not count.
-  const base = { set: 'ours', promised: termOf(3), configuration };
+  const base = { set: 'ours', promised: termOf(3), points: 0, configuration };
   if (state.complete) return { ...base, phase: 'Healthy', mark: held, fallback: undefined };
   const mark = { epoch: 2, sequence: 9 };
   if ('isLost' in state) return { ...base, phase: 'Lost', mark: held, fallback: undefined };
@@ -237,7 +237,7 @@ test('learners, strangers and replicas of an old configuration do not elect', ()
   const now = { epoch: 1, version: 3, voters: ['a', 'c'].map(member), learners: [member('b')] };
   const of = (agent: string, configuration: Configuration, sequence = 1, set = 'ours') => {
     const mark = { epoch: 1, sequence };
-    const state = { phase: 'Healthy', mark, fallback: undefined } as const;
+    const state = { phase: 'Healthy', mark, points: 0, fallback: undefined } as const;
     return { agent, replica: { set, promised: termOf(2), configuration, ...state } };
   };
   assert.equal(elect('ours', [of('r', old), of('b', now)]).kind, 'short');
@@ -252,8 +252,33 @@ test('learners, strangers and replicas of an old configuration do not elect', ()
 test('a voter whose rebuild began from nothing does not help to find what was written', () => {
   const configuration = { epoch: 1, version: 1, voters: ['a', 'b', 'c'].map(member), learners: [] };
   const mark = { epoch: 1, sequence: 7 };
-  const state = { phase: 'Filling', mark, fallback: undefined } as const;
+  const state = { phase: 'Filling', mark, points: 0, fallback: undefined } as const;
   const replica = { set: 'ours', promised: termOf(2), configuration, ...state };
   const promises = ['a', 'b'].map((agent) => ({ agent, replica }));
   assert.equal(elect('ours', promises).kind, 'short');
+});
+
+test('of replicas with the same writes, one that had the last snapshot is started from', () => {
+  const configuration = { epoch: 1, version: 1, voters: ['a', 'b', 'c'].map(member), learners: [] };
+  const of = (agent: string, sequence: number, points: number, whole = true) => {
+    const mark = { epoch: 1, sequence };
+    const common = { set: 'ours', promised: termOf(2), configuration };
+    const old = { mark: { epoch: 0, sequence: 0 }, points: 9, phase: 'Filling' } as const;
+    const fallback = { mark, points };
+    const replica = whole
+      ? ({ ...common, mark, points, phase: 'Healthy', fallback: undefined } as const)
+      : { ...common, ...old, fallback };
+    return { agent, replica };
+  };
+  const startsFrom = (...promises: Parameters<typeof elect>[1]) => {
+    for (const all of [promises, promises.toReversed()]) {
+      const led = elect('ours', all);
+      assert.ok(led.kind === 'won');
+      if (all !== promises) return led.source.agent;
+    }
+    return undefined;
+  };
+  assert.equal(startsFrom(of('a', 5, 1), of('b', 5, 2)), 'b');
+  assert.equal(startsFrom(of('a', 5, 1), of('b', 5, 2, false)), 'b', 'also when it has to go back');
+  assert.equal(startsFrom(of('a', 6, 1), of('b', 5, 2)), 'a', 'writes come first');
 });

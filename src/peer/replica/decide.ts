@@ -21,8 +21,10 @@ export interface ReplicaKnowledge {
   readonly set: string;
   readonly promised: Term;
   readonly mark: Mark;
+  /** The last snapshot, resize or policy that it had. */
+  readonly points: number;
   readonly phase: ReplicaPhase;
-  readonly fallback: Pick<Fallback, 'mark'> | undefined;
+  readonly fallback: Pick<Fallback, 'mark' | 'points'> | undefined;
   readonly configuration: Configuration;
 }
 
@@ -115,6 +117,7 @@ export type Election =
 export interface Source {
   readonly agent: string;
   readonly mark: Mark;
+  readonly points: number;
   /** It has to go back to its fallback first: the rebuild it was in never ended. */
   readonly reverts: boolean;
 }
@@ -142,17 +145,19 @@ export function elect(set: string, promises: readonly Promised[]): Election {
 }
 
 function stateOf(agent: string, replica: ReplicaKnowledge): Source | undefined {
-  const { phase, mark, fallback } = replica;
-  if (phase === 'Healthy') return { agent, mark, reverts: false };
-  return fallback === undefined ? undefined : { agent, mark: fallback.mark, reverts: true };
+  const { phase, mark, points, fallback } = replica;
+  if (phase === 'Healthy') return { agent, mark, points, reverts: false };
+  if (fallback === undefined) return undefined;
+  return { agent, mark: fallback.mark, points: fallback.points ?? 0, reverts: true };
 }
 
-/** Of equal ones, one that need not go back. */
+/**
+ * Writes come first: a point that failed may be at one replica only. Of equal ones, one that need
+ * not go back.
+ */
 function isBetter(a: Source, b: Source): boolean {
-  return (
-    compareMarks(a.mark, b.mark) > 0 ||
-    (compareMarks(a.mark, b.mark) === 0 && !a.reverts && b.reverts)
-  );
+  const order = compareMarks(a.mark, b.mark) || a.points - b.points;
+  return order > 0 || (order === 0 && !a.reverts && b.reverts);
 }
 
 function newestOf<T extends Stamp>(all: readonly T[]): T | undefined {

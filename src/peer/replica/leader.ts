@@ -153,6 +153,8 @@ export class Leader implements BlockDevice {
   async #fillUp(data: Uint8Array, offset: number): Promise<void> {
     const start = Math.floor(offset / sectorBytes) * sectorBytes;
     const end = Math.ceil((offset + data.length) / sectorBytes) * sectorBytes;
+    // What was numbered before may itself wait for space.
+    this.quorum.checkSpace();
     // Every write that was numbered before is read; none to these sectors is numbered meanwhile.
     await this.quorum.settled();
     const whole = new Uint8Array(end - start);

@@ -144,9 +144,11 @@ export class LedSet {
     // Most is settled before anybody has to wait.
     if (operation.kind === 'snapshot' || operation.kind === 'resize') await this.#settleAll();
     return this.leader.between(pointWaitMs, async (sequence) => {
-      this.#points++;
-      const { clock } = this.#o;
-      const result = await atAll({ clock, quorum, sequence, operation });
+      const { clock, elected } = this.#o;
+      const nextPoint = () => elected.status.points + ++this.#points;
+      this.#endRebuilds();
+      const run = { clock, quorum, sequence, nextPoint, operation };
+      const result = await atAll(run).finally(() => this.#endRebuilds());
       for (const [agent, status] of result.done) {
         const care = this.#care.get(agent);
         if (care !== undefined) care.status = status;
@@ -158,6 +160,14 @@ export class LedSet {
       if (operation.kind === 'resize') this.leader.sizeBytes = operation.sizeBytes;
       return result.status;
     });
+  }
+
+  /** What was sealed for them before is not what the others have now: they begin again. */
+  #endRebuilds(): void {
+    for (const stream of this.leader.quorum.streams()) {
+      const why = 'a snapshot, resize or policy came meanwhile; the rebuild begins again';
+      if (stream.standing === 'Joining') stream.leave(new TransshipError('Conflict', why));
+    }
   }
 
   /**

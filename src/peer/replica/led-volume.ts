@@ -12,6 +12,7 @@ import type {
   VolumeStatus,
 } from '../../volume/api.ts';
 import { checkName } from '../../base/names.ts';
+import { Doors } from '../../volume/doors.ts';
 import { policyProblem } from '../../volume/history.ts';
 import { checkSize } from '../../volume/shape.ts';
 import type { BlockRange, Version } from '../../volume/types.ts';
@@ -29,7 +30,7 @@ export interface LedVolumeOptions {
 export class LedVolume implements VolumeApi {
   readonly name: string;
   readonly #o: LedVolumeOptions;
-  readonly #doors: string[] = [];
+  readonly #doors = new Doors();
   #last: ReplicaStatus | undefined;
 
   constructor(options: LedVolumeOptions) {
@@ -173,18 +174,12 @@ export class LedVolume implements VolumeApi {
 
   openDoor(holder: string): () => void {
     this.#o.led.leader.quorum.usable();
-    this.#doors.push(holder);
-    let open = true;
-    return () => {
-      if (!open) return;
-      open = false;
-      this.#doors.splice(this.#doors.indexOf(holder), 1);
-    };
+    return this.#doors.open(holder);
   }
 
   /** Also those that were opened before it was replicated. */
   doors(): readonly string[] {
-    return [...this.#doors, ...(this.#o.local()?.doors() ?? [])];
+    return [...this.#doors.holders, ...(this.#o.local()?.doors() ?? [])];
   }
 
   async setOrigin(): Promise<void> {

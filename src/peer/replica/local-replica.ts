@@ -12,7 +12,7 @@ import type { Configuration, Mark, Member, Term } from '../../volume/replica-typ
 import type { ChunkSource } from '../../volume/types.ts';
 import type {
   CreateReplica,
-  PointOperation,
+  Point,
   ReadRequest,
   RebuildLimits,
   ReplicaPort,
@@ -162,7 +162,7 @@ export class LocalReplica implements ReplicaPort {
     const grant = await pool.grantLease({ volume: name, holder, lifeMs, leaseId });
     try {
       this.#check(term);
-      const { mark } = this.#document(volume);
+      const { mark, points = 0 } = this.#document(volume);
       if (mark.epoch !== term.epoch || mark.sequence < sequence) {
         fail('Conflict', `${name} has lost writes since it was chosen; it must be chosen again`);
       }
@@ -171,6 +171,7 @@ export class LocalReplica implements ReplicaPort {
         source: member,
         leaseId,
         mark,
+        points,
         root: nameHex(root),
         sizeBytes,
         blockBytes,
@@ -193,11 +194,11 @@ export class LocalReplica implements ReplicaPort {
     this.#check(term);
     this.#stopFill();
     const volume = this.#volume();
-    const { source: at, leaseId, policy, snapshots, recentUse } = version;
+    const { source: at, leaseId, policy, points, snapshots, recentUse } = version;
     const source = this.#o.sourceFor(at.agent, leaseId);
     const origin = originOf(version, this.#o.volume);
     try {
-      const to = { origin, policy, snapshots };
+      const to = { origin, policy, points, snapshots };
       await volume.replica.rebase(to, source, () => this.#check(term));
     } catch (error) {
       source.close();
@@ -257,7 +258,7 @@ export class LocalReplica implements ReplicaPort {
     return this.#status(volume);
   }
 
-  async point(term: Term, sequence: number, operation: PointOperation): Promise<ReplicaStatus> {
+  async point(term: Term, { sequence, points, operation }: Point): Promise<ReplicaStatus> {
     await this.#order.reached(term, sequence);
     const volume = this.#healthy(term);
     if (this.#order.position !== sequence) {
@@ -265,6 +266,8 @@ export class LocalReplica implements ReplicaPort {
     }
     await pointAt(volume, operation);
     this.#check(term);
+    // Behind what it counts: who has the number has that.
+    volume.replica.note({ points });
     return this.#status(volume);
   }
 

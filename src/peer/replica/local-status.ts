@@ -25,6 +25,7 @@ export function statusOf(of: {
     configuration: document.configuration,
     phase: phase === 'Failed' ? 'Lost' : document.phase,
     mark: replica.mark,
+    points: document.points ?? 0,
     durable: replica.durable,
     fallback: document.fallback,
     sizeBytes,
@@ -44,6 +45,7 @@ const noReplica = {
   promised: { epoch: 0, term: '', leader: '' },
   configuration: { epoch: 0, version: 0, voters: [], learners: [] },
   phase: 'Healthy' as const,
+  points: 0,
   fallback: undefined,
 };
 

@@ -11,6 +11,8 @@ export interface PointRun {
   readonly clock: Clock;
   readonly quorum: Quorum;
   readonly sequence: number;
+  /** Numbers in rising order, also for taking back. */
+  readonly nextPoint: () => number;
   readonly operation: PointOperation;
 }
 
@@ -22,6 +24,7 @@ export interface PointResult {
 
 export async function atAll(run: PointRun): Promise<PointResult> {
   const { quorum, sequence, operation } = run;
+  const point = { sequence, points: run.nextPoint(), operation };
   const streams = quorum.streams().filter(({ standing }) => standing === 'InStep');
   const failed = new Map<MemberStream, TransshipError>();
   const done = new Map<string, ReplicaStatus>();
@@ -31,7 +34,7 @@ export async function atAll(run: PointRun): Promise<PointResult> {
     streams,
     work: async (stream, signal) => {
       try {
-        const status = await stream.port.point(quorum.term, sequence, operation, signal);
+        const status = await stream.port.point(quorum.term, point, signal);
         done.set(stream.port.member.agent, status);
       } catch (error) {
         failed.set(stream, asTransshipError(error));
@@ -73,7 +76,7 @@ function agreed(operation: PointOperation, result: Map<string, ReplicaStatus>): 
 }
 
 async function undo(
-  { quorum, sequence, operation }: PointRun,
+  { quorum, sequence, nextPoint, operation }: PointRun,
   streams: readonly MemberStream[],
   done: ReadonlyMap<string, ReplicaStatus>,
 ): Promise<void> {
@@ -85,8 +88,9 @@ async function undo(
       continue;
     }
     const back = { kind: 'deleteSnapshot' as const, name: operation.name };
+    const point = { sequence, points: nextPoint(), operation: back };
     await stream.port
-      .point(quorum.term, sequence, back, new AbortController().signal)
+      .point(quorum.term, point, new AbortController().signal)
       .catch((error: unknown) => {
         stream.leave(asTransshipError(error));
       });

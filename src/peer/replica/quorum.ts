@@ -152,7 +152,7 @@ export class Quorum {
   /** Undefined when it is acknowledged at once. */
   submit(record: SectorRecord): undefined | Promise<void> {
     this.usable();
-    this.#checkSpace();
+    this.checkSpace();
     this.#sequence++;
     this.#records.push(record);
     this.#bytes += record.data?.length ?? 0;
@@ -327,7 +327,7 @@ export class Quorum {
   }
 
   /** A write that must wait for somebody to make space fails at once, as on any full disk. */
-  #checkSpace(): void {
+  checkSpace(): void {
     const voters = this.#voters();
     const full = voters.flatMap((stream) => stream.full ?? []);
     const [first] = full;

@@ -8,7 +8,7 @@ import type { Peer } from '../peer.ts';
 import { onlyPayload, type Reply } from '../session.ts';
 import type {
   CreateReplica,
-  PointOperation,
+  Point,
   ReadRequest,
   RebuildLimits,
   ReplicaPort,
@@ -103,14 +103,9 @@ export class RemotePort implements ReplicaPort {
   configure(term: Term, configuration: Configuration, sequence: number): Promise<ReplicaStatus> {
     return this.#order('configure', { term, configuration, sequence });
   }
-  async point(
-    term: Term,
-    sequence: number,
-    operation: PointOperation,
-    signal: AbortSignal,
-  ): Promise<ReplicaStatus> {
+  async point(term: Term, point: Point, signal: AbortSignal): Promise<ReplicaStatus> {
     const { volume } = this.#o;
-    const said = encodeJson({ term, sequence, operation, volume, action: 'point' });
+    const said = encodeJson({ term, ...point, volume, action: 'point' });
     const fields = await this.#json(operations.replicaChange, said, orderMs, signal);
     return decodeStatus(fields.object('replica'));
   }

@@ -136,7 +136,8 @@ function transition({ port, term, action, fields }: Order): Promise<ReplicaStatu
       return port.configure(term, configuration(), fields.count('sequence'));
     case 'point': {
       const operation = decodePoint(fields.object('operation'));
-      return port.point(term, fields.count('sequence'), operation, new AbortController().signal);
+      const [sequence, points] = [fields.count('sequence'), fields.count('points')];
+      return port.point(term, { sequence, points, operation }, new AbortController().signal);
     }
     default:
       return fail('Unsupported', 'this agent knows no such order for a replica; upgrade it');

@@ -1,21 +1,14 @@
 /** A set as its leader sees it, and a replica as it sees itself: plain data for the control API. */
+import type { ReplicaSetObject, ReplicaState } from '../../api/objects.ts';
 import type { Member } from '../../volume/replica-types.ts';
 import type { ReplicaStatus } from './api.ts';
 import type { LedSet } from './led-set.ts';
 import type { MemberStream } from './member-stream.ts';
 import type { Led } from './replicas.ts';
 
-export type ReplicaStateWord =
-  | 'Healthy'
-  | 'Degraded'
-  | 'Rebuilding'
-  | 'ReconstructingNewReplica'
-  | 'Offline'
-  | 'Error';
-
-export interface ReplicaState {
+export interface MemberState {
   readonly member: Member;
-  readonly state: ReplicaStateWord;
+  readonly state: ReplicaState;
   readonly voter: boolean;
   readonly missingBytes: number;
   readonly totalBytes: number;
@@ -31,9 +24,9 @@ export interface ReplicaSetState {
   readonly leads: boolean;
   readonly epoch: number;
   readonly sequence: number;
-  readonly phase: 'Healthy' | 'Degraded' | 'Offline' | 'Error';
+  readonly phase: ReplicaSetObject['phase'];
   readonly wanted: readonly Member[];
-  readonly replicas: readonly ReplicaState[];
+  readonly replicas: readonly MemberState[];
   readonly quorum: number;
   readonly blocker: string | undefined;
 }
@@ -64,7 +57,7 @@ export function viewOfLed({ set }: Led, volume: string): ReplicaSetState {
   };
 }
 
-function replicaOf(set: LedSet, member: Member): ReplicaState {
+function replicaOf(set: LedSet, member: Member): MemberState {
   const stream = set.leader.quorum.stream(member.agent);
   const status = set.statusOf(member.agent);
   const state = stateOf(set, stream, status);
@@ -88,7 +81,7 @@ function stateOf(
   set: LedSet,
   stream: MemberStream | undefined,
   status: ReplicaStatus | undefined,
-): ReplicaStateWord {
+): ReplicaState {
   if (stream?.standing === 'InStep') return stream.full === undefined ? 'Healthy' : 'Degraded';
   const { agent = '' } = stream?.port.member ?? {};
   const rebuilding = set.rebuildOf(agent);
