@@ -4,6 +4,7 @@ import {
   listOf,
   type EventType,
   type ReplicaSetObject,
+  replicaStates,
   type ReplicaView,
 } from '../api/objects.ts';
 import type { RequestOf } from '../api/control.ts';
@@ -16,8 +17,8 @@ import type { SetEvent } from '../peer/replica/events.ts';
 import type { ReplicaService } from '../peer/replica/replica-server.ts';
 import { Replicas } from '../peer/replica/replicas.ts';
 import {
+  type MemberState,
   type ReplicaSetState,
-  type ReplicaState,
   viewOfKept,
   viewOfLed,
 } from '../peer/replica/view.ts';
@@ -41,15 +42,6 @@ export interface ReplicatedOptions {
   readonly doors: Exports;
   readonly peer: (name: string) => Peer;
 }
-
-const states: readonly ReplicaState['state'][] = [
-  'Healthy',
-  'Degraded',
-  'Rebuilding',
-  'ReconstructingNewReplica',
-  'Offline',
-  'Error',
-];
 
 export class ReplicatedVolumes {
   readonly #o: ReplicatedOptions;
@@ -144,7 +136,7 @@ export class ReplicatedVolumes {
   report(): void {
     for (const [volume, led] of this.#replicas.led) {
       const { replicas } = viewOfLed(led, volume);
-      for (const state of states) {
+      for (const state of replicaStates) {
         const count = replicas.filter((one) => one.state === state).length;
         this.#o.metrics.set('transship_replicas', count, { volume, state });
       }
@@ -209,7 +201,7 @@ const eventTypes: Readonly<Record<SetEvent['kind'], EventType>> = {
   ReadElsewhere: 'Warning',
 };
 
-function replicaView(one: ReplicaState): ReplicaView {
+function replicaView(one: MemberState): ReplicaView {
   const { member, state, voter, missingBytes, totalBytes, bytesPerSecond } = one;
   const { allocatedBytes, message } = one;
   const present = totalBytes === 0 ? 1 : (totalBytes - missingBytes) / totalBytes;

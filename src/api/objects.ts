@@ -205,13 +205,16 @@ export interface TeleportObject extends ApiObject {
   };
 }
 
-export type ReplicaState =
-  | 'Healthy'
-  | 'Degraded'
-  | 'Rebuilding'
-  | 'ReconstructingNewReplica'
-  | 'Offline'
-  | 'Error';
+/** As users of cStor know them. */
+export const replicaStates = [
+  'Healthy',
+  'Degraded',
+  'Rebuilding',
+  'ReconstructingNewReplica',
+  'Offline',
+  'Error',
+] as const;
+export type ReplicaState = (typeof replicaStates)[number];
 
 /** One pool's copy of a replicated volume, as its leader sees it. */
 export interface ReplicaView {

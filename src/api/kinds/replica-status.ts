@@ -1,24 +1,16 @@
 /** How one copy of a volume stands; in the status of volumes, and of the view of each copy. */
+import { replicaStates } from '../objects.ts';
 import { bytes, count, flag, optional, shown, text, word } from './schema.ts';
 
 /**
- * As users of cStor know them, and two more: `Pending`, nothing was made yet, and `Filling`, the
- * only copy of a volume that is still being teleported.
+ * As an agent tells them, and two more: `Pending`, nothing was made yet, and `Filling`, the only
+ * copy of a volume that is still being teleported.
  */
-export const replicaStates = [
-  'Pending',
-  'Filling',
-  'Healthy',
-  'Degraded',
-  'Rebuilding',
-  'ReconstructingNewReplica',
-  'Offline',
-  'Error',
-] as const;
+const states = ['Pending', 'Filling', ...replicaStates] as const;
 
 export const replicaStatus = {
   state: word(
-    replicaStates,
+    states,
     'Rebuilding: only what it missed comes. ReconstructingNewReplica: it is made from nothing. ' +
       'Degraded: it fell behind, or blocks failed their check. Filling: blocks are elsewhere.',
   ),

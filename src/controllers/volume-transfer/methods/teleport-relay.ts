@@ -13,7 +13,7 @@ import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, labels } from '../../labels.ts';
 import { conditionOf, isTrue } from '../../status.ts';
 import { NotYet } from '../../teleport/preflight.ts';
-import { checkClaimFree, claimOf, removeOnce, unmakeBound } from '../bound.ts';
+import { checkClaimFree, claimOf, removeOnce } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
 import { migrationOf, ownNameOf, stageOf } from '../marks.ts';
 import type { Advance, Settling, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
@@ -21,13 +21,13 @@ import { endingOf as transferEndingOf } from '../report.ts';
 import { repositoryOf } from './mover-repository.ts';
 import { makeRepositoryKnown } from './repository-copies.ts';
 import { claimVolume } from './teleport-claim.ts';
-import { hasClaim, markStage, replaceOlder, volumeAt } from './teleport-volumes.ts';
+import { discardVolume, hasClaim, markStage, replaceOlder, volumeAt } from './teleport-volumes.ts';
 
 export const byRepository: Required<Omit<TransferMethod, 'declines'>> = {
   advance,
   clean,
   settle,
-  discard,
+  discard: discardVolume,
 };
 
 /** Begun so, or to be begun so because nothing else leads from one agent to the other. */
@@ -309,13 +309,4 @@ async function settle(transfer: Transfer): Promise<Settling> {
     return { kind: 'done', numbers: whole(numbers) };
   }
   return { kind: 'running', message: `comes out of ${routeOf(transfer)}`, numbers };
-}
-
-async function discard(transfer: Transfer): Promise<Undoing> {
-  const unbound = await unmakeBound(transfer);
-  if (unbound.kind !== 'done') return unbound;
-  const volume = await volumeAt(transfer);
-  if (volume === undefined) return { kind: 'done' };
-  await removeOnce(transfer.destination.client, volumes, volume);
-  return { kind: 'running', message: `volume ${volume.metadata.name} is being deleted` };
 }

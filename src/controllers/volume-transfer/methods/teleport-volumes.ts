@@ -1,15 +1,26 @@
 /** Volumes at the destination that copies of one claim make. */
 import { teleports } from '../../../api/kinds/teleport.ts';
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
+import type { Undoing } from '../../../flow/step.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { persistentVolumes } from '../../../kube/resources.ts';
 import { labels } from '../../labels.ts';
-import { removeOnce } from '../bound.ts';
+import { removeOnce, unmakeBound } from '../bound.ts';
 import { migrationOf, ownNameOf, stageOf } from '../marks.ts';
 import type { Transfer } from '../method.ts';
 
 export function volumeAt({ object, destination }: Transfer): Promise<Volume | undefined> {
   return destination.client.get(volumes, { namespace: '', name: ownNameOf(object) });
+}
+
+/** Takes the volume away, and before it what is bound to it. */
+export async function discardVolume(transfer: Transfer): Promise<Undoing> {
+  const unbound = await unmakeBound(transfer);
+  if (unbound.kind !== 'done') return unbound;
+  const volume = await volumeAt(transfer);
+  if (volume === undefined) return { kind: 'done' };
+  await removeOnce(transfer.destination.client, volumes, volume);
+  return { kind: 'running', message: `volume ${volume.metadata.name} is being deleted` };
 }
 
 /** So that the next copies find it, whatever becomes of this one's objects. */

@@ -16,7 +16,7 @@ import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, driver, labels } from '../../labels.ts';
 import { conditionOf, isTrue } from '../../status.ts';
 import { endingOf, wasAccessible } from '../../teleport/plan.ts';
-import { checkClaimFree, claimOf, removeOnce, unmakeBound } from '../bound.ts';
+import { checkClaimFree, claimOf, removeOnce } from '../bound.ts';
 import { sourceClaimOf, targetClaimOf } from '../choose.ts';
 import { ownNameOf, stageOf, uidOf } from '../marks.ts';
 import type { Advance, Settling, Transfer, TransferMethod, TransferNumbers } from '../method.ts';
@@ -26,7 +26,7 @@ import { compareRoots } from './teleport-audit.ts';
 import { claimVolume } from './teleport-claim.ts';
 import { isCounted, numbersOf, whole } from './teleport-numbers.ts';
 import { byRepository, isByRepository, whyNotByRepository } from './teleport-relay.ts';
-import { hasClaim, markStage, replaceOlder, volumeAt } from './teleport-volumes.ts';
+import { discardVolume, hasClaim, markStage, replaceOlder, volumeAt } from './teleport-volumes.ts';
 
 /** Of a paused one: a rate cannot be nothing, and this is next to it. */
 const pausedBandwidth = '1Ki';
@@ -39,7 +39,7 @@ export const teleportMethod: TransferMethod = {
   discard: async (transfer) => (await wayOf(transfer)).discard(transfer),
 };
 
-const between: Way = { advance, clean, settle, discard };
+const between: Way = { advance, clean, settle, discard: discardVolume };
 const cloning: Way = { ...cloneMethod, settle: async () => ({ kind: 'done' }) };
 
 type Way = Required<Omit<TransferMethod, 'declines'>>;
@@ -263,13 +263,4 @@ async function settle(transfer: Transfer): Promise<Settling> {
   }
   await passOn(transfer, teleport);
   return { kind: 'running', message, numbers: numbersOf(teleport) };
-}
-
-async function discard(transfer: Transfer): Promise<Undoing> {
-  const unbound = await unmakeBound(transfer);
-  if (unbound.kind !== 'done') return unbound;
-  const volume = await volumeAt(transfer);
-  if (volume === undefined) return { kind: 'done' };
-  await removeOnce(transfer.destination.client, volumes, volume);
-  return { kind: 'running', message: `volume ${uidOf(volume)} is being deleted` };
 }
