@@ -7,6 +7,7 @@ import { createRng } from './rng.ts';
 import { Scheduler, simRandom } from './scheduler.ts';
 import { SimDisk } from './sim-disk.ts';
 import { createSimPacker } from './sim-packer.ts';
+import { runReplicas } from './replica-run.ts';
 import { TeleportWorld } from './teleport-world.ts';
 
 const KiB = 1024;
@@ -192,5 +193,13 @@ test('a teleport cancelled while it is told to fetch all leaves that to its clon
     const [, told] = await scheduler.drive(Promise.all(work));
     assert.ok(typeof told === 'object', `${String(told)} after ${turns} turns`);
     assert.notEqual(clone.status().origin?.thin, true, `after ${turns} turns`);
+  }
+});
+
+test('replicas: a snapshot is at all of them, whoever was away while it was made', async () => {
+  // Came into step while it was made; and whole by a rebuild that had begun before it.
+  for (const seed of [708_794, 712_610]) {
+    const { violation } = await runReplicas({ seed });
+    assert.equal(violation, undefined, `seed ${seed}`);
   }
 });
