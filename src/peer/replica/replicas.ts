@@ -15,6 +15,7 @@ import { formatMembers } from './configuration.ts';
 import { Electorate, type Elected } from './election.ts';
 import { fillStarter } from './fill-run.ts';
 import type { SetEvent } from './events.ts';
+import { type Healer, healFrom } from './heal.ts';
 import { LedSet } from './led-set.ts';
 import { LedVolume } from './led-volume.ts';
 import { LocalReplica } from './local-replica.ts';
@@ -188,16 +189,20 @@ export class Replicas implements ReplicaService {
       const { voters = [] } = volume.replica.document?.configuration ?? {};
       for (const { agent } of voters) if (agent !== this.#o.self) agents.add(agent);
     }
-    const found: StoredChunk[] = [];
-    for (const agent of agents) {
-      if (found.length >= names.length) break;
-      try {
-        found.push(...(await this.#o.peer(agent).sourceFor().pull(names, 'demand')));
-      } catch (error) {
-        this.#o.log.log('debug', 'a replica did not give chunks', { agent, error });
-      }
+    const healers = [...agents].flatMap((agent) => this.#healer(agent) ?? []);
+    return healFrom(this.#o.clock, healers, names);
+  }
+
+  /** Undefined when it is no peer of this agent any more. */
+  #healer(agent: string): Healer | undefined {
+    try {
+      const peer = this.#o.peer(agent);
+      const pull = (names: readonly Name[]) => peer.sourceFor().pull(names, 'demand');
+      return { isConnected: peer.status().connected, pull };
+    } catch (error) {
+      this.#o.log.log('debug', 'a replica cannot be asked for chunks', { agent, error });
+      return undefined;
     }
-    return found;
   }
 
   close(): void {
