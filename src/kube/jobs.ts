@@ -1,8 +1,9 @@
 /** Work that ends: where jobs are, and the fields we use (see `resources.ts`). */
-import type { KubeObject, ResourceType } from './objects.ts';
+import type { KubeObject } from './objects.ts';
 import type { ObjectReference } from './resources.ts';
 import type { LabelSelector } from './selectors.ts';
 import type { PodTemplate, WorkloadCondition } from './workloads.ts';
+import { namespaced } from './type-of.ts';
 
 export interface JobSpec {
   readonly parallelism?: number;
@@ -70,26 +71,10 @@ export interface PodDisruptionBudget extends KubeObject {
   };
 }
 
-export const jobs: ResourceType<Job> = {
-  group: 'batch',
-  version: 'v1',
-  plural: 'jobs',
-  kind: 'Job',
-  namespaced: true,
-};
-
-export const cronJobs: ResourceType<CronJob> = {
-  group: 'batch',
-  version: 'v1',
-  plural: 'cronjobs',
-  kind: 'CronJob',
-  namespaced: true,
-};
-
-export const podDisruptionBudgets: ResourceType<PodDisruptionBudget> = {
-  group: 'policy',
-  version: 'v1',
-  plural: 'poddisruptionbudgets',
-  kind: 'PodDisruptionBudget',
-  namespaced: true,
-};
+export const jobs = namespaced<Job>('batch/v1', 'jobs', 'Job');
+export const cronJobs = namespaced<CronJob>('batch/v1', 'cronjobs', 'CronJob');
+export const podDisruptionBudgets = namespaced<PodDisruptionBudget>(
+  'policy/v1',
+  'poddisruptionbudgets',
+  'PodDisruptionBudget',
+);

@@ -2,7 +2,8 @@
  * The kinds of Kubernetes that we read or write: where they are, and the fields we use. What
  * servers may leave out is optional. Workloads are in `workloads.ts`, rights in `rights.ts`.
  */
-import type { Condition, KubeObject, ResourceType } from './objects.ts';
+import type { Condition, KubeObject } from './objects.ts';
+import { clusterWide, namespaced } from './type-of.ts';
 
 export interface Namespace extends KubeObject {
   readonly spec?: { readonly finalizers?: readonly string[] };
@@ -221,6 +222,12 @@ export interface Node extends KubeObject {
   };
 }
 
+export interface ResourceQuota extends KubeObject {
+  readonly spec?: { readonly hard?: Readonly<Record<string, string>> };
+  /** What is in force: a controller of the cluster copies it from `spec`. */
+  readonly status?: { readonly hard?: Readonly<Record<string, string>> };
+}
+
 /** `events.k8s.io/v1`. */
 export interface Event extends KubeObject {
   readonly eventTime: string;
@@ -271,114 +278,42 @@ export interface CustomResourceDefinition extends KubeObject {
   };
 }
 
-export const namespaces: ResourceType<Namespace> = {
-  group: '',
-  version: 'v1',
-  plural: 'namespaces',
-  kind: 'Namespace',
-  namespaced: false,
-};
-
-export const configMaps: ResourceType<ConfigMap> = {
-  group: '',
-  version: 'v1',
-  plural: 'configmaps',
-  kind: 'ConfigMap',
-  namespaced: true,
-};
-
-export const secrets: ResourceType<Secret> = {
-  group: '',
-  version: 'v1',
-  plural: 'secrets',
-  kind: 'Secret',
-  namespaced: true,
-};
-
-export const serviceAccounts: ResourceType<ServiceAccount> = {
-  group: '',
-  version: 'v1',
-  plural: 'serviceaccounts',
-  kind: 'ServiceAccount',
-  namespaced: true,
-};
-
-export const services: ResourceType<Service> = {
-  group: '',
-  version: 'v1',
-  plural: 'services',
-  kind: 'Service',
-  namespaced: true,
-};
-
-export const endpoints: ResourceType<Endpoints> = {
-  group: '',
-  version: 'v1',
-  plural: 'endpoints',
-  kind: 'Endpoints',
-  namespaced: true,
-};
-
-export const endpointSlices: ResourceType<EndpointSlice> = {
-  group: 'discovery.k8s.io',
-  version: 'v1',
-  plural: 'endpointslices',
-  kind: 'EndpointSlice',
-  namespaced: true,
-};
-
-export const persistentVolumes: ResourceType<PersistentVolume> = {
-  group: '',
-  version: 'v1',
-  plural: 'persistentvolumes',
-  kind: 'PersistentVolume',
-  namespaced: false,
-};
-
-export const persistentVolumeClaims: ResourceType<PersistentVolumeClaim> = {
-  group: '',
-  version: 'v1',
-  plural: 'persistentvolumeclaims',
-  kind: 'PersistentVolumeClaim',
-  namespaced: true,
-};
-
-export const storageClasses: ResourceType<StorageClass> = {
-  group: 'storage.k8s.io',
-  version: 'v1',
-  plural: 'storageclasses',
-  kind: 'StorageClass',
-  namespaced: false,
-};
-
-export const nodes: ResourceType<Node> = {
-  group: '',
-  version: 'v1',
-  plural: 'nodes',
-  kind: 'Node',
-  namespaced: false,
-};
-
-export const events: ResourceType<Event> = {
-  group: 'events.k8s.io',
-  version: 'v1',
-  plural: 'events',
-  kind: 'Event',
-  namespaced: true,
-};
-
-export const leases: ResourceType<Lease> = {
-  group: 'coordination.k8s.io',
-  version: 'v1',
-  plural: 'leases',
-  kind: 'Lease',
-  namespaced: true,
-};
-
-export const customResourceDefinitions: ResourceType<CustomResourceDefinition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-};
+export const namespaces = clusterWide<Namespace>('v1', 'namespaces', 'Namespace');
+export const configMaps = namespaced<ConfigMap>('v1', 'configmaps', 'ConfigMap');
+export const secrets = namespaced<Secret>('v1', 'secrets', 'Secret');
+export const serviceAccounts = namespaced<ServiceAccount>(
+  'v1',
+  'serviceaccounts',
+  'ServiceAccount',
+);
+export const services = namespaced<Service>('v1', 'services', 'Service');
+export const endpoints = namespaced<Endpoints>('v1', 'endpoints', 'Endpoints');
+export const endpointSlices = namespaced<EndpointSlice>(
+  'discovery.k8s.io/v1',
+  'endpointslices',
+  'EndpointSlice',
+);
+export const persistentVolumes = clusterWide<PersistentVolume>(
+  'v1',
+  'persistentvolumes',
+  'PersistentVolume',
+);
+export const persistentVolumeClaims = namespaced<PersistentVolumeClaim>(
+  'v1',
+  'persistentvolumeclaims',
+  'PersistentVolumeClaim',
+);
+export const storageClasses = clusterWide<StorageClass>(
+  'storage.k8s.io/v1',
+  'storageclasses',
+  'StorageClass',
+);
+export const nodes = clusterWide<Node>('v1', 'nodes', 'Node');
+export const resourceQuotas = namespaced<ResourceQuota>('v1', 'resourcequotas', 'ResourceQuota');
+export const events = namespaced<Event>('events.k8s.io/v1', 'events', 'Event');
+export const leases = namespaced<Lease>('coordination.k8s.io/v1', 'leases', 'Lease');
+export const customResourceDefinitions = clusterWide<CustomResourceDefinition>(
+  'apiextensions.k8s.io/v1',
+  'customresourcedefinitions',
+  'CustomResourceDefinition',
+);

@@ -1,5 +1,6 @@
 /** Who may do what: where rules are, and the fields we use (see `resources.ts`). */
-import type { KubeObject, ResourceType } from './objects.ts';
+import type { KubeObject } from './objects.ts';
+import { clusterWide, namespaced } from './type-of.ts';
 
 export interface PolicyRule {
   readonly verbs: readonly string[];
@@ -25,32 +26,13 @@ export interface RoleBinding extends KubeObject {
   }[];
 }
 
-const rights = { group: 'rbac.authorization.k8s.io', version: 'v1' };
+const api = 'rbac.authorization.k8s.io/v1';
 
-export const roles: ResourceType<Role> = {
-  ...rights,
-  plural: 'roles',
-  kind: 'Role',
-  namespaced: true,
-};
-
-export const roleBindings: ResourceType<RoleBinding> = {
-  ...rights,
-  plural: 'rolebindings',
-  kind: 'RoleBinding',
-  namespaced: true,
-};
-
-export const clusterRoles: ResourceType<Role> = {
-  ...rights,
-  plural: 'clusterroles',
-  kind: 'ClusterRole',
-  namespaced: false,
-};
-
-export const clusterRoleBindings: ResourceType<RoleBinding> = {
-  ...rights,
-  plural: 'clusterrolebindings',
-  kind: 'ClusterRoleBinding',
-  namespaced: false,
-};
+export const roles = namespaced<Role>(api, 'roles', 'Role');
+export const roleBindings = namespaced<RoleBinding>(api, 'rolebindings', 'RoleBinding');
+export const clusterRoles = clusterWide<Role>(api, 'clusterroles', 'ClusterRole');
+export const clusterRoleBindings = clusterWide<RoleBinding>(
+  api,
+  'clusterrolebindings',
+  'ClusterRoleBinding',
+);

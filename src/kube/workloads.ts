@@ -1,7 +1,8 @@
 /** Pods and what makes them: where they are, and the fields we use (see `resources.ts`). */
-import type { KubeObject, ResourceType } from './objects.ts';
+import type { KubeObject } from './objects.ts';
 import type { PersistentVolumeClaim } from './resources.ts';
 import type { LabelSelector } from './selectors.ts';
+import { namespaced } from './type-of.ts';
 
 export interface EnvironmentVariable {
   readonly name: string;
@@ -293,50 +294,13 @@ export interface ControllerRevision extends KubeObject {
   readonly revision: number;
 }
 
-export const pods: ResourceType<Pod> = {
-  group: '',
-  version: 'v1',
-  plural: 'pods',
-  kind: 'Pod',
-  namespaced: true,
-};
-
-export const replicaSets: ResourceType<ReplicaSet> = {
-  group: 'apps',
-  version: 'v1',
-  plural: 'replicasets',
-  kind: 'ReplicaSet',
-  namespaced: true,
-};
-
-export const deployments: ResourceType<Deployment> = {
-  group: 'apps',
-  version: 'v1',
-  plural: 'deployments',
-  kind: 'Deployment',
-  namespaced: true,
-};
-
-export const statefulSets: ResourceType<StatefulSet> = {
-  group: 'apps',
-  version: 'v1',
-  plural: 'statefulsets',
-  kind: 'StatefulSet',
-  namespaced: true,
-};
-
-export const daemonSets: ResourceType<DaemonSet> = {
-  group: 'apps',
-  version: 'v1',
-  plural: 'daemonsets',
-  kind: 'DaemonSet',
-  namespaced: true,
-};
-
-export const controllerRevisions: ResourceType<ControllerRevision> = {
-  group: 'apps',
-  version: 'v1',
-  plural: 'controllerrevisions',
-  kind: 'ControllerRevision',
-  namespaced: true,
-};
+export const pods = namespaced<Pod>('v1', 'pods', 'Pod');
+export const replicaSets = namespaced<ReplicaSet>('apps/v1', 'replicasets', 'ReplicaSet');
+export const deployments = namespaced<Deployment>('apps/v1', 'deployments', 'Deployment');
+export const statefulSets = namespaced<StatefulSet>('apps/v1', 'statefulsets', 'StatefulSet');
+export const daemonSets = namespaced<DaemonSet>('apps/v1', 'daemonsets', 'DaemonSet');
+export const controllerRevisions = namespaced<ControllerRevision>(
+  'apps/v1',
+  'controllerrevisions',
+  'ControllerRevision',
+);

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import {
-  closeSourceFence,
-  fenceSteps,
-  resourceQuotas,
-} from '../../src/controllers/migration/steps/fence.ts';
+import { closeSourceFence, fenceSteps } from '../../src/controllers/migration/steps/fence.ts';
 import { startSteps } from '../../src/controllers/migration/steps/start.ts';
 import { stopSteps } from '../../src/controllers/migration/steps/stop.ts';
 import type { Run } from '../../src/controllers/migration/run.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
-import { secrets } from '../../src/kube/resources.ts';
+import { resourceQuotas, secrets } from '../../src/kube/resources.ts';
 import { deployments, pods, statefulSets } from '../../src/kube/workloads.ts';
 import { createDiscovery } from '../../src/kube/discovery.ts';
 import { fillShop, put, widgets } from '../workload/shop.ts';

@@ -5,8 +5,13 @@
 import type { Observation, Step, Undoing } from '../../../flow/flow.ts';
 import { fail, TransshipError } from '../../../base/errors.ts';
 import type { KubeClient } from '../../../kube/api.ts';
-import type { KubeObject, ObjectKey, ResourceType } from '../../../kube/objects.ts';
-import { namespaces, persistentVolumeClaims } from '../../../kube/resources.ts';
+import type { KubeObject, ObjectKey } from '../../../kube/objects.ts';
+import {
+  namespaces,
+  persistentVolumeClaims,
+  type ResourceQuota,
+  resourceQuotas,
+} from '../../../kube/resources.ts';
 import { fenceName, ourLabels } from '../../../workload/ours.ts';
 import { preparedFor } from '../../../workload/transform-context.ts';
 import { annotations } from '../../labels.ts';
@@ -15,20 +20,6 @@ import { accessOf, moveId, namespacesAt, type Run, type SideName, uidOf } from '
 import { claimKey, claimsIn, isOnePlace, isWhole, movingClaims, quiesces } from './moving.ts';
 import { findHoldersAt } from './stop.ts';
 import { stoppedStore } from './stopping.ts';
-
-export interface ResourceQuota extends KubeObject {
-  readonly spec?: { readonly hard?: Readonly<Record<string, string>> };
-  /** What is in force: a controller of the cluster copies it from `spec`. */
-  readonly status?: { readonly hard?: Readonly<Record<string, string>> };
-}
-
-export const resourceQuotas: ResourceType<ResourceQuota> = {
-  group: '',
-  version: 'v1',
-  plural: 'resourcequotas',
-  kind: 'ResourceQuota',
-  namespaced: true,
-};
 
 const minuteMs = 60_000;
 

@@ -1,7 +1,8 @@
 /** The snapshot API of CSI, `snapshot.storage.k8s.io/v1`: the fields we use. */
 import type { KubeClient } from '../../../kube/api.ts';
 import { createDiscovery } from '../../../kube/discovery.ts';
-import type { KubeObject, ResourceType } from '../../../kube/objects.ts';
+import type { KubeObject } from '../../../kube/objects.ts';
+import { clusterWide, namespaced } from '../../../kube/type-of.ts';
 
 const group = 'snapshot.storage.k8s.io';
 const isDefault = 'snapshot.storage.kubernetes.io/is-default-class';
@@ -43,32 +44,20 @@ export interface SnapshotContent extends KubeObject {
   readonly status?: { readonly snapshotHandle?: string; readonly readyToUse?: boolean };
 }
 
-const version = 'v1';
 export const snapshotGroup = group;
+const api = `${group}/v1`;
 
-export const snapshotClasses: ResourceType<SnapshotClass> = {
-  group,
-  version,
-  plural: 'volumesnapshotclasses',
-  kind: 'VolumeSnapshotClass',
-  namespaced: false,
-};
-
-export const snapshots: ResourceType<Snapshot> = {
-  group,
-  version,
-  plural: 'volumesnapshots',
-  kind: 'VolumeSnapshot',
-  namespaced: true,
-};
-
-export const snapshotContents: ResourceType<SnapshotContent> = {
-  group,
-  version,
-  plural: 'volumesnapshotcontents',
-  kind: 'VolumeSnapshotContent',
-  namespaced: false,
-};
+export const snapshotClasses = clusterWide<SnapshotClass>(
+  api,
+  'volumesnapshotclasses',
+  'VolumeSnapshotClass',
+);
+export const snapshots = namespaced<Snapshot>(api, 'volumesnapshots', 'VolumeSnapshot');
+export const snapshotContents = clusterWide<SnapshotContent>(
+  api,
+  'volumesnapshotcontents',
+  'VolumeSnapshotContent',
+);
 
 /** Whether the cluster serves all of it; asked at the server each time. */
 export async function servesSnapshots(client: KubeClient): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** Namespaces, nodes and what else the cluster itself keeps (API reference, core/v1). */
 import type { KubeObject } from '../../../kube/objects.ts';
 import type { Quantities } from './pods.ts';
-import { clusterWide, namespaced } from './type-of.ts';
+import { clusterWide, namespaced } from '../../../kube/type-of.ts';
 
 export interface Namespace extends KubeObject {
   readonly spec?: { readonly finalizers?: readonly string[] };

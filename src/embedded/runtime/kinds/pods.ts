@@ -1,7 +1,7 @@
 /** Pods, as far as the runtime reads them (Kubernetes API reference, core/v1 Pod). */
 import type { KubeObject, ObjectMeta } from '../../../kube/objects.ts';
 import type { LabelSelector } from '../../../kube/selectors.ts';
-import { namespaced } from './type-of.ts';
+import { namespaced } from '../../../kube/type-of.ts';
 
 export type Quantities = Readonly<Record<string, string | number>>;
 

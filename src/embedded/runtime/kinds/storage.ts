@@ -2,7 +2,7 @@
 import type { KubeObject } from '../../../kube/objects.ts';
 import type { LabelSelector } from '../../../kube/selectors.ts';
 import type { NodeSelector, Quantities } from './pods.ts';
-import { clusterWide, namespaced } from './type-of.ts';
+import { clusterWide, namespaced } from '../../../kube/type-of.ts';
 
 export interface ClaimSpec {
   readonly accessModes?: readonly string[];

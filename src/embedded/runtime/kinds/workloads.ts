@@ -3,7 +3,7 @@ import type { KubeObject, ObjectMeta } from '../../../kube/objects.ts';
 import type { LabelSelector } from '../../../kube/selectors.ts';
 import type { ClaimSpec } from './storage.ts';
 import type { PodTemplate } from './pods.ts';
-import { namespaced } from './type-of.ts';
+import { namespaced } from '../../../kube/type-of.ts';
 
 export interface WorkloadCondition {
   readonly type: string;

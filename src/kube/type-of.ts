@@ -1,4 +1,5 @@
-import type { KubeObject, ResourceType } from '../../../kube/objects.ts';
+/** Where objects of a kind are found, in short. */
+import type { KubeObject, ResourceType } from './objects.ts';
 
 /** A namespaced type, from `apps/v1`, `deployments`, `Deployment`. */
 export function namespaced<T extends KubeObject>(
