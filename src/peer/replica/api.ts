@@ -46,6 +46,8 @@ export interface ReplicaStatus {
   readonly presentBytes: number;
   /** Why writes are refused, when they are: the pool is full or stopped. */
   readonly problem: string;
+  /** What of its content cannot be read any more, by nobody's but its own fault; empty: nothing. */
+  readonly damage: string;
 }
 
 /** The background fetch of a `Filling` replica. */

@@ -36,6 +36,8 @@ export interface CareOptions {
   /** Snapshots, resizes and policies of this epoch. */
   readonly points: () => number;
   readonly limits: () => RebuildLimits;
+  /** Nothing is known to be damaged in the replica of this agent. */
+  readonly isSound: (agent: string) => boolean;
   readonly newLease: () => string;
   /** A version sealed for a rebuild that its replica could not be told to let go. */
   readonly onHeld: (port: ReplicaPort, leaseId: string) => void;
@@ -92,6 +94,7 @@ export class MemberCare {
         const { agent } = this.#member;
         this.#stream.leave(new TransshipError('Conflict', `${agent} has lost its last writes`));
       }
+      if (status !== undefined) this.#checkDamage(status);
       if (status === undefined || status.promised.epoch <= term.epoch) return;
       const { leader, epoch } = status.promised;
       const by = `volume ${this.#o.volume} is led by ${leader} now, in epoch ${epoch}`;
@@ -99,6 +102,21 @@ export class MemberCare {
     } catch (error) {
       this.#unheard(asTransshipError(error), askedMs);
     }
+  }
+
+  /** It is rebuilt, as long as that loses nothing. */
+  #checkDamage({ damage }: ReplicaStatus): void {
+    if (damage === '' || !this.#hasTwin) return;
+    this.#stream.leave(new TransshipError('DataCorrupt', damage));
+  }
+
+  /** Another replica has everything acknowledged, and can read it. */
+  get #hasTwin(): boolean {
+    const { leader, isSound } = this.#o;
+    return leader.quorum.streams().some((one) => {
+      const isWhole = one.standing === 'InStep' && one.applied >= leader.quorum.acked;
+      return one !== this.#stream && isWhole && isSound(one.port.member.agent);
+    });
   }
 
   /** Writes would notice by themselves; without any, a dead replica would pass for a whole one. */
@@ -186,6 +204,7 @@ export class MemberCare {
   /** The mark says nothing of snapshots, size and policy. */
   #isAlike(status: ReplicaStatus): boolean {
     if (this.#o.missed.has(this.#member.agent)) return false;
+    if (status.damage !== '' && this.#hasTwin) return false;
     if (status.mark.epoch === this.#o.leader.quorum.term.epoch) return true;
     return this.#o.points() === 0 && factsOf(status) === factsOf(this.#o.elected.status);
   }

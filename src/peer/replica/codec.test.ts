@@ -48,6 +48,7 @@ const status: ReplicaStatus = {
   },
   presentBytes: 77,
   problem: '',
+  damage: '',
 };
 
 const sealed: SealedVersion = {

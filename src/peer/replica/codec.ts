@@ -156,9 +156,10 @@ function decodeFallback(fields: Fields): Fallback {
 }
 
 export function encodeStatus(status: ReplicaStatus): object {
-  const { fallback, fill, snapshots, ...rest } = status;
+  const { fallback, fill, snapshots, damage, ...rest } = status;
   return {
     ...rest,
+    ...(damage === '' ? {} : { damage }),
     snapshots: snapshots.map(({ hasTrace, ...one }) => ({ ...one, traced: hasTrace ? 1 : 0 })),
     ...(fallback === undefined ? {} : { fallback }),
     ...(fill === undefined ? {} : { fill: encodeFill(fill) }),
@@ -200,6 +201,7 @@ export function decodeStatus(fields: Fields): ReplicaStatus {
     fill: fields.has('fill') ? decodeFill(fields.object('fill')) : undefined,
     presentBytes: fields.count('presentBytes'),
     problem: fields.text('problem', 8000),
+    damage: fields.has('damage') ? fields.text('damage', 8000) : '',
   };
 }
 

@@ -85,6 +85,7 @@ export class LedSet {
       missed: this.#missed,
       points: () => this.#points,
       limits: () => this.#limits(),
+      isSound: (agent) => this.#care.get(agent)?.status?.damage === '',
       newLease: () => this.#newLease(),
       onHeld: (port, leaseId) => this.#hold(port, leaseId),
       tell: (kind, member, note) => this.#tell(kind, member, note),

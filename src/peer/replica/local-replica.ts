@@ -23,7 +23,7 @@ import type {
 import { compareStamps } from './configuration.ts';
 import { compareMarks } from './decide.ts';
 import type { FillRun, StartFill } from './fill-run.ts';
-import { pointAt, statusOf } from './local-status.ts';
+import { forgetDamage, pointAt, statusOf } from './local-status.ts';
 import { WriteOrder } from './write-order.ts';
 
 export interface LocalReplicaOptions {
@@ -149,6 +149,7 @@ export class LocalReplica implements ReplicaPort {
     this.#order.end(new TransshipError('Conflict', 'a rebuild of this replica begins'));
     const volume = this.#volume();
     await volume.replica.receive(() => this.#check(term));
+    forgetDamage(volume);
     this.#o.onChange();
     return this.#status(volume);
   }

@@ -1,5 +1,5 @@
 /** What a replica kept here says of itself, and what it does between two writes. */
-import type { PoolApi, VolumeApi } from '../../volume/api.ts';
+import type { Condition, PoolApi, VolumeApi } from '../../volume/api.ts';
 import type { Member } from '../../volume/replica-types.ts';
 import type { PointOperation, ReplicaStatus } from './api.ts';
 import type { FillRun } from './fill-run.ts';
@@ -12,7 +12,7 @@ export function statusOf(of: {
 }): ReplicaStatus {
   const { member, pool, volume, fill: running } = of;
   const { replica, name } = volume;
-  const { sizeBytes, blockBytes, root, policy, allocatedBytes } = volume.status();
+  const { sizeBytes, blockBytes, root, policy, allocatedBytes, conditions } = volume.status();
   const document = replica.document ?? noReplica;
   const { phase, problem } = poolProblem(pool);
   const fill = running?.status();
@@ -37,6 +37,7 @@ export function statusOf(of: {
     fill,
     presentBytes: Math.max(0, allocatedBytes - missing),
     problem,
+    damage: damageIn(conditions),
   };
 }
 
@@ -53,6 +54,19 @@ function poolProblem(pool: PoolApi): { readonly phase: string; readonly problem:
   const { phase, readOnly } = pool.status();
   const problem = phase === 'Failed' ? 'the pool failed' : readOnly ? 'the pool is full' : '';
   return { phase, problem };
+}
+
+/** Journals that rot cannot settle: such a replica never gets whole by itself. */
+function damageIn(conditions: readonly Condition[]): string {
+  const unsettled = conditions.find(({ type, status }) => type === 'Settled' && status === 'False');
+  return unsettled?.reason === 'DataCorrupt' ? unsettled.message : '';
+}
+
+/** Its content is replaced: whatever was wrong with it is no more. */
+export function forgetDamage(volume: VolumeApi): void {
+  if (damageIn(volume.status().conditions) === '') return;
+  const message = 'its content is replaced by that of another replica';
+  volume.setCondition({ type: 'Settled', status: 'True', reason: 'Healed', message });
 }
 
 /** May be asked again: what is so already is left alone. */
