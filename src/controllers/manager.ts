@@ -125,6 +125,7 @@ function run(ports: ControllerPorts): Running {
     ...ports,
     local: informers,
     localName: () => localObject()?.metadata.name ?? client.cluster,
+    clustersListed: informers.clusters.synced,
   });
   const following = new AgentFollower({ ...ports, agents, localObject });
   const follow = () => following.follow();

@@ -61,7 +61,7 @@ function isHelper({ kind, metadata }: KubeObject): boolean {
   return isMade && (labels[ourLabels.transfer] ?? labels[ourLabels.hook]) !== undefined;
 }
 
-function helpersLeft(world: MoveWorld): readonly string[] {
+export function helpersLeft(world: MoveWorld): readonly string[] {
   return sides.flatMap((side) =>
     [...world.side(side).api.objects.values()]
       .filter(isHelper)
@@ -154,6 +154,11 @@ function isKept(line: string, migration: Migration | undefined): boolean {
   if (line.startsWith('Secret shop/transship-undo-retained') && line.includes(': gone'))
     return true;
   if (/^PersistentVolume .*: Delete .* instead of Retain/.test(line)) return true;
+  // Its content is neither the old nor the new one any more, which has to be seen, and said.
+  const isToldTorn = migration?.status?.warnings?.some((one) => /^Overwriting .*begun/.test(one));
+  if (isToldTorn === true && migration?.spec.type === 'Rollback') {
+    if (/^PersistentVolumeClaim .*transship.dev\/torn=.* instead of /.test(line)) return true;
+  }
   // What cannot be listed may be there: then the namespace stays, and it says so.
   const isToldToStay = migration?.status?.warnings?.some((one) => one.startsWith('Namespace shop'));
   if (isToldToStay === true && /^(Namespace \/shop|ConfigMap shop\/kube-root-ca)/.test(line)) {

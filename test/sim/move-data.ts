@@ -20,6 +20,8 @@ export interface HookRan {
   readonly cluster: string;
 }
 
+const wordFor = ({ app, cluster, namespace }: Worker) => `${cluster}/${namespace}/${app}`;
+
 export class MoveData {
   readonly #volumes = new Map<string, Content>();
   readonly #running = new Set<Worker>();
@@ -37,6 +39,9 @@ export class MoveData {
   /** A way back without data was asked for: what the source had last is right there. */
   isSourceEnough = false;
   readonly source: string;
+
+  /** What a process found in its volume as it began, the last time. */
+  readonly #begun = new Map<string, Content | undefined>();
 
   constructor(source: string, fail: (error: Error) => void) {
     this.source = source;
@@ -69,9 +74,25 @@ export class MoveData {
     return all.filter(({ namespace }) => !this.isSandbox(namespace)).length;
   }
 
+  /** Also of a namespace in which nothing counts. */
+  runningIn(app: string, cluster: string, namespace: string): number {
+    const own = wordFor({ app, cluster, namespace });
+    return [...this.#running].filter((one) => wordFor(one) === own).length;
+  }
+
+  begunWith(app: string, cluster: string, namespace: string): Content | undefined {
+    return this.#begun.get(wordFor({ app, cluster, namespace }));
+  }
+
+  /** The number of the last write that counts. */
+  get newest(): number {
+    return this.#newest;
+  }
+
   /** A process begins; with a volume it must find there what was written last. */
   begin(worker: Worker, path: string | undefined): void {
     this.#running.add(worker);
+    if (path !== undefined) this.#begun.set(wordFor(worker), this.read(path));
     const { app, cluster, namespace } = worker;
     if (this.isSandbox(namespace)) {
       if (path !== undefined && this.read(path) === 'torn') this.#tell(worker, path);

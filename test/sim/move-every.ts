@@ -1,5 +1,5 @@
 /** Everything that can come between in a tale: its last migration, interrupted in each way once. */
-import type { Chapter, Story } from './move-story.ts';
+import { type Chapter, lastChapterOf, type Story } from './move-story.ts';
 import { type CallSite, type EffectSite, ever, type Refusal, type Survey } from './move-trouble.ts';
 import { storyBook, type Tale } from './move-tales.ts';
 
@@ -36,9 +36,8 @@ function taleOf(tale: string): Tale {
 /** All of one tale, given what it does when nothing comes between. */
 export function interruptionsOf(tale: string, survey: Survey): readonly Interruption[] {
   const told = taleOf(tale);
-  const last = told.chapters.at(-1)!;
-  const own = (place: string) =>
-    place.startsWith(`${last.name}/`) && told.places?.test(place) !== false;
+  const last = lastChapterOf(told);
+  const own = (place: string) => place.startsWith(`${last}/`) && told.places?.test(place) !== false;
   const places = [...survey.calls.keys()].filter(own);
   const { places: _, ...rest } = told;
   let found = 0;
@@ -58,7 +57,7 @@ export function interruptionsOf(tale: string, survey: Survey): readonly Interrup
     ...onceEach(sites, begin),
     ...refusedOnce(sites, begin),
     ...forEver(sites.flat(), begin),
-    ...orders.flatMap((place) => orderedAt(tale, told, last, place)),
+    ...orders.flatMap((place) => orderedAt(tale, told, place)),
   ];
 }
 
@@ -168,13 +167,10 @@ function forEver(sites: readonly CallSite[], begin: Begin): readonly Interruptio
   });
 }
 
-function orderedAt(
-  tale: string,
-  told: Tale,
-  last: Chapter,
-  place: string,
-): readonly Interruption[] {
+function orderedAt(tale: string, told: Tale, place: string): readonly Interruption[] {
   const { places: _, ...rest } = told;
+  const last = told.chapters.at(-1);
+  if (last === undefined) return deletedAt(tale, rest, place);
   const before = told.chapters.slice(0, -1);
   const begin = (way: Way, change: Partial<Chapter>): Interruption => {
     const chapters = [...before, { ...last, ...change }];
@@ -183,4 +179,16 @@ function orderedAt(
   };
   const pause = begin('pause', { pauseAt: place });
   return last.cancelAt === undefined ? [begin('cancel', { cancelAt: place }), pause] : [pause];
+}
+
+/** Nobody pauses a replication: whoever does not want it any more deletes it. */
+function deletedAt(tale: string, told: Tale, place: string): readonly Interruption[] {
+  const { copying } = told;
+  if (copying === undefined || copying.acts.includes('delete')) return [];
+  const story: Story = {
+    ...told,
+    copying: { ...copying, deleteAt: place },
+    trouble: { kind: 'none' },
+  };
+  return [{ tale, way: 'cancel', name: `deleted at ${place}`, story }];
 }

@@ -9,7 +9,7 @@ import {
   type Way,
   ways,
 } from './move-every.ts';
-import type { Story } from './move-story.ts';
+import { lastChapterOf, type Story } from './move-story.ts';
 import { storyBook } from './move-tales.ts';
 
 const everyDone = 50;
@@ -117,7 +117,7 @@ function count(tally: Tally, one: Interruption, { violation, told }: Verdict): v
     counts.set(key, (counts.get(key) ?? 0) + 1);
   add(tally.byWay, way);
   // How the interrupted one ended, not what a person did about it afterwards.
-  const last = story.chapters.at(-1)!.name;
+  const last = lastChapterOf(story);
   const ending = told?.endings.find((text) => text.startsWith(`${last} `))?.split(' ')[1];
   add(tally.byEnding, ending ?? 'no end');
   if (violation !== undefined) return tell(tally, `${tale}, ${name}`, story, violation);

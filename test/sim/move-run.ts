@@ -8,18 +8,12 @@ import type { RunResult } from './engine-run.ts';
 import { Mismatch } from './model.ts';
 import { checkEnd, checkWords, endOf, needsRollback } from './move-check.ts';
 import { hub, isOpen, openShop, pictureOf, setUp, shop } from './move-shop.ts';
+import { tellCopying } from './move-copying.ts';
+import { troubledFor, isAbout, patienceMs, until } from './move-until.ts';
 import { MoveWorld, type MoveMutation, sides } from './move-world.ts';
-import { type CallSite, type EffectSite, ever, type Survey, type Trouble } from './move-trouble.ts';
+import { type CallSite, type EffectSite, type Survey, type Trouble } from './move-trouble.ts';
 import { watchPlaces } from './move-orders.ts';
 import { type Chapter, type Story, storyOf } from './move-story.ts';
-
-const lookMs = 1_000;
-/** So long things may go wrong before all is calm again. */
-const troubledMs = 240_000;
-/** Longer than any step waits: then what fails for ever has led somewhere. */
-const endlessMs = 35 * 60_000;
-/** Of calm: back-offs, time-outs and retries fit in many times. */
-const patienceMs = 45 * 60_000;
 
 export interface MoveRunOptions {
   readonly seed: number;
@@ -49,7 +43,9 @@ export async function runMove(options: MoveRunOptions): Promise<MoveResult> {
   const world = new MoveWorld({ seed, library, trouble, mutation, hasAgents, onEvent });
   let violation: Error | undefined;
   try {
-    await tell(world, story);
+    await begin(world);
+    if (story.copying === undefined) await tell(world, story);
+    else await tellCopying(world, story.copying, trouble);
   } catch (error) {
     violation = error instanceof Error ? error : new Error(String(error));
   }
@@ -77,7 +73,6 @@ async function begin(world: MoveWorld): Promise<void> {
 }
 
 async function tell(world: MoveWorld, story: Story): Promise<void> {
-  await begin(world);
   const { scheduler, east } = world;
   const spec = { source: 'east', destination: 'west', namespaces: [{ name: shop }] };
   const more = { images: 'Skip', ...story.plan };
@@ -149,15 +144,6 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
   checkEnd(world, { migration: find(world, name), before, wasOpen, trouble });
 }
 
-function troubledFor(trouble: Trouble): number {
-  return trouble.kind === 'calls' && trouble.times >= ever ? endlessMs : troubledMs;
-}
-
-function isAbout(trouble: Trouble, word: string): boolean {
-  if (trouble.kind === 'refused') return trouble.what.includes(word);
-  return trouble.kind === 'calls' && trouble.calls.some(({ call }) => call.includes(word));
-}
-
 interface Person {
   readonly isOver: () => boolean;
   readonly order: (change: Partial<MigrationSpec>) => Promise<unknown>;
@@ -180,21 +166,5 @@ async function resolve(world: MoveWorld, { name, inCase }: Chapter, person: Pers
   if (!person.isOver()) {
     const { status } = find(world, name) ?? {};
     throw new Mismatch(`${name} does not end: ${JSON.stringify(status, undefined, 1)}`);
-  }
-}
-
-/** Looks often; not in time is no failure. */
-async function until(
-  world: MoveWorld,
-  what: string,
-  holds: () => boolean,
-  withinMs: number,
-): Promise<void> {
-  const { scheduler } = world;
-  const endMs = scheduler.nowMs + withinMs;
-  scheduler.note(`wait for ${what}`);
-  while (!holds() && scheduler.nowMs < endMs) {
-    await scheduler.idle(Math.min(lookMs, endMs - scheduler.nowMs));
-    if (world.violation !== undefined) throw world.violation;
   }
 }

@@ -1,6 +1,7 @@
 /** What people ask for in one schedule, and what goes wrong meanwhile. */
 import type { MigrationSpec } from '../../src/api/kinds/migration.ts';
 import type { PlanSpec } from '../../src/api/kinds/plan.ts';
+import type { ReplicationSpec } from '../../src/api/kinds/replication.ts';
 import { itineraries } from '../../src/flow/itineraries.ts';
 import { allHooks } from './move-shop.ts';
 import { pickTrouble, type Trouble } from './move-trouble.ts';
@@ -17,12 +18,29 @@ export interface Chapter {
   readonly inCase: 'retry' | 'cancel';
 }
 
+/** Instead of migrations: a replication of the shop that goes on beside it, named `copy`. */
+export interface Copying {
+  readonly spec: Partial<ReplicationSpec>;
+  /** In this order; each run is a chapter `copy-1`, `copy-2`, the deletion is `copy-gone`. */
+  readonly acts: readonly ('run' | 'delete')[];
+  /** A place at which a person deletes it. */
+  readonly deleteAt?: string;
+}
+
 export interface Story {
+  readonly copying?: Copying;
   /** Whose volumes the shop has: those of agents, or directories; directories when absent. */
   readonly storage?: 'Agents' | 'Directories';
   readonly plan: Partial<PlanSpec>;
   readonly chapters: readonly Chapter[];
   readonly trouble: Trouble;
+}
+
+/** The first part of its places. */
+export function lastChapterOf({ copying, chapters }: Pick<Story, 'copying' | 'chapters'>): string {
+  if (copying === undefined) return chapters.at(-1)!.name;
+  const { acts } = copying;
+  return acts.at(-1) === 'delete' ? 'copy-gone' : `copy-${acts.length}`;
 }
 
 /** About as many effects as the longest has. */

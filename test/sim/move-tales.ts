@@ -17,6 +17,10 @@ const conversion: Story['plan'] = {
   volumes: [{ namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' }],
 };
 
+/** Where a repeated replication does what the first run does not. */
+const again =
+  /\/(begin|chooseVolumes|copyLast|fillVolumes|findEdits|stopCopy|swapVolumes|startCopy|cleanUp)$/;
+
 const takenBack = /\/(undo .*|removeTransfers|removeHelpers|proveAsBefore|over)$/;
 
 const copied = /\/(copyAhead|copyLast|auditVolumes|swapClaims|startDestination|cleanUp)$/;
@@ -60,4 +64,19 @@ export const storyBook: Readonly<Record<string, Tale>> = {
     chapters: [{ name: 'try', spec: { type: 'Rehearsal' }, inCase: 'retry' }],
     places: /\/(makeNamespaces|copyLast|makeObjects|startDestination|cleanUp|over)$/,
   },
+  replication: { plan: {}, chapters: [], copying: { spec: {}, acts: ['run'] } },
+  replicationAgain: {
+    plan: {},
+    chapters: [],
+    copying: { spec: {}, acts: ['run', 'run'] },
+    places: again,
+  },
+  replicationTeleport: {
+    plan: {},
+    storage: 'Agents',
+    chapters: [],
+    copying: { spec: { workloads: 'Standby' }, acts: ['run', 'run'] },
+    places: again,
+  },
+  replicationGone: { plan: {}, chapters: [], copying: { spec: {}, acts: ['run', 'delete'] } },
 };

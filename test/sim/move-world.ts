@@ -2,7 +2,6 @@
  * Two clusters with all that Kubernetes does in them, machines on which pods are simulated
  * processes, and the controllers that move a namespace from one to the other.
  */
-import type { Migration } from '../../src/api/kinds/migration.ts';
 import type { SchemaLibrary } from '../../src/embedded/schema/api.ts';
 import type { UserInfo } from '../../src/embedded/server/api.ts';
 import { type Runtime, startRuntime } from '../../src/embedded/runtime/runtime.ts';
@@ -19,7 +18,7 @@ import { silentMetrics } from './control-worker.ts';
 import { MoveData } from './move-data.ts';
 import { MoveEngine } from './move-engine.ts';
 import { MoveNode } from './move-node.ts';
-import { placeOf } from './move-place.ts';
+import { isStillOver, placeOf } from './move-place.ts';
 import { registryDoor, SimRegistry } from './move-registry.ts';
 import { type Trouble, Troublemaker } from './move-trouble.ts';
 import { createRng, type Rng } from './rng.ts';
@@ -111,17 +110,10 @@ export class MoveWorld {
   }
 
   #follow({ before, now }: Committed): void {
-    if (now?.kind !== 'Migration' || placeOf(now as Migration) === this.#place) return;
-    // One that is over and is changed once more is no place to be at.
-    const isOpen = (now as Migration).status?.completionTime === undefined;
-    if (
-      !isOpen &&
-      before !== undefined &&
-      placeOf(before as Migration) === placeOf(now as Migration)
-    )
-      return;
-    this.#place = placeOf(now as Migration);
-    this.onPlace(this.#place);
+    const place = now && placeOf(now);
+    if (place === undefined || place === this.#place || isStillOver(before, now!)) return;
+    this.#place = place;
+    this.onPlace(place);
   }
 
   say(message: string): void {
@@ -176,7 +168,7 @@ export class MoveWorld {
       clock: life.clock(() => 0),
       random: simRandom(rng.fork('random')),
       log: this.#log(life.name),
-      fieldManager: life.name.startsWith('user') ? 'user' : 'machinery',
+      fieldManager: life.name.startsWith('user') ? 'user' : 'kube-controller-manager',
     });
   }
 

@@ -19,6 +19,8 @@ export interface RemotesOptions {
   readonly local: Omit<ClusterAccess, 'name' | 'client'>;
   /** Name of the `Cluster` object of this cluster. */
   readonly localName: () => string;
+  /** From then on it is known which clusters there are: one that is not listed yet is not gone. */
+  readonly clustersListed: Promise<void>;
 }
 
 export interface RemoteChange {
@@ -91,7 +93,7 @@ export class Remotes {
   /** Keys of what teleports made in any cluster, and of clusters that come and go. */
   source(keysOf: (change: RemoteChange) => Iterable<string>): Source {
     return {
-      synced: Promise.resolve(),
+      synced: this.#o.clustersListed,
       subscribe: (add) => {
         const listen = (change: RemoteChange) => {
           for (const key of keysOf(change)) add(key);

@@ -1,13 +1,18 @@
 /** The course of deleting a replication, one look at a time. */
+import { type VolumeTransfer, volumeTransfers } from '../../api/kinds/volume-transfer.ts';
+import { keyOf } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 import { annotations } from '../labels.ts';
+import { uidOf } from '../migration/run.ts';
 import { shortList } from '../migration/steps/sentences.ts';
+import { transfersOf } from '../migration/transfers.ts';
+import { conditionOf } from '../status.ts';
 import type { ReplicationRun } from './as-plan.ts';
 import { removeTransfers } from './journey.ts';
 import { removeAll } from './remove.ts';
 import type { Saved } from './saved.ts';
 import { forgetEverything } from './steps/finish.ts';
-import { undoRun } from './steps/undo-run.ts';
+import { isPast, undoRun } from './steps/undo-run.ts';
 import { tellKept } from './telling.ts';
 
 /** What it still waits for, in a sentence; undefined: it can go. */
@@ -48,9 +53,28 @@ export async function leave(
 
 /** Those that still copy, with their helpers and what they made: nobody may write after this. */
 async function copiesLeft(run: ReplicationRun): Promise<string | undefined> {
+  if (isPast(run)) return endCopies(run);
   const seen = await removeTransfers.observe(run);
   if (seen.kind === 'done') return undefined;
   if (seen.kind === 'notStarted') await removeTransfers.ensure(run);
-  const { message = 'copies are being ended' } = { message: undefined, ...seen };
-  return message;
+  return waitsOf(await transfersOf(run));
+}
+
+/** What they made is in use by what is about to go, and goes after that. */
+async function endCopies(run: ReplicationRun): Promise<string | undefined> {
+  const { client } = run.context;
+  const left = await transfersOf(run);
+  for (const one of left) {
+    if (one.metadata.deletionTimestamp !== undefined) continue;
+    await client.delete(volumeTransfers, keyOf(one), { uid: uidOf(one) });
+  }
+  return left.length === 0 ? undefined : waitsOf(left);
+}
+
+function waitsOf(left: readonly VolumeTransfer[]): string {
+  const waits = left.flatMap((one) => {
+    const found = conditionOf(one, 'CleanedUp');
+    return found === undefined || found.status === 'True' ? [] : [found.message];
+  });
+  return waits.length === 0 ? 'copies are being ended' : `copies are ended: ${shortList(waits)}`;
 }

@@ -10,8 +10,11 @@ export async function undoRun(run: ReplicationRun): Promise<void> {
   await putBackCopy(run);
 }
 
-/** What was under the claims before is being given back: there is no way back to it. */
-function isPast({ replication }: ReplicationRun): boolean {
+/**
+ * Its workloads may run on what was copied, and what was under the claims before is being given
+ * back: there is no way back to it.
+ */
+export function isPast({ replication }: ReplicationRun): boolean {
   const start = replication.status?.itinerary?.find(({ name }) => name === 'startCopy');
   return start !== undefined && start.state !== 'Pending';
 }
