@@ -1,4 +1,4 @@
-/** A directory as an image archive (OCI image layout in a tar), for `ctr images import` or skopeo. */
+/** A directory as an image archive: an OCI image layout in a tar, as ctr and skopeo take it. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -36,6 +36,8 @@ export interface ControlPlaneOptions {
   readonly binaries: Available;
   /** Put behind the usual ones, whose values they replace. */
   readonly extraArgs?: Readonly<Partial<Record<ComponentName, readonly string[]>>>;
+  /** IPv4 addresses of the API server beside loopback, for its certificate. */
+  readonly addresses?: readonly string[];
 }
 
 export interface ControlPlane {
@@ -53,8 +55,8 @@ export interface ControlPlane {
   readonly tokenKeyPem: string;
   /** A certificate for a user who may do nothing until RBAC says so. */
   issueClient(subject: Subject): KeyAndCertificate;
-  /** For what serves beside it on loopback: nodes, webhooks. */
-  issueServer(name: string): KeyAndCertificate;
+  /** For what serves beside it: nodes, webhooks. On loopback, and at the given IPv4 addresses. */
+  issueServer(name: string, addresses?: readonly string[]): KeyAndCertificate;
   /** Undefined while it does not run. */
   pidOf(component: ComponentName): number | undefined;
   kill9(component: ComponentName): Promise<void>;
@@ -88,7 +90,8 @@ async function startOnce(options: ControlPlaneOptions, directory: string): Promi
   const [etcd = 0, apiServer = 0, controllerManager = 0] = await freePorts(componentNames.length);
   const ports = { etcd, apiServer, controllerManager };
   const authority = createAuthority(`${options.name}-ca`);
-  const layout: Layout = { name: options.name, directory, ports, authority };
+  const { name, addresses = [] } = options;
+  const layout: Layout = { name, directory, ports, authority, addresses };
   const files = writeFiles(layout);
   const admin = createRequester(urlOf(apiServer), authority.caPem, files.admin);
   const watchdog = startWatchdog();
@@ -165,8 +168,11 @@ function assemble(
     adminKubeconfigPath,
     tokenKeyPem,
     issueClient: (subject) => authority.issueClient(subject),
-    issueServer: (server) =>
-      authority.issueServer(server, { names: ['localhost'], addresses: ['127.0.0.1'] }),
+    issueServer: (server, addresses = []) =>
+      authority.issueServer(server, {
+        names: ['localhost', server],
+        addresses: ['127.0.0.1', ...addresses],
+      }),
     pidOf: (component) => components[component].pid,
     kill9: (component) => components[component].end('SIGKILL'),
     stopComponent: (component) => components[component].end('SIGTERM'),

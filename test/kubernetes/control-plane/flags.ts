@@ -23,6 +23,8 @@ export interface Layout {
   readonly directory: string;
   readonly ports: Ports;
   readonly authority: Authority;
+  /** IPv4, beside loopback: where others reach the API server. */
+  readonly addresses: readonly string[];
 }
 
 export interface Files {
@@ -41,7 +43,7 @@ export const kubeletClientName = 'kube-apiserver-kubelet-client';
 export const urlOf = (port: number): string => `https://127.0.0.1:${port}`;
 export const etcdUrlOf = (port: number): string => `http://127.0.0.1:${port}`;
 
-export function writeFiles({ name, directory, ports, authority }: Layout): Files {
+export function writeFiles({ name, directory, ports, authority, addresses }: Layout): Files {
   mkdirSync(join(directory, 'pki'), { recursive: true, mode: 0o700 });
   const write = (file: string, text: string): void =>
     writeFileSync(join(directory, 'pki', file), text, { mode: 0o600 });
@@ -49,7 +51,7 @@ export function writeFiles({ name, directory, ports, authority }: Layout): Files
   write('ca.key', authority.caKeyPem);
   const server = authority.issueServer('kube-apiserver', {
     names: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'],
-    addresses: ['127.0.0.1'],
+    addresses: ['127.0.0.1', ...addresses],
   });
   write('server.crt', server.certPem);
   write('server.key', server.keyPem);

@@ -1,0 +1,127 @@
+/** A whole cluster of one node: control plane and scheduler here, the node on a machine. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Available } from '../../../tools/kubernetes/binaries.ts';
+import { createComponent } from '../../kubernetes/control-plane/component.ts';
+import {
+  type ControlPlane,
+  startControlPlane,
+} from '../../kubernetes/control-plane/control-plane.ts';
+import { kubeletClientName } from '../../kubernetes/control-plane/flags.ts';
+import { writeKubeconfig } from '../../kubernetes/control-plane/kubeconfig.ts';
+import { freePorts } from '../../kubernetes/control-plane/ports.ts';
+import type { Watchdog } from '../../kubernetes/control-plane/watchdog.ts';
+import { type Machine, startMachine } from './machine.ts';
+import { type Node, startNode } from './node.ts';
+
+const readyMs = 60_000;
+/** The first address of the service network, by which pods know the API server. */
+const apiService = '10.96.0.1';
+
+export interface ClusterOptions {
+  readonly name: string;
+  readonly number: number;
+  readonly directory: string;
+  readonly binaries: Available;
+  readonly watchdog: Watchdog;
+  /** Archives on this host. */
+  readonly images: readonly string[];
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly plane: ControlPlane;
+  readonly machine: Machine;
+  readonly node: Node;
+  /** Of an administrator, as machines and their pods reach the API server. */
+  readonly kubeconfigPath: string;
+  stop(): Promise<void>;
+}
+
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { name, number, binaries, watchdog } = options;
+  const directory = join(options.directory, name);
+  mkdirSync(join(directory, 'node'), { recursive: true });
+  const place = { name: `${name}-node`, number, directory: join(directory, 'node'), watchdog };
+  const machine = await startMachine(place);
+  const undo = [() => machine.stop()];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).toReversed()) await step();
+  };
+  try {
+    const plane = await startControlPlane({
+      name,
+      directory: join(directory, 'plane'),
+      binaries,
+      addresses: [machine.hostAddress, apiService],
+      extraArgs: { 'kube-apiserver': ['--bind-address=0.0.0.0'] },
+    });
+    undo.push(() => plane.stop());
+    await letReadLogs(plane);
+    const scheduler = await startScheduler(plane, binaries, watchdog);
+    undo.push(() => scheduler.end('SIGKILL'));
+    const { port } = new URL(plane.url);
+    const url = `https://${machine.hostAddress}:${port}`;
+    await serveApi(machine, port);
+    const node = await startNode({ machine, plane, url, binaries, watchdog }, async (one) => {
+      for (const tar of options.images) await one.importImage(tar);
+    });
+    const kubeconfigPath = join(directory, 'admin.kubeconfig');
+    const identity = { certPem: plane.adminCertPem, keyPem: plane.adminKeyPem };
+    const admin = { path: kubeconfigPath, name, url, caPem: plane.caPem, user: 'admin' };
+    writeKubeconfig({ ...admin, identity });
+    return { name, plane, machine, node, kubeconfigPath, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The API server asks the kubelet for logs as a user, who may do that. */
+async function letReadLogs({ admin }: ControlPlane): Promise<void> {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  const path = `/apis/${apiGroup}/v1/clusterrolebindings`;
+  const body = {
+    metadata: { name: 'kube-apiserver-kubelet' },
+    roleRef: { apiGroup, kind: 'ClusterRole', name: 'system:kubelet-api-admin' },
+    subjects: [{ apiGroup, kind: 'User', name: kubeletClientName }],
+  };
+  const { status, text } = await admin.send({ method: 'POST', path, body });
+  if (status !== 201) throw new Error(`POST ${path}: ${status} ${text}`);
+}
+
+async function startScheduler(plane: ControlPlane, binaries: Available, watchdog: Watchdog) {
+  const { name, directory, url, caPem } = plane;
+  const user = 'system:kube-scheduler';
+  const path = join(directory, 'scheduler.kubeconfig');
+  writeKubeconfig({ path, name, url, caPem, user, identity: plane.issueClient({ user }) });
+  const [port = 0] = await freePorts(1);
+  const component = createComponent({
+    name: `scheduler of ${name}`,
+    program: binaries.path('kube-scheduler'),
+    args: [
+      `--kubeconfig=${path}`,
+      '--leader-elect=false',
+      '--bind-address=127.0.0.1',
+      `--secure-port=${port}`,
+      `--cert-dir=${join(directory, 'scheduler')}`,
+    ],
+    directory,
+    logPath: join(directory, 'kube-scheduler.log'),
+    watchdog,
+    // It is seen by its work.
+    isReady: async () => true,
+  });
+  await component.start(readyMs);
+  return component;
+}
+
+/** The one service that pods use here: what kube-proxy would do for it. */
+async function serveApi(machine: Machine, port: string): Promise<void> {
+  const target = `${machine.hostAddress}:${port}`;
+  for (const chain of ['PREROUTING', 'OUTPUT']) {
+    const match = ['-d', apiService, '-p', 'tcp', '--dport', '443'];
+    const rule = [...match, '-j', 'DNAT', '--to-destination', target];
+    await machine.run('iptables', '-t', 'nat', '-A', chain, ...rule);
+  }
+}

@@ -1,0 +1,121 @@
+/** One cluster with Transship in it. */
+import { join } from 'node:path';
+import { createControlClient } from '../../src/host/control-client.ts';
+import { systemNamespace } from '../../src/controllers/installation.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { must, run, transship, until } from './kubectl.ts';
+
+const installMs = 300_000;
+
+export interface PodPlace {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly container?: string;
+}
+
+interface PodStatus {
+  readonly containerStatuses?: readonly {
+    readonly name: string;
+    readonly containerID?: string;
+    readonly restartCount: number;
+    readonly ready: boolean;
+  }[];
+}
+
+export class Member {
+  readonly cluster: Cluster;
+  readonly #kubectl: string;
+  readonly #home: string;
+
+  constructor(cluster: Cluster, kubectl: string, home: string) {
+    this.cluster = cluster;
+    this.#kubectl = kubectl;
+    this.#home = home;
+  }
+
+  get name(): string {
+    return this.cluster.name;
+  }
+
+  /** Its context, for commands of ours. */
+  get place(): readonly string[] {
+    return ['--kubeconfig', this.cluster.kubeconfigPath, '--context', this.name];
+  }
+
+  kubectl(...words: readonly string[]): Promise<string> {
+    return must(this.#kubectl, ['--kubeconfig', this.cluster.kubeconfigPath, ...words]);
+  }
+
+  async apply(...objects: readonly object[]): Promise<void> {
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    const words = ['--kubeconfig', this.cluster.kubeconfigPath, 'apply', '-f', '-'];
+    await must(this.#kubectl, words, { input });
+  }
+
+  transship(...words: readonly string[]): Promise<string> {
+    return transship(this.#home, [...words, ...this.place]);
+  }
+
+  async install(): Promise<void> {
+    const sets = ['imagePullPolicy=Never'].flatMap((one) => ['--set', one]);
+    const words = ['install', '--name', this.name, '--migrations', ...sets];
+    await this.transship(...words, '--timeout', `${installMs / 1000}s`);
+  }
+
+  /** The control API of its agent, beside the agent. */
+  agent() {
+    const { machine } = this.cluster;
+    const home = join(machine.directory, 'var-lib/transship/home/clusters');
+    return createControlClient(machine.name, join(home, machine.name, 'control.sock'));
+  }
+
+  /** The only pod of a component of ours. */
+  async podOf(component: 'agent' | 'controller' | 'devices'): Promise<string> {
+    const label = `app.kubernetes.io/component=${component}`;
+    return until(`a pod ${component} at ${this.name}`, async () => {
+      const words = ['-n', systemNamespace, 'get', 'pods', '-l', label];
+      const names = await this.kubectl(...words, '-o', 'jsonpath={.items[*].metadata.name}');
+      return names.trim().split(' ').length === 1 && names !== '' ? names.trim() : undefined;
+    });
+  }
+
+  async #status({ pod, namespace }: PodPlace): Promise<PodStatus> {
+    const text = await this.kubectl('-n', namespace, 'get', 'pod', pod, '-o', 'json');
+    return (JSON.parse(text) as { status: PodStatus }).status;
+  }
+
+  async #container(place: PodPlace) {
+    const { containerStatuses = [] } = await this.#status(place);
+    return containerStatuses.find(({ name }) => name === (place.container ?? name));
+  }
+
+  /** SIGKILL for its processes; resolves when another one runs in its place and is ready. */
+  async killContainer(place: PodPlace): Promise<void> {
+    const before = await this.#container(place);
+    const id = before?.containerID?.replace('containerd://', '');
+    if (before === undefined || id === undefined) throw new Error(`${place.pod} does not run`);
+    const { machine } = this.cluster;
+    await machine.run('ctr', '-n', 'k8s.io', 'tasks', 'kill', '--signal', 'SIGKILL', id);
+    await until(`${place.pod} to be back`, async () => {
+      const now = await this.#container(place);
+      const isNew = now !== undefined && now.restartCount > before.restartCount;
+      return isNew && now.ready ? true : undefined;
+    });
+  }
+
+  /** The last line of its log; undefined when it has none. */
+  async lastLine(namespace: string, pod: string): Promise<string | undefined> {
+    const words = ['-n', namespace, 'logs', '--tail=1', pod];
+    const all = ['--kubeconfig', this.cluster.kubeconfigPath, ...words];
+    const { code, stdout } = await run(this.#kubectl, all);
+    return code === 0 && stdout.trim() !== '' ? stdout.trim() : undefined;
+  }
+
+  async condition(object: string, type: string, seconds = 180): Promise<void> {
+    const words = ['wait', `--for=condition=${type}`, object, `--timeout=${seconds}s`];
+    await this.kubectl(...words).catch(async (error: unknown) => {
+      const seen = await this.kubectl('get', object, '-o', 'yaml').catch(() => '');
+      throw new Error(`${String(error)}\n${seen}`);
+    });
+  }
+}
