@@ -25,6 +25,7 @@ import { repositoryCommands } from './commands/repository.ts';
 import { replicaCommands } from './commands/replica.ts';
 import { replicateCommands } from './commands/replicate.ts';
 import { shellCommands } from './commands/shell.ts';
+import { uninstallCommand } from './commands/uninstall.ts';
 import { teleportCommands } from './commands/teleport.ts';
 import { volumeCommands } from './commands/volume.ts';
 import { volumeDataCommands } from './commands/volume-data.ts';
@@ -85,6 +86,7 @@ export function buildProgram(registry: Registry): Command {
   jobCommands(registry, group(program, 'job', 'imports, exports and scrubs in the agent'));
   objectCommands(registry, program);
   installCommand(registry, program);
+  uninstallCommand(registry, program);
   controllerCommand(registry, program);
   csiCommand(registry, program);
   nodeAgentCommand(registry, program);

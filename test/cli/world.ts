@@ -72,7 +72,8 @@ export class World implements AsyncDisposable {
     this.#answers = answers;
   }
 
-  async open(name: string): Promise<void> {
+  /** `bare`: Kubernetes alone. */
+  async open(name: string, bare = false): Promise<void> {
     const clock = createClock();
     const persistence = new MemoryPersistence();
     const random = countingRandom();
@@ -88,6 +89,7 @@ export class World implements AsyncDisposable {
     });
     const endpoint = { server: `https://${name}.example.net:6443`, authorityPem: 'authority' };
     this.#apis.set(name, { client, endpoint });
+    if (bare) return;
     await applyObjects(client, kinds.map(crdOf) as unknown as readonly KubeObject[]);
     await applyObjects(client, installationObjects({ defaultClass: true, migrations: true }));
     for (const other of this.#names) {

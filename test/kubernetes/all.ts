@@ -7,6 +7,7 @@ import { definitionCases } from './api/definitions.ts';
 import { deletionCases } from './api/deletion.ts';
 import { discoveryCases } from './api/discovery.ts';
 import { formatCases } from './api/formats.ts';
+import { installCases } from './api/install.ts';
 import { listCases } from './api/lists.ts';
 import { objectCases } from './api/objects.ts';
 import { ourCases } from './api/ours.ts';
@@ -36,6 +37,7 @@ export const allCases: readonly Case[] = [
   ...discoveryCases,
   ...controllerCases,
   ...ourCases,
+  ...installCases,
   ...readingCases,
   ...writingCases,
   ...ourKubectlCases,

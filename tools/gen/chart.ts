@@ -215,7 +215,8 @@ function chartText(): string {
   })}`;
 }
 
-const notes = `Transship is installed in the namespace ${systemNamespace}, as cluster {{ .Values.clusterName }}.
+const notes = `Transship is installed in the namespace ${systemNamespace};
+the cluster is called {{ .Values.clusterName }}.
 
 Wait until its agents answer:
   kubectl wait cluster.transship.dev/{{ .Values.clusterName }} --for=condition=Ready --timeout=5m

@@ -240,10 +240,26 @@ export function storeChanged(replacement: Replacement): JsonObject {
     ...served.schema.validate(object, live),
   ]);
   const admitted = admit({ call, object, live, dryRun: options.dryRun });
-  const isSame = sameJson(admitted, live) && entry.version > resource.reshapedAt;
-  if (isSame || options.dryRun) return admitted;
+  const isSame =
+    sameJson(admitted, live) || (replacement.managed && isSameButTimes(admitted, live));
+  if (isSame && entry.version > resource.reshapedAt) return live;
+  if (options.dryRun) return admitted;
   const draft = isFinished(admitted) ? undefined : toStorage(resource, admitted);
   return committed(call, [{ key: keyOfCall(call), object: draft }], admitted);
+}
+
+/**
+ * An apply without defaults in what is merged as a whole looks like a change, until the defaults
+ * are there again: then only the time of its owner is another, and that alone changes nothing.
+ */
+function isSameButTimes(a: JsonObject, b: JsonObject): boolean {
+  const timeless = (object: JsonObject): JsonObject =>
+    withMeta(object, {
+      managedFields: objectsAt(metaOf(object), 'managedFields').map(
+        ({ time: _time, ...entry }) => entry,
+      ),
+    });
+  return sameJson(timeless(a), timeless(b));
 }
 
 /** Nothing holds the object back any more: the change that let go of it is its end. */

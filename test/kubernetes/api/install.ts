@@ -1,0 +1,103 @@
+/** Installing into an API server and removing again, by the program itself. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { systemNamespace } from '../../../src/controllers/installation/names.ts';
+import { type Case, type CaseContext, cases, type OtherUser } from '../case.ts';
+import { at, listAt, textAt } from '../document.ts';
+
+const mainPath = join(import.meta.dirname, '../../../src/main.ts');
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function transship(t: CaseContext, line: string, as?: OtherUser): Promise<Ran> {
+  const kubeconfig = as?.kubeconfigPath ?? t.kubeconfigPath;
+  const words = ['--kubeconfig', kubeconfig, ...line.split(' ')];
+  const child = spawn(process.execPath, ['--no-warnings', mainPath, ...words], {
+    env: { ...process.env, TRANSSHIP_HOME: join(t.directory, 'home') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ran = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (ran.out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (ran.err += text));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, ...ran };
+}
+
+const system = `/api/v1/namespaces/${systemNamespace}`;
+const volumes = '/apis/transship.dev/v1alpha1/volumes';
+const labelled = '?labelSelector=app.kubernetes.io%2Fpart-of%3Dtransship';
+const clusterScoped = [
+  '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+  '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+  '/apis/storage.k8s.io/v1/storageclasses',
+  '/apis/storage.k8s.io/v1/csidrivers',
+];
+
+async function whatIsLeft(t: CaseContext): Promise<readonly string[]> {
+  const lists = await Promise.all(
+    clusterScoped.map(async (path) => listAt(await t.rest.get(`${path}${labelled}`), 'items')),
+  );
+  const all = await t.rest.get('/apis/apiextensions.k8s.io/v1/customresourcedefinitions');
+  const kinds = listAt(all, 'items').filter((one) => at(one, 'spec.group') === 'transship.dev');
+  const { status } = await t.rest.send('GET', system);
+  const names = [...lists.flat(), ...kinds].map((one) => textAt(one, 'metadata.name'));
+  return status === 404 ? names : [...names, `namespace: ${status}`];
+}
+
+export const installCases: readonly Case[] = cases('installation', {
+  'all is applied once; it is refused while there is a volume; nothing is left behind': {
+    alone: true,
+    run: async (t) => {
+      const values = '--migrations --set networkPolicies=true --set peers.service=NodePort';
+      const first = await transship(t, `install --name here --no-wait ${values}`);
+      assert.equal(first.code, 0, first.err);
+      assert.match(first.out, /^daemonset\/transship-agent created$/m);
+      const again = await transship(t, `install --name here --no-wait -o json ${values}`);
+      assert.equal(again.code, 0, again.err);
+      const { applied } = JSON.parse(again.out) as { applied: readonly { outcome: string }[] };
+      assert.deepEqual(
+        applied.filter(({ outcome }) => outcome !== 'unchanged'),
+        [],
+      );
+      await t.rest.post(volumes, {
+        apiVersion: 'transship.dev/v1alpha1',
+        kind: 'Volume',
+        metadata: { name: 'kept', finalizers: ['transship.dev/volume'] },
+        spec: { size: '1Gi' },
+      });
+      const refused = await transship(t, 'uninstall --yes');
+      assert.notEqual(refused.code, 0);
+      assert.match(refused.err, /volumes: kept/);
+      const waits = await transship(t, 'uninstall --yes --delete-volumes --timeout 2s');
+      assert.equal(waits.code, 5, waits.err);
+      assert.match(waits.err, /Volume kept waits for transship\.dev\/volume/);
+      const gone = await transship(t, 'uninstall --yes --delete-volumes --force --crds');
+      assert.equal(gone.code, 0, gone.err);
+      assert.deepEqual(await whatIsLeft(t), []);
+    },
+  },
+  'whoever lacks a right hears which, and goes on with it': {
+    alone: true,
+    run: async (t) => {
+      const verbs = ['get', 'list', 'create', 'patch', 'update'];
+      const most = [
+        { apiGroups: ['apiextensions.k8s.io', 'transship.dev'], resources: ['*'], verbs },
+        { apiGroups: [''], resources: ['*'], verbs },
+      ];
+      const few = await t.user(most, { everywhere: true });
+      const { code, err } = await transship(t, 'install --name here --no-wait', few);
+      assert.notEqual(code, 0);
+      assert.match(err, /ClusterRole transship-controller cannot be applied/);
+      assert.match(err, /clusterroles/);
+      assert.match(err, /transship install --dry-run/);
+      const gone = await transship(t, 'uninstall --yes --crds');
+      assert.equal(gone.code, 0, gone.err);
+      assert.deepEqual(await whatIsLeft(t), []);
+    },
+  },
+});
