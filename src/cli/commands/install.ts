@@ -43,7 +43,7 @@ export function installCommand(registry: Registry, program: Command): void {
       'Doing it again changes what differs. Values and ways to join: docs/guides/install.md.',
     examples: [
       ['transship install --context prod --name east', 'as cluster east'],
-      ['transship install --context prod --dry-run > all.yaml', 'for somebody who has the rights'],
+      ['transship install --context prod --dry-run > all.yaml', 'for whoever has the rights'],
       ['transship install --context prod --set agent.capacity=500Gi', 'pools of a size'],
     ],
     run: install,

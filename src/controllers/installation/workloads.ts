@@ -167,6 +167,9 @@ function agentContainer(values: Values, place: NodePlace) {
     ],
     env: [
       { name: 'TRANSSHIP_HOME', value: place.home },
+      // What it keeps long is outside of V8's heap; left alone, that grows with garbage.
+      { name: 'NODE_OPTIONS', value: '--max-semi-space-size=8 --max-old-space-size=1024' },
+      { name: 'MALLOC_ARENA_MAX', value: '2' },
       fieldEnv('NODE_NAME', 'spec.nodeName'),
       fieldEnv('HOST_IP', 'status.hostIP'),
     ],
