@@ -11,6 +11,7 @@ type Condition = Report['conditions'][number];
 
 const reasonsMax = 32;
 const peersMax = 256;
+const rightsShown = 8;
 
 /** The result of the last check of the way to a cluster. */
 export interface Checked {
@@ -24,9 +25,12 @@ export interface LocalSight {
   /** Why the own API server does not answer everything. */
   readonly problem: TransshipError | undefined;
   readonly agents: readonly AgentMirror[];
+  /** What the controllers may not do of what they should; undefined where nobody asked. */
+  readonly missingRights: readonly string[] | undefined;
 }
 
-export function localReport({ object, facts, problem, agents }: LocalSight): Report {
+export function localReport(sight: LocalSight): Report {
+  const { object, facts, problem, agents, missingRights } = sight;
   const known = fieldsBefore(object);
   const down = agents.filter(({ usable }) => !usable);
   const agentsUp = agents.length > 0 && down.length === 0;
@@ -43,9 +47,30 @@ export function localReport({ object, facts, problem, agents }: LocalSight): Rep
       ? condition('Reachable', true, 'Reachable', 'the API server answers')
       : condition('Reachable', false, problem.reason, problem.message);
   return {
-    conditions: [readyOf([reachable, connected]), reachable, connected],
+    conditions: [
+      readyOf([reachable, connected]),
+      reachable,
+      connected,
+      ...(missingRights === undefined ? [] : [permittedOf(missingRights)]),
+    ],
     fields: { ...known, ...facts, ...agentFields(agents) },
   };
+}
+
+/** Ready all the same: who uses nothing of what is missing need not care. */
+function permittedOf(missing: readonly string[]): Condition {
+  if (missing.length === 0) {
+    return condition('Permitted', true, 'Permitted', 'the controllers have all their rights');
+  }
+  const shown = missing.slice(0, rightsShown).join(', ');
+  const more = missing.length > rightsShown ? ` and ${missing.length - rightsShown} more` : '';
+  const remedy = 'grant them: docs/reference/rights.md, or install again';
+  return condition(
+    'Permitted',
+    false,
+    'Forbidden',
+    `the controllers may not ${shown}${more}; ${remedy}`,
+  );
 }
 
 function fieldsBefore(object: Cluster): Fields {
@@ -94,16 +119,23 @@ function agentOf({ place, usable, trouble, status }: AgentMirror) {
   };
 }
 
+/** Agents of a node have names of their own. */
+const clusterOf = ({ metadata, spec }: ClusterObject): string => spec.memberOf ?? metadata.name;
+
 function peersOf(agents: readonly AgentMirror[]): NonNullable<Fields['peers']> {
   const peers = new Map<string, NonNullable<Fields['peers']>[number]>();
   const own = new Set(agents.map(({ place }) => place.name));
   for (const { clusters } of agents) {
-    for (const { metadata, spec, status } of clusters.values()) {
-      const isAgent = spec.local || spec.memberOf !== undefined || own.has(metadata.name);
-      if (isAgent || peers.size >= peersMax) continue;
-      const { connected, roundTripMs } = status;
+    const local = [...clusters.values()].find(({ spec }) => spec.local);
+    const home = local && clusterOf(local);
+    for (const one of clusters.values()) {
+      const name = clusterOf(one);
+      const isOwn = one.spec.local || name === home || own.has(one.metadata.name);
+      if (isOwn || peers.size >= peersMax) continue;
+      const { connected, roundTripMs } = one.status;
       const trip = roundTripMs === undefined ? {} : { roundTripMs: roughMs(roundTripMs) };
-      peers.set(metadata.name, { name: metadata.name, connected, ...trip });
+      // Of several agents over there, one that is reached is a way.
+      if (peers.get(name)?.connected !== true) peers.set(name, { name, connected, ...trip });
     }
   }
   return [...peers.values()];
