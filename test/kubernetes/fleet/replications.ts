@@ -1,70 +1,17 @@
 /** Replications: real agents, pods and servers; the source writes on all the time. */
 import assert from 'node:assert/strict';
-import {
-  type Decision,
-  type Replication,
-  replications,
-  type ReplicationSpec,
-} from '../../../src/api/kinds/replication.ts';
+import type { Replication } from '../../../src/api/kinds/replication.ts';
 import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
 import { configMaps, namespaces, persistentVolumeClaims } from '../../../src/kube/resources.ts';
 import { fleetCases } from './case.ts';
 import type { FleetContext } from './context.ts';
-import { endingWell, hubNamespace, look, runningPods } from './migrating.ts';
+import { endingWell, look, runningPods } from './migrating.ts';
 import type { Member } from './member.ts';
+import { change, decided, quotas, reached, removed, replicate, succeeded } from './replicating.ts';
+import { everyCheck } from './replication-checks.ts';
 import { makeShop, shopOf, written } from './shop.ts';
 
 type Status = NonNullable<Replication['status']>;
-
-const core = { group: '', version: 'v1', namespaced: true };
-const quotas: ResourceType = { ...core, plural: 'resourcequotas', kind: 'ResourceQuota' };
-/** They wait for each other, too. */
-const endMs = 240_000;
-
-async function replicate(t: FleetContext, spec: Partial<ReplicationSpec> = {}): Promise<void> {
-  const { east, west, namespace } = t;
-  await east.client.create<Replication>(replications, {
-    metadata: { namespace: hubNamespace, name: namespace },
-    spec: {
-      source: east.name,
-      destination: west.name,
-      namespaces: [{ name: shopOf(t) }],
-      ...spec,
-    },
-  });
-}
-
-const keyOf = ({ namespace }: FleetContext) => ({ namespace: hubNamespace, name: namespace });
-
-async function change(t: FleetContext, spec: object): Promise<void> {
-  await t.east.client.patch<Replication>(replications, keyOf(t), { spec });
-}
-
-/** Until it is in that phase in that run; what it says is in the error. */
-async function reached(t: FleetContext, phase: Status['phase'], runs = 1): Promise<Status> {
-  let last: Replication | undefined;
-  const deadline = performance.now() + endMs;
-  for (;;) {
-    last = await t.east.client.get(replications, keyOf(t)).catch(() => last);
-    const { status, spec } = last ?? {};
-    const isThere = status?.phase === phase && (status?.runs ?? 0) >= runs;
-    if (isThere && spec?.decision === undefined) return status ?? {};
-    if (performance.now() > deadline) {
-      throw new Error(`it is not ${phase}: ${JSON.stringify(status, null, 1)}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-async function succeeded(t: FleetContext, runs = 1): Promise<Status> {
-  const status = await reached(t, 'Done', runs);
-  assert.equal(status.state, 'Success', JSON.stringify(status, null, 1));
-  return status;
-}
-
-async function decided(t: FleetContext, decision: Decision): Promise<void> {
-  await change(t, { decision });
-}
 
 function resultOf({ checks = [] }: Status, name: string): string | undefined {
   return checks.find((one) => one.name === name)?.result;
@@ -78,13 +25,6 @@ async function leftAt(t: FleetContext, at: Member): Promise<readonly string[]> {
     }
   }
   return [...left, ...(await runningPods(t, at))];
-}
-
-async function removed(t: FleetContext): Promise<void> {
-  await t.east.client.delete(replications, keyOf(t));
-  await t.until('the replication to be gone', async () => {
-    return (await t.east.client.get(replications, keyOf(t))) === undefined ? true : undefined;
-  });
 }
 
 /** Checked, corrected, run, repeated, and deleted: the walk of the guide. */
@@ -169,6 +109,12 @@ const cases = fleetCases({
   'a replication is checked, corrected, repeated and deleted while its source writes': {
     long: true,
     run: walk,
+  },
+  'each check of a replication fails once, and is solved as it says': {
+    // The registries of both clusters are its own.
+    alone: true,
+    long: true,
+    run: everyCheck,
   },
   'a replication leaves alone what is of others, and gives back what it raised': {
     long: true,
