@@ -204,6 +204,10 @@ export const clusterKind = defineKind({
       meaning: 'Its API server answers, and takes the credentials.',
     },
     { type: 'Connected', meaning: 'Its agents answer.' },
+    {
+      type: 'Permitted',
+      meaning: 'The controllers have the rights of docs/reference/rights.md; else it names them.',
+    },
     { type: 'Trusted', meaning: 'Its agents and those of the local cluster have joined.' },
   ],
 });

@@ -16,6 +16,7 @@ import type { ClusterAccess } from '../remotes/access.ts';
 import { readSecret } from '../secret-entry.ts';
 import { type Facts, readFacts, readVersion } from './facts.ts';
 import { type Checked, localReport, remoteReport } from './report.ts';
+import { missingRights } from './rights.ts';
 import type { Report } from '../status.ts';
 
 /** How often a cluster is looked at when nothing is told: reachability, Secrets, totals. */
@@ -43,6 +44,7 @@ interface Memory {
   checkedMs: number | undefined;
   joinProblem: TransshipError | undefined;
   joinedMs: number | undefined;
+  missingRights: readonly string[] | undefined;
 }
 
 export class ClusterController implements Controller {
@@ -131,17 +133,30 @@ export class ClusterController implements Controller {
       checkedMs: undefined,
       joinProblem: undefined,
       joinedMs: undefined,
+      missingRights: undefined,
     };
     this.#memory.set(name, memory);
     return memory;
   }
 
   async #local(object: Cluster, memory: Memory): Promise<Outcome> {
-    if (this.#isDue(object, memory)) memory.problem = await this.#look(memory, this.#c.client);
-    const { problem } = memory;
+    if (this.#isDue(object, memory)) {
+      memory.problem = await this.#look(memory, this.#c.client);
+      // Only an installation is meant to have just the rights that are asked about.
+      const isInstalled = object.spec.agentPods !== undefined;
+      memory.missingRights = isInstalled ? await this.#askForRights(memory) : undefined;
+    }
+    const { facts, problem, missingRights: missing } = memory;
     const agents = this.#c.agents.all;
-    const report = localReport({ object, facts: memory.facts, problem, agents });
+    const report = localReport({ object, facts, problem, agents, missingRights: missing });
     return this.#tell(object, memory, report);
+  }
+
+  async #askForRights({ missingRights: before }: Memory): Promise<readonly string[] | undefined> {
+    return missingRights(this.#c.client).catch((error: unknown) => {
+      this.#c.ports.log.log('warn', 'the own rights cannot be asked for', { error });
+      return before;
+    });
   }
 
   async #remote(object: Cluster, memory: Memory): Promise<Outcome> {

@@ -2,9 +2,22 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { missingRights } from '../../../src/controllers/cluster/rights.ts';
+import {
+  controllerAccount,
+  controllerRules,
+  controllerSystemRules,
+} from '../../../src/controllers/installation.ts';
 import { systemNamespace } from '../../../src/controllers/installation/names.ts';
+import { createClock } from '../../../src/host/clock.ts';
+import { openKubeTransport } from '../../../src/host/kube-transport.ts';
+import { createRandom } from '../../../src/host/random.ts';
+import type { KubeClient } from '../../../src/kube/api.ts';
+import { createKubeClient } from '../../../src/kube/client.ts';
 import { type Case, type CaseContext, cases, type OtherUser } from '../case.ts';
 import { at, listAt, textAt } from '../document.ts';
+import { readKubeconfig, tokenKubeconfig } from '../kubeconfig.ts';
 
 const mainPath = join(import.meta.dirname, '../../../src/main.ts');
 
@@ -49,6 +62,48 @@ async function whatIsLeft(t: CaseContext): Promise<readonly string[]> {
   return status === 404 ? names : [...names, `namespace: ${status}`];
 }
 
+const rbac = '/apis/rbac.authorization.k8s.io/v1';
+const roles = {
+  everywhere: `${rbac}/clusterroles/transship-controller`,
+  system: `${rbac}/namespaces/${systemNamespace}/roles/transship-controller`,
+};
+
+type Rule = (typeof controllerRules)[number];
+
+/** The rules without one verb of one of them, and what is then missing. */
+function lacking(rules: readonly Rule[], where: string) {
+  return rules.flatMap((rule, index) =>
+    rule.verbs.map((verb) => {
+      const rest = rule.verbs.filter((one) => one !== verb);
+      const fewer = { ...rule, verbs: rest };
+      const others = rules.filter((_, at) => at !== index);
+      const names = rule.resourceNames ?? [''];
+      const missing = rule.apiGroups.flatMap((group) =>
+        rule.resources.flatMap((resource) => {
+          const what = group === '' ? resource : `${resource}.${group}`;
+          return names.map((name) => `${verb} ${what}${name && ` ${name}`}${where}`);
+        }),
+      );
+      return { rules: rest.length === 0 ? others : [...others, fewer], missing };
+    }),
+  );
+}
+
+/** The controllers, as their pods would come. */
+async function controllersOf(t: CaseContext): Promise<KubeClient> {
+  const path = `${system}/serviceaccounts/${controllerAccount}/token`;
+  const token = textAt(
+    await t.rest.post(path, { spec: { expirationSeconds: 3600 } }),
+    'status.token',
+  );
+  const { server, ca } = readKubeconfig(t.kubeconfigPath);
+  const text = tokenKubeconfig({ server, ca, token }, systemNamespace);
+  const transport = await openKubeTransport({ kubeconfigText: text });
+  const log = { log: () => undefined };
+  const ports = { clock: createClock(), random: createRandom(), log };
+  return createKubeClient({ cluster: 'here', transport, ...ports, fieldManager: 'transship' });
+}
+
 export const installCases: readonly Case[] = cases('installation', {
   'all is applied once; it is refused while there is a volume; nothing is left behind': {
     alone: true,
@@ -77,6 +132,39 @@ export const installCases: readonly Case[] = cases('installation', {
       assert.equal(waits.code, 5, waits.err);
       assert.match(waits.err, /Volume kept waits for transship\.dev\/volume/);
       const gone = await transship(t, 'uninstall --yes --delete-volumes --force --crds');
+      assert.equal(gone.code, 0, gone.err);
+      assert.deepEqual(await whatIsLeft(t), []);
+    },
+  },
+  'the rights of an installation suffice, and each that is taken away is named': {
+    alone: true,
+    run: async (t) => {
+      const made = await transship(t, 'install --name here --no-wait');
+      assert.equal(made.code, 0, made.err);
+      const client = await controllersOf(t);
+      const until = async (wanted: readonly string[]): Promise<void> => {
+        let found: readonly string[] = [];
+        // Authorizers hear of roles a moment later.
+        await t
+          .until(wanted.join(), async () => {
+            found = await missingRights(client);
+            return isDeepStrictEqual(found, wanted) ? true : undefined;
+          })
+          .catch(() => assert.deepEqual(found, wanted));
+      };
+      await until([]);
+      for (const [path, rules, where] of [
+        [roles.everywhere, controllerRules, ''],
+        [roles.system, controllerSystemRules, ` in ${systemNamespace}`],
+      ] as const) {
+        for (const less of lacking(rules, where)) {
+          await t.rest.patch(path, { rules: less.rules });
+          await until(less.missing);
+        }
+        await t.rest.patch(path, { rules });
+        await until([]);
+      }
+      const gone = await transship(t, 'uninstall --yes --crds');
       assert.equal(gone.code, 0, gone.err);
       assert.deepEqual(await whatIsLeft(t), []);
     },
