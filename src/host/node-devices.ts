@@ -6,6 +6,7 @@
 import type { Attached, Attacher } from '../agent/ports.ts';
 import { asTransshipError } from '../base/errors.ts';
 import type { Log } from '../base/ports.ts';
+import { detachVolume, listAttachments } from './attach.ts';
 import { createAttacher } from './attacher.ts';
 import { askLine, serveLines } from './one-line.ts';
 import { runService } from './service-process.ts';
@@ -32,11 +33,23 @@ export function runNodeDevices(devices: NodeDevices, mainPath: string): Promise<
     what: 'devices of the node',
     cluster: '',
     onReady: () => undefined,
-    wire: async ({ undo }) => {
+    wire: async ({ log, undo }) => {
+      await clearBroken(directory, log);
       const attacher = createAttacher(directory, mainPath);
       undo.push(await serveLines(socketPath, (request: DevicesRequest) => work(attacher, request)));
     },
   });
+}
+
+/** What ended with the last container is of no use; what a pod still holds goes with the pod. */
+async function clearBroken(directory: string, log: Log): Promise<void> {
+  const broken = listAttachments(directory).filter(({ working }) => !working);
+  const clear = async (name: string): Promise<void> => {
+    await detachVolume({ name, stateDirectory: directory }).catch((error: unknown) => {
+      log.log('warn', 'a device that nobody serves any more is still in use', { name, error });
+    });
+  };
+  await Promise.all(broken.map(({ name }) => clear(name)));
 }
 
 async function work(attacher: Attacher, request: DevicesRequest): Promise<unknown> {

@@ -43,7 +43,7 @@ async function answered<Q>(text: string, answer: (request: Q) => Promise<unknown
   }
 }
 
-/** `AgentUnreachable` when nobody listens, or who does ends before the answer; `who` is for that. */
+/** `AgentUnreachable` when nobody listens, or ends before it answers; `who` is for the message. */
 export async function askLine<A>(socketPath: string, request: object, who: string): Promise<A> {
   if (!fs.existsSync(socketPath)) fail('AgentUnreachable', `${who} does not run`);
   const said = await new Promise<string>((resolve, reject) => {

@@ -21,7 +21,7 @@ echo FAILED; exit 1`;
 const question = `select count(*) || ' ' || max(id) || ' ' || coalesce(cast(max(pause) as int), 0)
   from (select id, at - lag(at) over (order by id) as pause from rows)`;
 
-export function claim(namespace: string, name: string, size = '256Mi'): object {
+export function claim(namespace: string, name: string, size = '256Mi') {
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
@@ -59,6 +59,30 @@ export function databasePod(namespace: string, name: string, place: string): obj
       dnsPolicy: 'Default',
       containers: [databaseContainer(place)],
       volumes: dataVolume('data'),
+    },
+  };
+}
+
+/** The same as an application that is started and stopped: pod `db-0`, with a claim of its own. */
+export function databaseSet(namespace: string): object {
+  const labels = { app: 'db' };
+  const { apiVersion, kind, metadata, spec } = claim(namespace, 'data');
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name: 'db', namespace },
+    spec: {
+      serviceName: 'db',
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          dnsPolicy: 'Default',
+          containers: [databaseContainer('shop')],
+        },
+      },
+      volumeClaimTemplates: [{ apiVersion, kind, metadata: { name: metadata.name }, spec }],
     },
   };
 }

@@ -1,7 +1,7 @@
 /** What users of real clusters do, in this order: each story goes on where the last one ended. */
 import assert from 'node:assert/strict';
 import { systemNamespace } from '../../src/controllers/installation.ts';
-import { claim, databasePod, dataVolume, rowsOf, written } from './database.ts';
+import { claim, databasePod, databaseSet, dataVolume, rowsOf, written } from './database.ts';
 import { databaseImage } from './images.ts';
 import { until } from './kubectl.ts';
 import type { Report } from './report.ts';
@@ -13,6 +13,7 @@ export interface Story {
 }
 
 const namespace = 'bank';
+const shop = 'shop';
 
 function namespaceObject(name: string): object {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
@@ -158,6 +159,83 @@ async function teleported({ east, west }: World, report: Report): Promise<void> 
   assert.equal(here.rows, here.highest);
 }
 
+/** One run of the plan, to its end; its status. */
+async function migrated({ east }: World, type: 'Stage' | 'Cutover' | 'Rollback') {
+  const name = `shop-${type.toLowerCase()}`;
+  await east.apply({
+    apiVersion: 'transship.dev/v1alpha1',
+    kind: 'Migration',
+    metadata: { name, namespace },
+    spec: { plan: 'shop', type },
+  });
+  return until(`${name} to end`, async () => {
+    const text = await east.kubectl('-n', namespace, 'get', 'migration', name, '-o', 'json');
+    const { status = {} } = JSON.parse(text) as MigrationObject;
+    const ended = status.conditions?.find((one) => one.type === 'Succeeded');
+    if (ended === undefined || ended.status === 'Unknown') return undefined;
+    assert.equal(ended.status, 'True', JSON.stringify(status, undefined, 1));
+    return status;
+  });
+}
+
+interface MigrationObject {
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly downtimeMilliseconds?: number;
+  };
+}
+
+/** Two clusters that know each other, as a plan sees them, have nothing to complain about. */
+async function planned({ east }: World): Promise<void> {
+  const plan = {
+    apiVersion: 'transship.dev/v1alpha1',
+    kind: 'Plan',
+    metadata: { name: 'shop', namespace },
+    spec: { source: 'east', destination: 'west', namespaces: [{ name: shop }] },
+  };
+  await east.apply(plan);
+  const failed = await until('the plan to be judged', async () => {
+    const text = await east.kubectl('-n', namespace, 'get', 'plan', 'shop', '-o', 'json');
+    const { status } = JSON.parse(text) as PlanObject;
+    return status?.checks?.filter((one) => one.result === 'Failed');
+  });
+  assert.deepEqual(failed, []);
+}
+
+interface PlanObject {
+  readonly status?: { readonly checks?: readonly { readonly result: string }[] };
+}
+
+async function moved(world: World, report: Report): Promise<void> {
+  const { east, west } = world;
+  await east.apply(namespaceObject(shop), databaseSet(shop));
+  await written(east, shop, 'db-0', 20);
+  await planned(world);
+  await report.time('a stage beside the running shop', () => migrated(world, 'Stage'));
+  const before = await written(east, shop, 'db-0', 30);
+  const { downtimeMilliseconds = 0 } = await migrated(world, 'Cutover');
+  report.note('downtime of the cutover, as the migration says', downtimeMilliseconds);
+  const there = await written(west, shop, 'db-0', before + 1);
+  const rows = await rowsOf(west, shop, 'db-0');
+  assert.equal(rows.rows, rows.highest);
+  assert.ok(rows.rows >= there);
+  report.note('downtime of the cutover, between two rows', rows.longestPauseMs);
+  assert.equal((await east.kubectl('-n', shop, 'get', 'pods', '-o', 'name')).trim(), '');
+}
+
+async function movedBack(world: World, report: Report): Promise<void> {
+  const { east, west } = world;
+  const before = await written(west, shop, 'db-0', 1);
+  const { downtimeMilliseconds = 0 } = await migrated(world, 'Rollback');
+  report.note('downtime of the rollback, as the migration says', downtimeMilliseconds);
+  await written(east, shop, 'db-0', before + 1);
+  // What was written after the cutover came along.
+  const rows = await rowsOf(east, shop, 'db-0');
+  assert.equal(rows.rows, rows.highest);
+  assert.ok(rows.rows > before);
+  assert.equal((await west.kubectl('-n', shop, 'get', 'pods', '-o', 'name')).trim(), '');
+}
+
 export const stories: readonly Story[] = [
   { name: 'a database writes on a claim of our class', tell: writes },
   { name: 'it goes on when the agent is killed', tell: agentKilled },
@@ -165,4 +243,6 @@ export const stories: readonly Story[] = [
   { name: 'fio finds all that it wrote over a killed agent', tell: verified },
   { name: 'controllers that are killed go on', tell: controllerKilled },
   { name: 'its volume is teleported while it writes, and written there at once', tell: teleported },
+  { name: 'a namespace is staged and cut over', tell: moved },
+  { name: 'it is rolled back with what was written since', tell: movedBack },
 ];

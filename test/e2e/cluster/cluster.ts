@@ -11,8 +11,8 @@ import { kubeletClientName } from '../../kubernetes/control-plane/flags.ts';
 import { writeKubeconfig } from '../../kubernetes/control-plane/kubeconfig.ts';
 import { freePorts } from '../../kubernetes/control-plane/ports.ts';
 import type { Watchdog } from '../../kubernetes/control-plane/watchdog.ts';
-import { type Machine, startMachine } from './machine.ts';
-import { type Node, startNode } from './node.ts';
+import { connectMachines, type Machine, startMachine } from './machine.ts';
+import { startNode } from './node.ts';
 
 const readyMs = 60_000;
 /** The first address of the service network, by which pods know the API server. */
@@ -31,8 +31,10 @@ export interface ClusterOptions {
 export interface Cluster {
   readonly name: string;
   readonly plane: ControlPlane;
+  /** Of its first node. */
   readonly machine: Machine;
-  readonly node: Node;
+  /** One more, with a number of its own; ends with the cluster. */
+  addNode(number: number): Promise<Machine>;
   /** Of an administrator, as machines and their pods reach the API server. */
   readonly kubeconfigPath: string;
   stop(): Promise<void>;
@@ -41,14 +43,20 @@ export interface Cluster {
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { name, number, binaries, watchdog } = options;
   const directory = join(options.directory, name);
-  mkdirSync(join(directory, 'node'), { recursive: true });
-  const place = { name: `${name}-node`, number, directory: join(directory, 'node'), watchdog };
-  const machine = await startMachine(place);
-  const undo = [() => machine.stop()];
+  const undo: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).toReversed()) await step();
   };
+  const startOne = async (nodeName: string, nodeNumber: number): Promise<Machine> => {
+    const place = join(directory, nodeName);
+    mkdirSync(place, { recursive: true });
+    const own = { name: nodeName, number: nodeNumber, directory: place, watchdog };
+    const machine = await startMachine(own);
+    undo.push(() => machine.stop());
+    return machine;
+  };
   try {
+    const machine = await startOne(`${name}-node`, number);
     const plane = await startControlPlane({
       name,
       directory: join(directory, 'plane'),
@@ -62,15 +70,22 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     undo.push(() => scheduler.end('SIGKILL'));
     const { port } = new URL(plane.url);
     const url = `https://${machine.hostAddress}:${port}`;
-    await serveApi(machine, port);
-    const node = await startNode({ machine, plane, url, binaries, watchdog }, async (one) => {
-      for (const tar of options.images) await one.importImage(tar);
-    });
+    const joinTo = async (one: Machine): Promise<void> => {
+      await serveApi(one, `${machine.hostAddress}:${port}`);
+      await startNode({ machine: one, plane, url, binaries, watchdog }, options.images);
+    };
+    await joinTo(machine);
+    const addNode = async (more: number): Promise<Machine> => {
+      const one = await startOne(`${name}-node-${more}`, more);
+      await connectMachines(machine, one);
+      await joinTo(one);
+      return one;
+    };
     const kubeconfigPath = join(directory, 'admin.kubeconfig');
     const identity = { certPem: plane.adminCertPem, keyPem: plane.adminKeyPem };
     const admin = { path: kubeconfigPath, name, url, caPem: plane.caPem, user: 'admin' };
     writeKubeconfig({ ...admin, identity });
-    return { name, plane, machine, node, kubeconfigPath, stop };
+    return { name, plane, machine, addNode, kubeconfigPath, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -117,8 +132,7 @@ async function startScheduler(plane: ControlPlane, binaries: Available, watchdog
 }
 
 /** The one service that pods use here: what kube-proxy would do for it. */
-async function serveApi(machine: Machine, port: string): Promise<void> {
-  const target = `${machine.hostAddress}:${port}`;
+async function serveApi(machine: Machine, target: string): Promise<void> {
   for (const chain of ['PREROUTING', 'OUTPUT']) {
     const match = ['-d', apiService, '-p', 'tcp', '--dport', '443'];
     const rule = [...match, '-j', 'DNAT', '--to-destination', target];

@@ -36,7 +36,7 @@ while sleep 1000; do :; done`;
 
 export interface MachineOptions {
   readonly name: string;
-  /** One of its own for each machine: of its addresses. 1 to 99. */
+  /** One of its own for each machine: of its addresses. 1 to 15. */
   readonly number: number;
   readonly directory: string;
   readonly watchdog: Watchdog;
@@ -140,9 +140,11 @@ async function connectToHost(machine: Machine): Promise<void> {
 export async function connectMachines(one: Machine, other: Machine): Promise<void> {
   const ends = [`tse${one.number}x${other.number}`, `tse${other.number}x${one.number}`] as const;
   await run('ip', ['link', 'add', ends[0], 'type', 'veth', 'peer', 'name', ends[1]]);
+  // A network of its own for each pair; numbers are below 16.
+  const net = `10.231.${200 + one.number + other.number}`;
   const links = [
-    { machine: one, far: other, device: ends[0], own: '10.231.0.1', via: '10.231.0.2' },
-    { machine: other, far: one, device: ends[1], own: '10.231.0.2', via: '10.231.0.1' },
+    { machine: one, far: other, device: ends[0], own: `${net}.1`, via: `${net}.2` },
+    { machine: other, far: one, device: ends[1], own: `${net}.2`, via: `${net}.1` },
   ];
   for (const { machine, device, own } of links) {
     await run('ip', ['link', 'set', device, 'netns', String(machine.pid)]);

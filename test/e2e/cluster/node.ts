@@ -22,28 +22,17 @@ export interface NodeOptions {
   readonly watchdog: Watchdog;
 }
 
-export interface Node {
-  /** `tar`: a path on this host of an image archive. */
-  importImage(tar: string): Promise<void>;
-}
-
-/** `beforeKubelet`: gets the images that pods cannot start without. */
-export async function startNode(
-  options: NodeOptions,
-  beforeKubelet: (node: Node) => Promise<void>,
-): Promise<Node> {
+/** `images`: archives on this host. Resolves when pods can be scheduled there. */
+export async function startNode(options: NodeOptions, images: readonly string[]): Promise<void> {
   const { machine } = options;
   writeContainerd(machine);
   await containerd(options).start(readyMs);
-  const node: Node = {
-    importImage: async (tar) => {
-      await machine.run('ctr', '--namespace', 'k8s.io', 'images', 'import', '--no-unpack', tar);
-    },
-  };
-  await beforeKubelet(node);
+  for (const archive of images) {
+    const words = ['--namespace', 'k8s.io', 'images', 'import', '--no-unpack', archive];
+    await machine.run('ctr', ...words);
+  }
   writeKubelet(options);
   await kubelet(options).start(readyMs);
-  return node;
 }
 
 function containerd({ machine, watchdog }: NodeOptions): Component {

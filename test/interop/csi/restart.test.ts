@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +60,18 @@ function keepersOf(home: string): readonly number[] {
   });
 }
 
+/** A socket of a process that was killed is still there. */
+function isListening(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path: socketPath });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+}
+
 /** What runs beside the agent in a container of its own; ended by its id when disposed. */
 async function startDevices(home: string, socketPath: string): Promise<AsyncDisposable> {
   const words = ['--socket', socketPath, '--directory', join(home, 'devices')];
@@ -67,7 +80,7 @@ async function startDevices(home: string, socketPath: string): Promise<AsyncDisp
     stdio: 'ignore',
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  await until('the devices to be kept', () => existsSync(socketPath));
+  await until('the devices to be kept', () => isListening(socketPath));
   return {
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGTERM');
@@ -101,6 +114,32 @@ test('an agent serves also while nobody keeps devices', options, async () => {
   await assert.rejects(attach(), /what keeps devices at \S+ does not run/);
   await using _devices = await startDevices(directory.path, socketPath);
   const { status } = await attach();
+  assert.ok(status.device?.startsWith('/dev/'));
+  await agent.call('volume.detach', { volume: 'db' });
+});
+
+test('what keeps devices clears away what died with the one before it', options, async () => {
+  using directory = scratch();
+  const socketPath = join(directory.path, 'devices.sock');
+  await using cloud = await startCloud(['east'], { settings: { devicesSocket: socketPath } });
+  const agent = cloud.agent('east');
+  await agent.create('db', 16 * MiB);
+  const place = join(directory.path, 'devices');
+  const isOfDevices = (words: readonly string[]) => {
+    return words.some((word) => word === place || word.includes(`${place}/`));
+  };
+  {
+    await using _devices = await startDevices(directory.path, socketPath);
+    await agent.call('volume.attach', { volume: 'db', keep: true });
+    // As a container ends: all of it, at once.
+    for (const pid of findProcesses(isOfDevices)) process.kill(pid, 'SIGKILL');
+    await until('all of it to end', () => findProcesses(isOfDevices).length === 0);
+  }
+  const loops = async () => (await must('losetup', '--all')).includes(directory.path);
+  assert.equal(await loops(), true);
+  await using _devices = await startDevices(directory.path, socketPath);
+  await until('the device to be gone', async () => !(await loops()));
+  const { status } = await agent.call('volume.attach', { volume: 'db', keep: true });
   assert.ok(status.device?.startsWith('/dev/'));
   await agent.call('volume.detach', { volume: 'db' });
 });
