@@ -3,16 +3,18 @@
 # programs that tests use as peers. Does nothing, quickly, when nothing is missing. What cannot
 # be had is named and is no failure: the tests that need it skip and say so.
 #
-#   setup.sh [--system] [--bench] [--quiet]
+#   setup.sh [--system] [--bench] [--e2e] [--quiet]
 set -eu
 cd "$(dirname "$0")/.."
 
 want_system=no
 want_bench=no
+want_e2e=no
 for option in "$@"; do
   case $option in
     --system) want_system=yes ;;
     --bench) want_bench=yes ;;
+    --e2e) want_e2e=yes ;;
     *) echo "setup.sh: unknown option $option" >&2; exit 2 ;;
   esac
 done
@@ -44,6 +46,10 @@ setfacl acl
 getfattr attr'
 bench_table='borg borgbackup
 casync casync'
+e2e_table='containerd containerd
+runc runc
+iptables iptables
+/usr/lib/cni/bridge containernetworking-plugins'
 
 # File system tools live where an ordinary user's PATH often does not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -148,3 +154,4 @@ install_system() {
 install_npm
 if [ "$want_system" = yes ]; then install_system system "$system_table"; fi
 if [ "$want_bench" = yes ]; then install_system bench "$bench_table"; fi
+if [ "$want_e2e" = yes ]; then install_system e2e "$e2e_table"; fi

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up, then runs a TypeScript program of this repository with Node 24:
-#   with-node.sh [--system] [--bench] program.ts [argument...]
+#   with-node.sh [--system] [--bench] [--e2e] program.ts [argument...]
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname "$0")" && pwd -P)
@@ -8,12 +8,12 @@ root=${here%/*}
 options=
 while :; do
   case ${1:-} in
-    --system | --bench) options="$options $1"; shift ;;
+    --system | --bench | --e2e) options="$options $1"; shift ;;
     *) break ;;
   esac
 done
 if [ $# -eq 0 ]; then
-  echo "usage: with-node.sh [--system] [--bench] program.ts [argument...]" >&2
+  echo "usage: with-node.sh [--system] [--bench] [--e2e] program.ts [argument...]" >&2
   exit 2
 fi
 

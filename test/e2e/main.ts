@@ -1,7 +1,7 @@
 // Two real clusters of one node each, with Transship in them, and what users do there:
 //   npm run e2e                 all stories, in order
-//   npm run e2e -- --keep       leaves the clusters running until Ctrl-C, and says how to reach them
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+//   npm run e2e -- --keep       leaves them running until Ctrl-C, and says how to reach them
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +11,7 @@ import { obstacleToMachine } from './cluster/obstacle.ts';
 import { saveLogs } from './logs.ts';
 import { Report } from './report.ts';
 import { stories } from './stories.ts';
-import { programs, startWorld, type World } from './world.ts';
+import { programs, startWorld, Undo, type World } from './world.ts';
 
 const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
 
@@ -22,20 +22,19 @@ async function main(): Promise<void> {
   if (!binaries.available) return skip(binaries.reason);
   const directory = mkdtempSync(join(tmpdir(), 'transship-e2e-'));
   const report = new Report();
+  const undo = new Undo();
+  endWithUs(undo, directory);
   let failed = stories.length;
   try {
-    const world = await startWorld({ directory, binaries, report });
-    try {
-      failed = await tell(world, report);
-      if (failed > 0) console.log(`logs: ${await saveLogs(world)}`);
-      if (flags.keep) await keep(world);
-    } finally {
-      await world.stop();
-    }
+    const world = await startWorld({ directory, binaries, report, undo });
+    failed = await tell(world, report);
+    if (failed > 0) console.log(`logs: ${await saveLogs(world)}`);
+    if (flags.keep) await keep(world);
   } catch (error) {
     console.log(`FAILED the clusters\n${textOf(error)}`);
   } finally {
-    if (existsSync(directory)) rmSync(directory, { recursive: true, force: true });
+    await undo.run();
+    rmSync(directory, { recursive: true, force: true });
   }
   report.print();
   console.log(closingLine({ passed: stories.length - failed, failed, skipped: 0 }));
@@ -45,6 +44,18 @@ async function main(): Promise<void> {
 function skip(reason: string): void {
   console.log(`skipped two real clusters: ${reason}`);
   console.log(closingLine({ passed: 0, failed: 0, skipped: stories.length }));
+}
+
+/** Ctrl-C: what was started ends first. What is just being started is ended by its watchdog. */
+function endWithUs(undo: Undo, directory: string): void {
+  const end = (): void => {
+    console.log('ending the clusters');
+    void undo.run().finally(() => {
+      rmSync(directory, { recursive: true, force: true });
+      process.exit(130);
+    });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
 }
 
 /** How many failed: those after a failure too, because each goes on where the last one ended. */
@@ -69,9 +80,7 @@ function textOf(error: unknown): string {
 async function keep({ east, west }: World): Promise<void> {
   for (const { name, cluster } of [east, west]) console.log(`${name}: ${cluster.kubeconfigPath}`);
   console.log('Ctrl-C ends them.');
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
-  });
+  await new Promise<void>(() => undefined);
 }
 
 await main();

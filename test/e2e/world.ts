@@ -6,7 +6,7 @@ import { openApi } from '../../src/host/kube-access.ts';
 import { type Available, controlPlanePrograms } from '../../tools/kubernetes/binaries.ts';
 import type { Program } from '../../tools/kubernetes/pins.ts';
 import { startWatchdog } from '../kubernetes/control-plane/watchdog.ts';
-import { type Cluster, startCluster } from './cluster/cluster.ts';
+import { startCluster } from './cluster/cluster.ts';
 import { connectMachines } from './cluster/machine.ts';
 import { buildImages } from './images.ts';
 import { Member } from './member.ts';
@@ -22,48 +22,53 @@ export const programs: readonly Program[] = [
 export interface World {
   readonly east: Member;
   readonly west: Member;
-  stop(): Promise<void>;
+}
+
+/** What to undo, newest first; can be run at any time, also while more is being started. */
+export class Undo {
+  readonly #steps: (() => Promise<unknown>)[] = [];
+
+  push(step: () => Promise<unknown>): void {
+    this.#steps.push(step);
+  }
+
+  async run(): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
+  }
 }
 
 export interface WorldOptions {
   readonly directory: string;
   readonly binaries: Available;
   readonly report: Report;
+  /** Ends what was started, also after a failure. */
+  readonly undo: Undo;
 }
 
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const { directory, binaries, report } = options;
+  const { directory, binaries, report, undo } = options;
   const watchdog = startWatchdog();
-  const started: Cluster[] = [];
-  const stop = async (): Promise<void> => {
-    for (const cluster of started.splice(0).toReversed()) await cluster.stop();
-    await watchdog.stop();
+  undo.push(() => watchdog.stop());
+  const images = await report.time('building the images', () => {
+    return buildImages(join(directory, 'images'));
+  });
+  const home = join(directory, 'home');
+  const start = async (name: string, number: number): Promise<Member> => {
+    const place = { name, number, directory, binaries, watchdog, images };
+    const cluster = await startCluster(place);
+    undo.push(() => cluster.stop());
+    return new Member(cluster, binaries.path('kubectl'), home);
   };
-  try {
-    const images = await report.time('building the images', () => {
-      return buildImages(join(directory, 'images'));
-    });
-    const home = join(directory, 'home');
-    const start = async (name: string, number: number): Promise<Member> => {
-      const place = { name, number, directory, binaries, watchdog, images };
-      const cluster = await startCluster(place);
-      started.push(cluster);
-      return new Member(cluster, binaries.path('kubectl'), home);
-    };
-    const [east, west] = await report.time('starting two clusters', async () => {
-      // One after the other: the second would only be waited for by the first.
-      return [await start('east', 1), await start('west', 2)] as const;
-    });
-    await connectMachines(east.cluster.machine, west.cluster.machine);
-    await report.time('installing Transship in both', async () => {
-      for (const member of [east, west]) await member.install();
-    });
-    await report.time('joining them', () => introduceBoth(east, west, home));
-    return { east, west, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const [east, west] = await report.time('starting two clusters', async () => {
+    // One after the other: the second would only be waited for by the first.
+    return [await start('east', 1), await start('west', 2)] as const;
+  });
+  await connectMachines(east.cluster.machine, west.cluster.machine);
+  await report.time('installing Transship in both', async () => {
+    for (const member of [east, west]) await member.install();
+  });
+  await report.time('joining them', () => introduceBoth(east, west, home));
+  return { east, west };
 }
 
 /** Agents trust each other by a token; each hub gets the other's API. */

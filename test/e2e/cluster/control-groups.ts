@@ -11,14 +11,32 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const mounted = '/sys/fs/cgroup';
+const prefix = 'transship-e2e-';
 const emptyMs = 20_000;
 const pollMs = 50;
+
+export function controlGroupOf(machine: string): string {
+  return `${prefix}${process.pid}-${machine}`;
+}
 
 function controllers(): readonly string[] {
   return readdirSync(mounted).map((name) => join(mounted, name));
 }
 
-export function makeControlGroups(name: string): void {
+/** A run that was killed leaves its own, empty. */
+async function clearDead(): Promise<void> {
+  const names = controllers().flatMap((controller) => {
+    return readdirSync(controller).filter((name) => {
+      const owner = name.startsWith(prefix) ? Number(name.slice(prefix.length).split('-')[0]) : 0;
+      return owner > 0 && !existsSync(`/proc/${owner}`);
+    });
+  });
+  for (const name of new Set(names)) await clearControlGroups(name);
+}
+
+/** `name`: told apart from those of other runs by `controlGroupOf`. */
+export async function makeControlGroups(name: string): Promise<void> {
+  await clearDead();
   for (const controller of controllers()) {
     const group = join(controller, name);
     mkdirSync(group, { recursive: true });

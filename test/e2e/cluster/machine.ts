@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Watchdog } from '../../kubernetes/control-plane/watchdog.ts';
-import { clearControlGroups, makeControlGroups } from './control-groups.ts';
+import { clearControlGroups, controlGroupOf, makeControlGroups } from './control-groups.ts';
 
 const run = promisify(execFile);
 const readyMs = 20_000;
@@ -71,7 +71,7 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
   const ended = new Promise<void>((resolve) => void holder.once('exit', () => resolve()));
   const pid = await firstPid(holder, directory);
   watchdog.watch(pid);
-  const controlGroup = `transship-e2e-${process.pid}-${name}`;
+  const controlGroup = controlGroupOf(name);
   const inside: Machine['inside'] = (program, args) => [
     'nsenter',
     ['--target', String(pid), '--mount', '--net', '--pid', '--', program, ...args],
@@ -98,7 +98,7 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
       await clearControlGroups(controlGroup);
     },
   };
-  makeControlGroups(controlGroup);
+  await makeControlGroups(controlGroup);
   await connectToHost(machine);
   return machine;
 }
