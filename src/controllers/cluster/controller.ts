@@ -14,6 +14,7 @@ import { type Context, type Controller, OwnSource } from '../context.ts';
 import { annotations, labels } from '../labels.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import { readSecret } from '../secret-entry.ts';
+import { Fellows } from './fellows.ts';
 import { type Facts, readFacts, readVersion } from './facts.ts';
 import { type Checked, localReport, remoteReport } from './report.ts';
 import { missingRights } from './rights.ts';
@@ -47,6 +48,12 @@ interface Memory {
   missingRights: readonly string[] | undefined;
 }
 
+/** Between this cluster and another. */
+interface Way {
+  readonly agent: AgentMirror;
+  readonly peer: ClusterObject;
+}
+
 export class ClusterController implements Controller {
   readonly name = 'Cluster';
   readonly concurrency = 4;
@@ -54,15 +61,17 @@ export class ClusterController implements Controller {
   readonly #c: Context;
   readonly #memory = new Map<string, Memory>();
   readonly #own = new OwnSource();
+  readonly #fellows: Fellows;
 
   constructor(context: Context) {
     this.#c = context;
+    this.#fellows = new Fellows(context.ports.clock, context.ports.log);
     const { agents, informers } = context;
     this.sources = [
       watching(informers.clusters),
-      agents.source(({ kind, name }) => {
+      agents.source(({ kind, name }, { clusters: known }) => {
         if (kind === 'Agent') return this.#names();
-        return kind === 'Cluster' ? [name] : [];
+        return kind === 'Cluster' ? [known.get(name)?.spec.memberOf ?? name] : [];
       }),
       this.#own,
     ];
@@ -94,8 +103,6 @@ export class ClusterController implements Controller {
   async #adopt(name: string): Promise<void> {
     const peer = this.#peer(name);
     if (peer === undefined || !this.#c.informers.clusters.isSynced) return;
-    // One of several agents, of this cluster or of another, is no cluster.
-    if (peer.spec.memberOf !== undefined) return;
     const metadata = { name, labels: { [labels.adopted]: 'true' } };
     await this.#c.client.create(clusters, { metadata, spec: {} }).catch((error: unknown) => {
       if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
@@ -145,6 +152,7 @@ export class ClusterController implements Controller {
       // Only an installation is meant to have just the rights that are asked about.
       const isInstalled = object.spec.agentPods !== undefined;
       memory.missingRights = isInstalled ? await this.#askForRights(memory) : undefined;
+      if (isInstalled) await this.#fellows.join(this.#c.agents.all);
     }
     const { facts, problem, missingRights: missing } = memory;
     const agents = this.#c.agents.all;
@@ -165,14 +173,14 @@ export class ClusterController implements Controller {
     if (this.#isDue(object, memory) && isKnown) await this.#lookAt(object, memory);
     const first = this.#c.agents.all[0];
     await this.#join(object, memory, first);
-    const peer = this.#peer(name);
-    await this.#check(object, memory, { peer, first });
+    const way = this.#way(name);
+    await this.#check(object, memory, way);
     const report = remoteReport({
       object,
       facts: memory.facts,
       problem: memory.problem,
       own: memory.own,
-      peer,
+      peer: way?.peer,
       joinProblem: memory.joinProblem,
       hasAgents: first !== undefined,
       checked: memory.checked,
@@ -240,11 +248,17 @@ export class ClusterController implements Controller {
   }
 
   #peer(name: string): ClusterObject | undefined {
-    for (const { clusters: known } of this.#c.agents.all) {
-      const peer = known.get(name);
-      if (peer !== undefined && !peer.spec.local) return peer;
-    }
-    return undefined;
+    return this.#way(name)?.peer;
+  }
+
+  /** An agent of ours and one of that cluster that know each other; linked ones come first. */
+  #way(name: string): Way | undefined {
+    const ways = this.#c.agents.all.flatMap((agent) =>
+      [...agent.clusters.values()]
+        .filter(({ metadata, spec }) => !spec.local && (spec.memberOf ?? metadata.name) === name)
+        .map((peer) => ({ agent, peer })),
+    );
+    return ways.find(({ peer }) => peer.status.connected) ?? ways[0];
   }
 
   /** A token is good for one attempt: what is known as a peer is not joined again. */
@@ -264,30 +278,26 @@ export class ClusterController implements Controller {
       const [token = ''] = await readSecret(this.#c.client, place, [place.key ?? 'token']);
       const peer = await agent.call('cluster.join', { token: token.trim() });
       memory.joinProblem = undefined;
-      if (peer.metadata.name !== name) {
-        fail('Conflict', `the token is of cluster ${peer.metadata.name}, not of ${name}`);
-      }
+      const cluster = peer.spec.memberOf ?? peer.metadata.name;
+      if (cluster !== name) fail('Conflict', `the token is of cluster ${cluster}, not of ${name}`);
     } catch (error) {
       memory.joinProblem = asTransshipError(error);
     }
   }
 
   /** Real bytes to the peer and back: when somebody asks, once at first, and then now and again. */
-  async #check(
-    object: Cluster,
-    memory: Memory,
-    way: { readonly peer: ClusterObject | undefined; readonly first: AgentMirror | undefined },
-  ): Promise<void> {
+  async #check(object: Cluster, memory: Memory, way: Way | undefined): Promise<void> {
     const { clock } = this.#c.ports;
     const notes = object.metadata.annotations ?? {};
     const asked = notes[annotations.checkRequested];
     const isAsked = asked !== undefined && asked !== notes[annotations.checked];
     const sinceMs = clock.monotonicMs() - (memory.checkedMs ?? Number.NEGATIVE_INFINITY);
-    if (way.peer === undefined || way.first?.usable !== true) return;
+    if (way?.agent.usable !== true) return;
     if (!isAsked && sinceMs < checkEveryMs) return;
     memory.checkedMs = clock.monotonicMs();
     try {
-      const report = await way.first.call('cluster.check', { name: object.metadata.name ?? '' });
+      const { name } = way.peer.metadata;
+      const report = await way.agent.call('cluster.check', { name });
       memory.checked = { passed: report.passed, message: textOf(report) };
     } catch (error) {
       memory.checked = { passed: false, message: asTransshipError(error).message };

@@ -1,0 +1,105 @@
+// Agents as pods start them: the controllers make fellows of those of one cluster, and a token
+// makes peers of two clusters.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlClient } from '../../../src/api/control-client.ts';
+import type { ClusterObject } from '../../../src/api/objects.ts';
+import { Fellows } from '../../../src/controllers/cluster/fellows.ts';
+import { agentPaths } from '../../../src/host/agent-paths.ts';
+import { createClock } from '../../../src/host/clock.ts';
+import { createControlClient } from '../../../src/host/control-client.ts';
+
+const mainPath = join(import.meta.dirname, '../../../src/main.ts');
+const patienceMs = 60_000;
+
+class Nodes implements AsyncDisposable {
+  readonly home = mkdtempSync(join(tmpdir(), 'ts-'));
+  readonly #children: ChildProcess[] = [];
+
+  async start(name: string, cluster: string): Promise<ControlClient> {
+    const home = join(this.home, name);
+    const pool = join(this.home, `${name}-pool`);
+    const words = ['node-agent', name, '--of', cluster, '--pool', pool];
+    const child = spawn(process.execPath, ['--no-warnings', mainPath, ...words], {
+      env: { ...process.env, TRANSSHIP_HOME: home },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#children.push(child);
+    await new Promise<void>((resolve, reject) => {
+      let said = '';
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+        if (said.includes('agent ready')) resolve();
+      });
+      child.once('close', () => reject(new Error(`agent ${name} ended: ${said}`)));
+    });
+    return createControlClient(name, agentPaths(home, name).controlSocket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      if (child.exitCode === null && child.kill('SIGKILL')) await ended;
+    }
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+async function peersOf(agent: ControlClient): Promise<readonly ClusterObject[]> {
+  const { items } = await agent.call('cluster.list', {});
+  return items.filter(({ spec }) => !spec.local);
+}
+
+/** As controllers see an agent, as it is now. */
+async function mirrorOf(agent: ControlClient) {
+  const { items } = await agent.call('cluster.list', {});
+  return {
+    place: { name: agent.cluster, address: '' },
+    usable: true,
+    clusters: new Map(items.map((one) => [one.metadata.name, one])),
+    call: agent.call,
+  };
+}
+
+async function until(what: string, test: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  while (!(await test())) {
+    assert.ok(performance.now() < deadline, `waited in vain for ${what}`);
+    await sleep(100);
+  }
+}
+
+test('agents of an installed cluster become fellows, and peers by their cluster', async () => {
+  await using nodes = new Nodes();
+  const east = [await nodes.start('e1', 'east'), await nodes.start('e2', 'east')] as const;
+  const e3 = await nodes.start('e3', 'east');
+  const west = await nodes.start('w1', 'west');
+  const messages: string[] = [];
+  const log = { log: (_level: string, text: string) => void messages.push(text) };
+  const all = [...east, e3];
+  const join = async () => {
+    const fellows = new Fellows(createClock(), log);
+    await fellows.join(await Promise.all(all.map(mirrorOf)));
+  };
+  await join();
+  for (const agent of all) {
+    await until(`${agent.cluster} to know the others`, async () => {
+      const peers = await peersOf(agent);
+      return peers.length === 2 && peers.every(({ status }) => status.connected);
+    });
+    for (const { spec } of await peersOf(agent)) assert.equal(spec.memberOf, 'east');
+  }
+  await join();
+  assert.deepEqual(messages, []);
+  const { token } = await west.call('cluster.token', {});
+  const peer = await east[0].call('cluster.join', { token });
+  assert.deepEqual([peer.metadata.name, peer.spec.memberOf], ['w1', 'west']);
+  // A stranger is no fellow, whatever controllers ask for.
+  const member = await west.call('cluster.token', { member: true });
+  await assert.rejects(e3.call('cluster.join', { token: member.token, member: true }));
+});
