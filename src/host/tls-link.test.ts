@@ -262,3 +262,44 @@ test('strangers: oversized frames, wrong frames and crowds end quickly', async (
     for (const link of opened) link.close();
   });
 });
+
+/** The name in a ClientHello (RFC 8446 4.1.2, RFC 6066 3): all that an ingress sees of TLS. */
+function serverNameIn(hello: Buffer): string | undefined {
+  let at = 5 + 4 + 2 + 32;
+  at += 1 + hello.readUInt8(at);
+  at += 2 + hello.readUInt16BE(at);
+  at += 1 + hello.readUInt8(at);
+  const end = at + 2 + hello.readUInt16BE(at);
+  for (at += 2; at + 4 <= end; at += 4 + hello.readUInt16BE(at + 2)) {
+    if (hello.readUInt16BE(at) !== 0) continue;
+    const length = hello.readUInt16BE(at + 7);
+    return hello.toString('latin1', at + 9, at + 9 + length);
+  }
+  return undefined;
+}
+
+test('passes an ingress that looks at nothing but the name, on one port', async (context) => {
+  const east = await agent(context, 'east');
+  const west = await agent(context, 'west');
+  const names: (string | undefined)[] = [];
+  const ingress = net.createServer((outside) => {
+    outside.on('error', () => undefined);
+    outside.once('data', (hello: Buffer) => {
+      names.push(serverNameIn(hello));
+      outside.pause();
+      const inside = net.connect(west.port, '127.0.0.1');
+      inside.on('error', () => outside.destroy());
+      inside.write(hello);
+      outside.pipe(inside).pipe(outside);
+    });
+  });
+  await new Promise<void>((resolve) => ingress.listen(0, '127.0.0.1', resolve));
+  context.after(() => ingress.close());
+  const { port } = ingress.address() as net.AddressInfo;
+  for (const host of ['localhost', '127.0.0.1']) {
+    const target = { address: `${host}:${port}`, fingerprint: west.identity.fingerprint };
+    const link = await createTlsDialer(east.identity).connect(target);
+    link.close();
+  }
+  assert.deepEqual(names, ['localhost', undefined]);
+});

@@ -35,8 +35,11 @@ export function createTlsDialer(identity: Identity): Dialer {
     connect: (target) =>
       new Promise((resolve, reject) => {
         const receiver = new Receiver();
+        const place = placeOf(target.address);
         const options: tls.ConnectionOptions & SocketOptions = {
-          ...placeOf(target.address),
+          ...place,
+          // What stands before several agents on one port chooses by the name, and cannot see more.
+          ...(net.isIP(place.host) === 0 ? { servername: place.host } : {}),
           secureContext,
           minVersion: 'TLSv1.3',
           // No authority is asked: the pinned key below is the whole check.
