@@ -1,6 +1,7 @@
 /** The pods of the method Filesystem, and what the Secrets hold that they mount. */
 import type { NodeSelector } from '../kube/resources.ts';
-import type { Pod, PodVolume, VolumeMount } from '../kube/workloads.ts';
+import type { PodVolume, VolumeMount } from '../kube/pod-spec.ts';
+import type { Pod } from '../kube/workloads.ts';
 import type { MoverClientConfig, MoverServerConfig } from './mover-config.ts';
 
 /** PEM texts by the names of files. */

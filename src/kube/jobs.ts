@@ -2,7 +2,7 @@
 import type { KubeObject } from './objects.ts';
 import type { ObjectReference } from './resources.ts';
 import type { LabelSelector } from './selectors.ts';
-import type { PodTemplate, WorkloadCondition } from './workloads.ts';
+import type { PodTemplate, WorkloadCondition } from './pod-spec.ts';
 import { namespaced } from './type-of.ts';
 
 export interface JobSpec {

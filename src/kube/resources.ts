@@ -183,13 +183,16 @@ export interface StorageClass extends KubeObject {
   readonly mountOptions?: readonly string[];
 }
 
+export interface NodeRequirement {
+  readonly key: string;
+  readonly operator: string;
+  readonly values?: readonly string[];
+}
+
 export interface NodeSelector {
   readonly nodeSelectorTerms: readonly {
-    readonly matchExpressions?: readonly {
-      readonly key: string;
-      readonly operator: string;
-      readonly values?: readonly string[];
-    }[];
+    readonly matchExpressions?: readonly NodeRequirement[];
+    readonly matchFields?: readonly NodeRequirement[];
   }[];
 }
 
@@ -197,6 +200,17 @@ export interface Taint {
   readonly key: string;
   readonly value?: string;
   readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+  /** Of `NoExecute`: since when. */
+  readonly timeAdded?: string;
+}
+
+export interface NodeCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastHeartbeatTime?: string;
+  readonly lastTransitionTime?: string;
 }
 
 export interface Node extends KubeObject {
@@ -210,14 +224,8 @@ export interface Node extends KubeObject {
     readonly capacity?: Readonly<Record<string, string>>;
     readonly allocatable?: Readonly<Record<string, string>>;
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
-    readonly conditions?: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly reason?: string;
-      readonly message?: string;
-      readonly lastHeartbeatTime?: string;
-      readonly lastTransitionTime?: string;
-    }[];
+    readonly conditions?: readonly NodeCondition[];
+    readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } };
     readonly nodeInfo?: Readonly<Record<string, string>>;
   };
 }

@@ -7,7 +7,7 @@ import type { Draft } from '../../kube/api.ts';
 import type { Job } from '../../kube/jobs.ts';
 import type { ObjectKey } from '../../kube/objects.ts';
 import type { ConfigMap } from '../../kube/resources.ts';
-import type { Container, PodSpec } from '../../kube/workloads.ts';
+import type { Container, PodSpec } from '../../kube/pod-spec.ts';
 import { ourLabels } from '../../workload/ours.ts';
 import { namespacesAt, type Run, type SideName, uidOf } from './run.ts';
 

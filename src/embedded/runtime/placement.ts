@@ -1,6 +1,6 @@
 /** Which node may take a pod (Kubernetes documentation, "Assigning Pods to Nodes"). */
-import type { Node, Taint } from './kinds/cluster.ts';
-import type { NodeRequirement, NodeSelector, PodSpec, Toleration } from './kinds/pods.ts';
+import type { NodeRequirement, NodeSelector, Node, Taint } from '../../kube/resources.ts';
+import type { PodSpec, Toleration } from '../../kube/pod-spec.ts';
 
 /** Why a node may not take the pod; undefined when it may. */
 export function refusal(spec: PodSpec, node: Node): string | undefined {

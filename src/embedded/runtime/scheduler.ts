@@ -14,15 +14,9 @@ import {
   timeText,
 } from './controller.ts';
 import { ownerReference } from '../../kube/api.ts';
-import { type Node, nodes } from './kinds/cluster.ts';
 import { type Pod, type PodCondition, pods } from './kinds/pods.ts';
-import {
-  type Claim,
-  type ClaimSpec,
-  claims,
-  persistentVolumes,
-  storageClasses,
-} from './kinds/storage.ts';
+import { storageClasses, type Node, nodes } from '../../kube/resources.ts';
+import { type Claim, type ClaimSpec, claims, persistentVolumes } from './kinds/storage.ts';
 import { matchesNode, refusal } from './placement.ts';
 import { nearness, nearReads } from './storage/near-volumes.ts';
 import { boundNote, selectedNodeNote } from './storage/claim-binder.ts';

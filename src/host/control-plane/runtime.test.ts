@@ -2,15 +2,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { namespaces } from '../../embedded/runtime/kinds/cluster.ts';
-import {
-  type Pod,
-  type PodSpec,
-  configMaps,
-  pods,
-  services,
-} from '../../embedded/runtime/kinds/pods.ts';
-import { endpoints } from '../../embedded/runtime/kinds/cluster.ts';
+import type { PodSpec } from '../../kube/pod-spec.ts';
+import { configMaps, services, namespaces, endpoints } from '../../kube/resources.ts';
+import { type Pod, pods } from '../../embedded/runtime/kinds/pods.ts';
 import { claims, persistentVolumes } from '../../embedded/runtime/kinds/storage.ts';
 import {
   deployments,
@@ -160,7 +154,7 @@ suite('an embedded cluster', { timeout }, () => {
   test('completes a job, counting each pod once', async () => {
     const spec = specOf('test -n "$JOB_COMPLETION_INDEX"', { restartPolicy: 'Never' });
     const template = { metadata: labels('work'), spec };
-    const more = { completions: 3, parallelism: 2, completionMode: 'Indexed' };
+    const more = { completions: 3, parallelism: 2, completionMode: 'Indexed' } as const;
     await cluster.client.create(jobs, { ...named('work'), spec: { template, ...more } });
     const job = await eventually(async () => {
       const now = await cluster.get(jobs, 'work');
@@ -179,7 +173,7 @@ suite('an embedded cluster', { timeout }, () => {
 
   test('gives pods of a stateful set names and volumes that stay', async () => {
     const csi = { driver: 'transship.dev', volumeHandle: 'v1' };
-    const size = { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'] };
+    const size = { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'] as const };
     await cluster.client.create(persistentVolumes, {
       metadata: { name: 'v1' },
       spec: { ...size, csi, storageClassName: 'manual', persistentVolumeReclaimPolicy: 'Retain' },

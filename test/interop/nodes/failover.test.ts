@@ -4,11 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { resources } from '../../../src/api/kinds/resources.ts';
-import { nodes } from '../../../src/embedded/runtime/kinds/cluster.ts';
 import { pods } from '../../../src/embedded/runtime/kinds/pods.ts';
 import type { KubeClient } from '../../../src/kube/api.ts';
 import type { ResourceType } from '../../../src/kube/objects.ts';
-import { persistentVolumeClaims } from '../../../src/kube/resources.ts';
+import { persistentVolumeClaims, nodes } from '../../../src/kube/resources.ts';
 import { type Agent, startCloud, until } from '../cloud.ts';
 import { missing } from '../tools.ts';
 

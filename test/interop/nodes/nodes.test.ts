@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { resources } from '../../../src/api/kinds/resources.ts';
-import { type Node, nodes } from '../../../src/embedded/runtime/kinds/cluster.ts';
+import { type Node, nodes } from '../../../src/kube/resources.ts';
 import { type Pod, pods } from '../../../src/embedded/runtime/kinds/pods.ts';
 import type { KubeClient } from '../../../src/kube/api.ts';
 import type { ResourceType } from '../../../src/kube/objects.ts';

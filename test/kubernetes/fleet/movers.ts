@@ -6,13 +6,14 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { type VolumeTransfer, volumeTransfers } from '../../../src/api/kinds/volume-transfer.ts';
 import { annotations, labels } from '../../../src/controllers/labels.ts';
-import { pods, services } from '../../../src/embedded/runtime/kinds/pods.ts';
 import {
+  services,
   type PersistentVolumeClaim,
   persistentVolumeClaims,
   persistentVolumes,
   secrets,
 } from '../../../src/kube/resources.ts';
+import { pods } from '../../../src/embedded/runtime/kinds/pods.ts';
 import { missing, must } from '../../interop/tools.ts';
 import { fleetCases, SkippedCase } from './case.ts';
 import { type FleetContext, MiB } from './context.ts';

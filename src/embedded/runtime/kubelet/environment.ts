@@ -1,15 +1,8 @@
 /** The environment and the command line of a container. */
 import { fail } from '../../../base/errors.ts';
-import type {
-  ConfigMap,
-  Container,
-  EnvSource,
-  EnvVar,
-  KeyReference,
-  Pod,
-  Secret,
-  Service,
-} from '../kinds/pods.ts';
+import type { ConfigMap, Secret, Service } from '../../../kube/resources.ts';
+import type { Container, EnvSource, EnvVar, KeyReference } from '../../../kube/pod-spec.ts';
+import type { Pod } from '../kinds/pods.ts';
 import { type NodeResources, fieldText, resourceText } from './fields.ts';
 
 /** What a container's environment is made of, found beforehand. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { Container, Pod, PodSpec } from '../kinds/pods.ts';
+import type { Container, PodSpec } from '../../../kube/pod-spec.ts';
+import type { Pod } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 import { type EnvInputs, argvOf, environmentOf, expand } from './environment.ts';
 import { resourceText } from './fields.ts';

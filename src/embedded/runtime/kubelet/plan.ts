@@ -3,7 +3,8 @@
  * "Init Containers", "Sidecar Containers"). Pure: `worker.ts` observes and acts.
  */
 import { isDeleted, timeMs } from '../controller.ts';
-import type { Container, Pod } from '../kinds/pods.ts';
+import type { Container } from '../../../kube/pod-spec.ts';
+import type { Pod } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 
 export interface ContainerFacts {

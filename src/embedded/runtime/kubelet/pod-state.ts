@@ -1,6 +1,7 @@
 /** What is remembered of one pod between looks; all of it can be found out again. */
 import type { ObjectKey } from '../../../kube/objects.ts';
-import type { Container, Pod } from '../kinds/pods.ts';
+import type { Container } from '../../../kube/pod-spec.ts';
+import type { Pod } from '../kinds/pods.ts';
 import type { Attempt, AttemptState, Processes } from '../ports.ts';
 import { type ContainerFacts, type PodFacts, backoffForgetMs } from './plan.ts';
 import type { Prober } from './prober.ts';

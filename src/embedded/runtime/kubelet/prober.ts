@@ -1,6 +1,7 @@
 /** Runs the probes of one attempt of one container (Kubernetes documentation, "Probes"). */
 import type { Clock, Timer } from '../../../base/ports.ts';
-import type { Container, Pod, Probe, ProbeAction } from '../kinds/pods.ts';
+import type { Container, Probe, ProbeAction } from '../../../kube/pod-spec.ts';
+import type { Pod } from '../kinds/pods.ts';
 import { namedPort } from '../network/endpoints.ts';
 import type { Attempt, Probes, Processes } from '../ports.ts';
 import { podAddress } from './fields.ts';

@@ -1,6 +1,7 @@
 /** The status of a pod, from what its containers do. */
 import { timeText } from '../controller.ts';
-import type { ContainerState, ContainerStatus, Pod, PodCondition } from '../kinds/pods.ts';
+import type { ContainerState } from '../../../kube/pod-spec.ts';
+import type { ContainerStatus, Pod, PodCondition } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 import { podAddress } from './fields.ts';
 import {

@@ -1,16 +1,15 @@
 /** A pod's volumes as directories and files of this machine, and where its containers see them. */
 import { fail } from '../../../base/errors.ts';
 import type { KubeClient } from '../../../kube/api.ts';
-import {
-  type Container,
-  type DownwardItem,
-  type KeyToPath,
-  type Pod,
-  type PodVolume,
-  type Projection,
-  configMaps,
-  secrets,
-} from '../kinds/pods.ts';
+import type {
+  Container,
+  DownwardItem,
+  KeyToPath,
+  PodVolume,
+  Projection,
+} from '../../../kube/pod-spec.ts';
+import { configMaps, secrets } from '../../../kube/resources.ts';
+import type { Pod } from '../kinds/pods.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import type { DirectoryVolumes, Mount, PodFile, PodFiles, VolumeMounts } from '../ports.ts';
 import { boundNote } from '../storage/claim-binder.ts';

@@ -5,15 +5,14 @@ import type { ObjectKey } from '../../../kube/objects.ts';
 import { isDeleted, mergeChange, timeMs } from '../controller.ts';
 import {
   type ConfigMap,
-  type Container,
-  type Pod,
   type Secret,
   type Service,
   configMaps,
-  pods,
   secrets,
   services,
-} from '../kinds/pods.ts';
+} from '../../../kube/resources.ts';
+import type { Container } from '../../../kube/pod-spec.ts';
+import { type Pod, pods } from '../kinds/pods.ts';
 import type { Attempt, RuntimePorts } from '../ports.ts';
 import type { NodeFacts } from '../upkeep/nodes.ts';
 import { isFinished } from '../workload/pods.ts';

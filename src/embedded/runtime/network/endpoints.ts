@@ -14,8 +14,14 @@ import {
   patch,
   remove,
 } from '../controller.ts';
-import { endpointSlices, endpoints } from '../kinds/cluster.ts';
-import { type Pod, type Service, pods, services } from '../kinds/pods.ts';
+import {
+  type EndpointAddress,
+  endpointSlices,
+  endpoints,
+  type Service,
+  services,
+} from '../../../kube/resources.ts';
+import { type Pod, pods } from '../kinds/pods.ts';
 import { isFinished, isReady } from '../workload/pods.ts';
 
 export function createEndpointsController(): Controller {
@@ -91,13 +97,21 @@ function serves(service: Service, pod: Pod): boolean {
   return (isReady(pod) && !isDeleted(pod)) || service.spec?.publishNotReadyAddresses === true;
 }
 
-function targetOf({ metadata }: Pod): object {
-  const { name, namespace, uid } = metadata;
-  return { kind: 'Pod', name, namespace, uid };
+/** Where it runs, and which one it is. */
+function whichOf({ metadata, spec: { nodeName } }: Pod) {
+  const { name = '', namespace = '', uid = '' } = metadata;
+  const targetRef = { kind: 'Pod', name, namespace, uid };
+  return nodeName === undefined ? { targetRef } : { nodeName, targetRef };
+}
+
+interface Group {
+  readonly ports: readonly Port[];
+  readonly ready: EndpointAddress[];
+  readonly other: EndpointAddress[];
 }
 
 function endpointsOf(view: View, service: Service, mine: readonly Pod[]): readonly Action[] {
-  const groups = new Map<string, { ports: readonly Port[]; ready: object[]; other: object[] }>();
+  const groups = new Map<string, Group>();
   // Whoever is on its way out is only in the slices, which can say so.
   const isKept = (pod: Pod) => !isDeleted(pod) || serves(service, pod);
   for (const pod of mine.filter(isKept)) {
@@ -109,8 +123,7 @@ function endpointsOf(view: View, service: Service, mine: readonly Pod[]): readon
     const address = {
       ip: pod.status?.podIP ?? '',
       ...(hostname === undefined ? {} : { hostname }),
-      nodeName: pod.spec.nodeName,
-      targetRef: targetOf(pod),
+      ...whichOf(pod),
     };
     (serves(service, pod) ? group.ready : group.other).push(address);
   }
@@ -145,8 +158,7 @@ function sliceOf(view: View, service: Service, mine: readonly Pod[]): readonly A
       serving: isReady(pod),
       terminating: isDeleted(pod),
     },
-    nodeName: pod.spec.nodeName,
-    targetRef: targetOf(pod),
+    ...whichOf(pod),
   }));
   const sliceName = `${name}-embedded`;
   const before = view.get(endpointSlices, { namespace, name: sliceName });

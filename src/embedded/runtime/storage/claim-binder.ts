@@ -14,14 +14,8 @@ import {
   patch,
   setStatus,
 } from '../controller.ts';
-import {
-  type Claim,
-  type PersistentVolume,
-  type StorageClass,
-  claims,
-  persistentVolumes,
-  storageClasses,
-} from '../kinds/storage.ts';
+import { type StorageClass, storageClasses } from '../../../kube/resources.ts';
+import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import { bestVolume, classOf, defaultClass, isFor, mismatch } from './match.ts';
 
 export const boundNote = 'pv.kubernetes.io/bind-completed';

@@ -3,8 +3,7 @@
  * it are directories of the machine, so that moves by files have something real to move.
  */
 import { apiVersionOf } from '../../../kube/objects.ts';
-import type { StorageClass } from '../kinds/storage.ts';
-import { storageClasses } from '../kinds/storage.ts';
+import { type StorageClass, storageClasses } from '../../../kube/resources.ts';
 
 export const directoryClassName = 'directory';
 export const directoryProvisioner = 'directory.transship.dev';
@@ -18,7 +17,7 @@ const description =
  * Installed beside the default class; never the default itself. A claim waits for its first pod,
  * as nearly all node-local storage does, because the pod's node decides where the data lies.
  */
-export function directoryClass(): StorageClass & { readonly allowVolumeExpansion: boolean } {
+export function directoryClass(): StorageClass {
   return {
     apiVersion: apiVersionOf(storageClasses),
     kind: storageClasses.kind,

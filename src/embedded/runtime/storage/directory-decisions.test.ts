@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { MemoryWorld } from '../testing.ts';
-import { type PodSpec, pods } from '../kinds/pods.ts';
+import type { PodPhase, PodSpec } from '../../../kube/pod-spec.ts';
+import { pods } from '../kinds/pods.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import { directoryClass, directoryProvisioner } from './directory-class.ts';
 import { dataFinalizer, decideFate, decideProvision } from './directory-decisions.ts';
@@ -48,7 +49,7 @@ suite('provisioning of directories', () => {
     const { 'volume.kubernetes.io/selected-node': _, ...unplaced } = asked;
     assert.equal(doOf(claimOf({}, unplaced)), 'nothing');
     assert.equal(doOf(claimOf({}, { 'volume.kubernetes.io/selected-node': 'here' })), 'nothing');
-    const immediate = { ...directoryClass(), volumeBindingMode: 'Immediate' };
+    const immediate = { ...directoryClass(), volumeBindingMode: 'Immediate' } as const;
     assert.equal(doOf(claimOf({}, unplaced), immediate), 'make');
   });
 
@@ -66,9 +67,11 @@ suite('provisioning of directories', () => {
   });
 });
 
+type VolumeStatus = NonNullable<PersistentVolume['status']>;
+
 interface Change {
-  readonly phase?: string;
-  readonly policy?: string;
+  readonly phase?: VolumeStatus['phase'];
+  readonly policy?: PersistentVolume['spec']['persistentVolumeReclaimPolicy'];
   readonly deleted?: boolean;
   readonly finalizers?: readonly string[];
 }
@@ -86,7 +89,7 @@ function volumeIn(world: MemoryWorld, change: Change = {}): PersistentVolume {
   });
 }
 
-function podIn(world: MemoryWorld, phase: string): void {
+function podIn(world: MemoryWorld, phase: PodPhase): void {
   const spec = {
     containers: [],
     nodeName: 'here',

@@ -9,13 +9,8 @@ import { type Reconciler, createReconciler, watching } from '../../../kube/recon
 import type { View } from '../controller.ts';
 import { listAll } from '../informers.ts';
 import { pods } from '../kinds/pods.ts';
-import {
-  type Claim,
-  type PersistentVolume,
-  claims,
-  persistentVolumes,
-  storageClasses,
-} from '../kinds/storage.ts';
+import { storageClasses } from '../../../kube/resources.ts';
+import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import type { DirectoryVolumes } from '../ports.ts';
 import { type ControllerHost, cachedView } from '../run-controller.ts';
 import { dataFinalizer, decideFate, decideProvision, volumeNameOf } from './directory-decisions.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { pools } from '../../../api/kinds/pool.ts';
 import { volumes } from '../../../api/kinds/volume.ts';
 import { annotations, driver } from '../../../controllers/labels.ts';
-import { nodes } from '../kinds/cluster.ts';
+import { nodes } from '../../../kube/resources.ts';
 import { pods } from '../kinds/pods.ts';
 import { claims, persistentVolumes } from '../kinds/storage.ts';
 import { createScheduler } from '../scheduler.ts';

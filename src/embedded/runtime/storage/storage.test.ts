@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { keyOf } from '../../../kube/objects.ts';
-import { nodes } from '../kinds/cluster.ts';
-import { type PodSpec, pods } from '../kinds/pods.ts';
+import type { PodSpec } from '../../../kube/pod-spec.ts';
+import { pods } from '../kinds/pods.ts';
+import { storageClasses, nodes } from '../../../kube/resources.ts';
 import {
   type ClaimSpec,
   type PersistentVolume,
   claims,
   persistentVolumes,
-  storageClasses,
 } from '../kinds/storage.ts';
 import { createScheduler } from '../scheduler.ts';
 import { MemoryWorld } from '../testing.ts';
@@ -168,7 +168,7 @@ suite('placing a pod', () => {
   ) => {
     const world = new MemoryWorld();
     world.put(nodes, { metadata: { name: 'a', labels: { disk: 'ssd' } } });
-    const taints = [{ key: 'only', value: 'x', effect: 'NoSchedule' }];
+    const taints = [{ key: 'only', value: 'x', effect: 'NoSchedule' } as const];
     world.put(nodes, { metadata: { name: 'b' }, spec: { taints } });
     prepare(world);
     world.put(pods, { metadata: { name: 'p' }, spec: { containers: [], ...spec } });

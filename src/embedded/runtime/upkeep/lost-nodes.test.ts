@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { type Node, leases, nodes } from '../kinds/cluster.ts';
-import { type Toleration, pods } from '../kinds/pods.ts';
+import { type Node, leases, nodes } from '../../../kube/resources.ts';
+import type { Toleration } from '../../../kube/pod-spec.ts';
+import { pods } from '../kinds/pods.ts';
 import { MemoryWorld } from '../testing.ts';
 import { createEvictor, createNodeWatch } from './lost-nodes.ts';
 

@@ -18,7 +18,13 @@ import {
   timeMs,
   timeText,
 } from '../controller.ts';
-import { type Node, type NodeCondition, type Taint, leases, nodes } from '../kinds/cluster.ts';
+import {
+  type Node,
+  type NodeCondition,
+  type Taint,
+  leases,
+  nodes,
+} from '../../../kube/resources.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { tolerates } from '../placement.ts';
 import { isFinished } from '../workload/pods.ts';

@@ -10,7 +10,7 @@ import { type Reconciler, createReconciler, watching } from '../../../kube/recon
 import { isDeleted, timeText } from '../controller.ts';
 import { type Discovered, discover } from '../discovery.ts';
 import { listAll } from '../informers.ts';
-import { type Namespace, namespaces } from '../kinds/cluster.ts';
+import { type Namespace, namespaces } from '../../../kube/resources.ts';
 import type { ControllerHost } from '../run-controller.ts';
 
 /** Between two looks at what is still there. */

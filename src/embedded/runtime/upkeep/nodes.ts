@@ -4,7 +4,7 @@ import type { Timer } from '../../../base/ports.ts';
 import type { KubeClient } from '../../../kube/api.ts';
 import { type Controller, decision, nothing, remove, timeText } from '../controller.ts';
 import { keyOf } from '../../../kube/objects.ts';
-import { leases, namespaces, nodes } from '../kinds/cluster.ts';
+import { leases, namespaces, nodes } from '../../../kube/resources.ts';
 import { pods } from '../kinds/pods.ts';
 import type { ControllerHost } from '../run-controller.ts';
 

@@ -9,7 +9,8 @@ import {
   nothing,
   setStatus,
 } from '../controller.ts';
-import { pods, resourceQuotas } from '../kinds/pods.ts';
+import { resourceQuotas } from '../../../kube/resources.ts';
+import { pods } from '../kinds/pods.ts';
 import { isFinished } from '../workload/pods.ts';
 
 export function createQuotaController(): Controller {

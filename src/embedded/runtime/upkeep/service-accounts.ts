@@ -11,8 +11,7 @@ import {
   nothing,
   patch,
 } from '../controller.ts';
-import { namespaces, serviceAccounts } from '../kinds/cluster.ts';
-import { configMaps } from '../kinds/pods.ts';
+import { configMaps, namespaces, serviceAccounts } from '../../../kube/resources.ts';
 
 export const rootCertificates = 'kube-root-ca.crt';
 

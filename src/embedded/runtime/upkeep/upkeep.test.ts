@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { KubeObject, ObjectMeta, OwnerReference } from '../../../kube/objects.ts';
-import { namespaces, nodes, serviceAccounts } from '../kinds/cluster.ts';
-import { configMaps, pods, resourceQuotas } from '../kinds/pods.ts';
+import {
+  configMaps,
+  resourceQuotas,
+  namespaces,
+  nodes,
+  serviceAccounts,
+} from '../../../kube/resources.ts';
+import { pods } from '../kinds/pods.ts';
 import { MemoryWorld } from '../testing.ts';
 import {
   type OwnerState,

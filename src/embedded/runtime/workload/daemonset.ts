@@ -13,9 +13,11 @@ import {
   remove,
   setStatus,
 } from '../controller.ts';
-import { nodes } from '../kinds/cluster.ts';
-import { type Pod, type PodSpec, type Toleration, pods } from '../kinds/pods.ts';
-import { type DaemonSet, controllerRevisions, daemonSets } from '../kinds/workloads.ts';
+import { nodes } from '../../../kube/resources.ts';
+import type { PodSpec, Toleration } from '../../../kube/pod-spec.ts';
+import { type Pod, pods } from '../kinds/pods.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
+import { type DaemonSet, daemonSets } from '../kinds/workloads.ts';
 import { claim, ownersOf } from '../ownership.ts';
 import { refusal } from '../placement.ts';
 import { isAvailable, isFinished, isReady, namePrefix, nextAvailableMs, podOf } from './pods.ts';

@@ -1,10 +1,10 @@
 /** What a Deployment says of itself; the words are those `kubectl rollout status` looks for. */
 import { type Action, setStatus, timeMs } from '../controller.ts';
+import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
 import {
   type Deployment,
   type DeploymentStatus,
   type ReplicaSet,
-  type WorkloadCondition,
   deployments,
 } from '../kinds/workloads.ts';
 import { withCondition } from './conditions.ts';

@@ -10,7 +10,8 @@ import {
   nothing,
   setStatus,
 } from '../controller.ts';
-import { type DisruptionBudget, type Pod, disruptionBudgets, pods } from '../kinds/pods.ts';
+import { type PodDisruptionBudget, podDisruptionBudgets } from '../../../kube/jobs.ts';
+import { type Pod, pods } from '../kinds/pods.ts';
 import { replicaSets, statefulSets } from '../kinds/workloads.ts';
 import { selectorOf } from '../ownership.ts';
 import { isActive, isReady } from './pods.ts';
@@ -20,20 +21,20 @@ export function createDisruptionController(): Controller {
   return {
     name: 'disruption',
     sources: [
-      { type: disruptionBudgets, keysOf: (object) => [keyOf(object)] },
+      { type: podDisruptionBudgets, keysOf: (object) => [keyOf(object)] },
       {
         type: pods,
         keysOf: (pod, view) =>
-          view.list(disruptionBudgets, pod.metadata.namespace ?? '').map(keyOf),
+          view.list(podDisruptionBudgets, pod.metadata.namespace ?? '').map(keyOf),
       },
     ],
-    reads: [disruptionBudgets, pods, replicaSets, statefulSets],
+    reads: [podDisruptionBudgets, pods, replicaSets, statefulSets],
     decide: decideBudget,
   };
 }
 
 export function decideBudget(view: View, key: ObjectKey): Decision {
-  const budget = view.get(disruptionBudgets, key);
+  const budget = view.get(podDisruptionBudgets, key);
   if (budget === undefined || isDeleted(budget)) return nothing;
   const selects = selectorOf(budget.spec?.selector);
   const mine = view
@@ -43,7 +44,7 @@ export function decideBudget(view: View, key: ObjectKey): Decision {
   const desiredHealthy = desired(budget, expectedPods);
   const currentHealthy = mine.filter(isReady).length;
   return decision(
-    setStatus(disruptionBudgets, budget, {
+    setStatus(podDisruptionBudgets, budget, {
       observedGeneration: budget.metadata.generation,
       currentHealthy,
       desiredHealthy,
@@ -54,7 +55,7 @@ export function decideBudget(view: View, key: ObjectKey): Decision {
 }
 
 /** What the pods' controllers are asked for; a share of pods that are gone is no share. */
-function expected(view: View, { spec }: DisruptionBudget, mine: readonly Pod[]): number {
+function expected(view: View, { spec }: PodDisruptionBudget, mine: readonly Pod[]): number {
   if (typeof spec?.minAvailable === 'number') return mine.length;
   const seen = new Map<string, number>();
   let alone = 0;
@@ -69,7 +70,7 @@ function expected(view: View, { spec }: DisruptionBudget, mine: readonly Pod[]):
   return alone + [...seen.values()].reduce((a, b) => a + b, 0);
 }
 
-function desired({ spec }: DisruptionBudget, total: number): number {
+function desired({ spec }: PodDisruptionBudget, total: number): number {
   if (spec?.maxUnavailable !== undefined) {
     return Math.max(0, total - countOf(spec.maxUnavailable, total, 'up'));
   }

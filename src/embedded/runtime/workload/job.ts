@@ -21,7 +21,8 @@ import {
   timeText,
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
-import { type Job, type WorkloadCondition, jobs } from '../kinds/workloads.ts';
+import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
+import { type Job, jobs } from '../kinds/workloads.ts';
 import { withCondition } from './conditions.ts';
 import { type Tally, tally } from './job-tally.ts';
 import { missingPods, trackingFinalizer } from './job-pods.ts';

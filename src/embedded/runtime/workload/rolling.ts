@@ -1,5 +1,5 @@
 /** Arithmetic of rolling updates (Kubernetes documentation, "Rolling Update Deployment"). */
-import type { IntOrPercent } from '../kinds/workloads.ts';
+import type { IntOrPercent } from '../../../kube/workloads.ts';
 
 /** A count, or a share of `total`, rounded up or down. What is neither counts as 0. */
 export function countOf(value: IntOrPercent, total: number, round: 'up' | 'down'): number {

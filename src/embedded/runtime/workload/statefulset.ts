@@ -17,7 +17,8 @@ import {
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { claims } from '../kinds/storage.ts';
-import { type StatefulSet, controllerRevisions, statefulSets } from '../kinds/workloads.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
+import { type StatefulSet, statefulSets } from '../kinds/workloads.ts';
 import { claim, ownersOf } from '../ownership.ts';
 import { isAvailable, isFinished, isReady, nextAvailableMs, podOf } from './pods.ts';
 import { type Revisions, observeRevisions, spareRevisions, templateOf } from './revisions.ts';

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { keyOf } from '../../../kube/objects.ts';
-import { nodes } from '../kinds/cluster.ts';
+import type { PodPhase, PodSpec } from '../../../kube/pod-spec.ts';
+import { nodes } from '../../../kube/resources.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { claims } from '../kinds/storage.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
 import {
-  controllerRevisions,
   cronJobs,
   daemonSets,
   type JobSpec,
@@ -27,12 +28,12 @@ const key = { namespace: 'default', name: 'db' };
 const selector = { matchLabels: { app: 'db' } };
 const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
 
-function template(version = '1', restartPolicy = 'Always') {
+function template(version = '1', restartPolicy: PodSpec['restartPolicy'] = 'Always') {
   const containers = [{ name: 'main', image: 'none', command: ['run', version] }];
   return { metadata: { labels: { app: 'db' } }, spec: { containers, restartPolicy } };
 }
 
-function setPhase(world: MemoryWorld, pod: Pod, phase: string): void {
+function setPhase(world: MemoryWorld, pod: Pod, phase: PodPhase): void {
   const conditions = phase === 'Running' ? [ready] : [];
   world.change(pods, keyOf(pod), { status: { phase, conditions } });
 }
