@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { teleports } from '../../src/api/kinds/teleport.ts';
+import { repositories } from '../../src/api/kinds/repository.ts';
+import { savedVersions } from '../../src/api/kinds/saved-version.ts';
 import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
 import { configMaps, namespaces, secrets } from '../../src/kube/resources.ts';
@@ -121,6 +123,32 @@ suite('replications', () => {
     await world.run(40_000);
     assert.equal(conditionOf(await replication(world), 'InSync'), undefined);
     assert.equal((await replication(world))?.status?.runs, last.status?.runs);
+    await world.stop();
+  });
+
+  test('where no way leads from one cluster to the other it goes by a repository', async () => {
+    const world = await open();
+    const hub = world.admin('east');
+    const keys = { namespace: 'shop', name: 'keys' };
+    const data = { accessKeyId: 'aWQ=', secretAccessKey: 'c2VjcmV0' };
+    await hub.create(secrets, { metadata: keys, data } as never);
+    const s3 = { endpoint: 'https://s3.example.org', bucket: 'moves', credentialsSecretRef: keys };
+    await hub.create(repositories, {
+      metadata: { name: 'between', annotations: { 'transship.dev/no-direct-way': 'true' } },
+      spec: { s3 },
+    } as never);
+    const decision = 'Remediate' as const;
+    await makeReplication(world, { decision, repository: 'between' });
+    const routes = new Set<string | undefined>();
+    world.onStep = async () => {
+      for (const { status } of await world.list('east', volumeTransfers)) routes.add(status?.route);
+    };
+    const done = await reached(world, 'Done');
+    assert.equal(done.status?.state, 'Success', saidBy(done));
+    assert.ok(routes.has('repository between (chunks)'), [...routes].join());
+    assert.deepEqual(await claimsAt(world, 'west'), ['market/db Bound']);
+    // What is in the repository only helped.
+    assert.deepEqual(await world.list('east', savedVersions), []);
     await world.stop();
   });
 

@@ -26,6 +26,7 @@ import { hasEnded } from '../../workload/quiesce.ts';
 import { preparedFor } from '../../workload/transform-context.ts';
 import { valueAt } from '../../workload/fields.ts';
 import { whyKindExcluded } from '../../workload/exclusions.ts';
+import { annotations } from '../labels.ts';
 import { madeNamespaces, removeNamespaces } from '../migration/namespaces.ts';
 import { namespacesAt, uidOf } from '../migration/run.ts';
 import type { ReplicationRun } from './as-plan.ts';
@@ -74,13 +75,20 @@ async function removeObjects(run: Run): Promise<Removal & { readonly hidden: rea
   const discovery = createDiscovery(client);
   const served = await discovery.resources();
   const names: string[] = [];
+  const own = new Set<string>();
   for (const name of namespacesAt(run, 'destination')) {
-    if ((await client.get(namespaces, { namespace: '', name })) !== undefined) names.push(name);
+    const found = await client.get(namespaces, { namespace: '', name });
+    if (found === undefined) continue;
+    names.push(name);
+    if (found.metadata.annotations?.[annotations.madeBy] === uidOf(run.replication)) own.add(name);
   }
   if (names.length === 0) return { left: [], notes: [], hidden: [] };
   const { items, unreadable } = await takeInventory(client, { namespaces: names, served });
   const [left, notes]: [string[], string[]] = [[], []];
-  const hidden = unreadable.filter((one) => wasMade(run, one)).map(({ message }) => message);
+  // Of a namespace of its own everything must be known before it can be called empty.
+  const hidden = unreadable
+    .filter((one) => one.reason === 'Forbidden' && (own.has(one.namespace) || wasMade(run, one)))
+    .map(({ message }) => message);
   const ours = orderForDelete(items).filter(({ type }) => {
     return !isClaim(type) && whyKindExcluded(type.group, type.kind) === undefined;
   });
@@ -99,10 +107,10 @@ async function removeObjects(run: Run): Promise<Removal & { readonly hidden: rea
 }
 
 /** A kind that may not be listed, and never could be, has nothing of this replication. */
-function wasMade({ replication }: Run, { group, plural, reason }: Unreadable): boolean {
+function wasMade({ replication }: Run, { group, plural }: Unreadable): boolean {
   const name = group === '' ? plural : `${plural}.${group}`;
   const counts = replication.status?.resources ?? [];
-  return reason === 'Forbidden' && counts.some(({ resource }) => resource === name);
+  return counts.some(({ resource }) => resource === name);
 }
 
 /** Those that carry the mark, whole; a kind and namespace is read page by page. */
