@@ -178,12 +178,15 @@ export class MemberStream {
     }
   }
 
-  /** How many batches fit one request; at least one. */
+  /** How many batches fit one request, which numbers its writes one after another; at least one. */
   #gather(): number {
     let bytes = 0;
     let records = 0;
     let count = 0;
+    const first = this.#queue[0]?.first ?? 0;
     for (const batch of this.#queue) {
+      // Between one that was refused and what came since, others may be on their way.
+      if (batch.first !== first + records) break;
       bytes += batch.bytes;
       records += batch.records.length;
       if (count > 0 && (bytes > requestBytes || records > recordsMax)) break;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestSet, sector } from './fixture.ts';
 
-test('without space at a majority every write is refused at once, whole sectors or not', async () => {
+test('a majority without space refuses every write at once, whole sectors or not', async () => {
   const set = await createTestSet(['east', 'west', 'north']);
   const { set: led } = await set.lead('east', {});
   await set.wait('whole replicas', () => set.view('east').phase === 'Healthy');
