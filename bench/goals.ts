@@ -37,8 +37,8 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
   },
   'blocks-again': {
     what: 'Block: the next pass, 4 KiB in every 6.25 MiB changed',
-    against: 'rsync --inplace --no-whole-file through stunnel',
-    method: 'As above; the change is made before each round.',
+    against: 'rsync --inplace --no-whole-file --ignore-times through stunnel',
+    method: 'As above; the change is made before each round, and every copy is compared.',
     argument: 'Both read and hash both disks.',
   },
   'replicas-write': {

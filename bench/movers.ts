@@ -126,7 +126,7 @@ export async function startPlainTunnel(
   const [daemonPort, tlsPort, localPort] = [await freePort(), await freePort(), await freePort()];
   const daemonFile = join(directory, 'rsyncd.conf');
   const daemonText = [
-    'use chroot = no',
+    'use chroot = yes',
     `pid file = ${directory}/rsyncd.pid`,
     `log file = ${directory}/rsyncd.log`,
     '[data]',

@@ -77,6 +77,15 @@ async function files(bench: Bench): Promise<readonly Measured[]> {
     ours: async () => mover.copy(source, 'Final'),
     plain: async () => plain.rsync([...asOurs, '--checksum'], `${source}/`),
   });
+  for (const copy of Object.values(at)) {
+    await programs.run('diff', [
+      '--recursive',
+      '--no-dereference',
+      '--exclude=lost+found',
+      source,
+      copy,
+    ]);
+  }
   return [row('files-first', first), row('files-again', again), row('files-audited', audited)];
 }
 
@@ -124,16 +133,25 @@ async function blocks(bench: Bench): Promise<readonly Measured[]> {
     fs.writeFileSync(path, '');
     fs.truncateSync(path, bytes);
   };
-  const ourCopy = () => copyBlocks(programs, directory, { from, to });
+  const proven = async (copy: string, seconds: number) => {
+    await programs.run('cmp', [from, copy]);
+    return seconds;
+  };
+  const ourCopy = async () => proven(to, await copyBlocks(programs, directory, { from, to }));
+  // Else the same size alone would be enough for it to copy nothing.
+  const plainFlags = ['--inplace', '--ignore-times', '--fsync'];
+  const plainCopy = async (how: string) => {
+    const seconds = await plain.rsync([...plainFlags, how], from);
+    return proven(join(plainTo, 'disk.raw'), seconds);
+  };
   const first = await interleave(bench.rounds('dear'), {
     ours: async () => {
       fresh(to);
-      const seconds = await ourCopy();
-      return seconds;
+      return ourCopy();
     },
     plain: async () => {
       fs.rmSync(join(plainTo, 'disk.raw'), { force: true });
-      return plain.rsync(['--inplace', '--whole-file', '--fsync'], from);
+      return plainCopy('--whole-file');
     },
   });
   const again = await interleave(bench.rounds('dear'), {
@@ -145,7 +163,7 @@ async function blocks(bench: Bench): Promise<readonly Measured[]> {
       fs.closeSync(file);
       return ourCopy();
     },
-    plain: async () => plain.rsync(['--inplace', '--no-whole-file', '--fsync'], from),
+    plain: async () => plainCopy('--no-whole-file'),
   });
   return [row('blocks-first', first), row('blocks-again', again)];
 }
