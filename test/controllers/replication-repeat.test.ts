@@ -186,6 +186,27 @@ suite('replications that are repeated', () => {
     await world.stop();
   });
 
+  test('deleted just after a restart: a cluster that is not listed yet is not gone', async () => {
+    const world = await open();
+    const held: (() => void)[] = [];
+    world.onRequest = async (to, { path }) => {
+      const isListed = to === 'east' && /\/clusters(\?|$)/.test(path);
+      if (isListed) await new Promise<void>((resolve) => held.push(resolve));
+    };
+    for (const process of world.processes.values()) process.kill();
+    await world.admin('east').delete(replications, key);
+    world.startAll();
+    await world.run(20_000);
+    assert.ok(held.length > 0, 'nobody asked for clusters');
+    assert.notEqual(await replication(world), undefined);
+    world.onRequest = async () => undefined;
+    for (const release of held) release();
+    await world.until('it is gone', async () => (await replication(world)) === undefined);
+    await world.run(20_000);
+    assert.deepEqual(await world.list('west', persistentVolumes), []);
+    await world.stop();
+  });
+
   test('deleted: what others changed or put there stays, and that is said', async () => {
     const world = await open();
     const west = world.admin('west');

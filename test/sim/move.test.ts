@@ -87,17 +87,6 @@ const stories: Readonly<Record<string, Story>> = {
     chapters: [go, { ...back, cancelAt: 'back/copyBack' }],
     trouble: { kind: 'none' },
   },
-  'a copy that is deleted just after a restart leaves nothing at a cluster not listed yet': {
-    plan: {},
-    storage: 'Agents',
-    chapters: [],
-    copying: { spec: { workloads: 'Standby' }, acts: ['run', 'run'] },
-    trouble: {
-      kind: 'kills',
-      effects: [1, 2, 9, 10, 17, 18].map((number) => ({ place: 'copy-2/cleanUp', number })),
-      ms: 1_000,
-    },
-  },
   'volumes of agents go there and back with controllers that die at both sides': {
     plan: {},
     storage: 'Agents',
