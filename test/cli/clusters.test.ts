@@ -107,6 +107,32 @@ suite('clusters are objects', () => {
     assert.match(token.err, /give its name and --context/);
   });
 
+  test('two clusters of kubeconfigs: an account, its kubeconfig, and the token', async () => {
+    await using world = await startWorld(['east', 'west'], agents);
+    await world.client('west').delete(clusters, key('east'));
+    await world.client('east').delete(clusters, key('west'));
+    const words = 'cluster introduce --context east --to-context west';
+    const { code, out, err } = await world.run(
+      `${words} --token transship1-abc --server https://10.1.2.3:6443`,
+    );
+    assert.equal(code, 0, err);
+    assert.equal(out, 'cluster/east introduced to west\n');
+    const object = await world.client('west').get(clusters, key('east'));
+    const place = { namespace: 'transship-system', name: 'join-east', key: 'token' };
+    assert.deepEqual(object?.spec.joinTokenSecretRef, place);
+    const secret = await world.client('west').get(secrets, place);
+    assert.equal(Buffer.from(secret?.data?.['token'] ?? '', 'base64').toString(), 'transship1-abc');
+    const { name = '', namespace = '' } = object?.spec.kubeconfigSecretRef ?? {};
+    const kubeconfig = await world.client('west').get(secrets, { namespace, name });
+    const text = Buffer.from(kubeconfig?.data?.['kubeconfig'] ?? '', 'base64').toString();
+    assert.match(text, /https:\/\/10\.1\.2\.3:6443/);
+    assert.equal((await world.run(words)).code, 0, 'again, without a token');
+    const again = await world.client('west').get(clusters, key('east'));
+    assert.deepEqual(again?.spec.joinTokenSecretRef, place);
+    const twice = await world.run('cluster introduce --context east --to-context east');
+    assert.match(twice.err, /both clusters are called east/);
+  });
+
   test('check asks the agent, and the controller too', async () => {
     const report = { kind: 'Report', apiVersion, metadata: { name: 'east' }, passed: true };
     const check = () => ({ ...report, findings: [] });

@@ -24,6 +24,7 @@ import { add, given, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import type { OpenApi } from '../ports.ts';
 import { diagnoseCommand } from './cluster-diagnose.ts';
+import { introduceCommand } from './cluster-introduce.ts';
 import { printReport } from './volume-data.ts';
 
 const { clusters, teleports } = resources;
@@ -34,6 +35,7 @@ export function clusterCommands(registry: Registry, cluster: Command): void {
   look(registry, cluster);
   check(registry, cluster);
   diagnoseCommand(registry, cluster);
+  introduceCommand(registry, cluster);
   remove(registry, cluster);
 }
 
