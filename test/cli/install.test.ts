@@ -127,7 +127,7 @@ suite('transship install', () => {
 });
 
 suite('transship uninstall', () => {
-  test('is refused while there are volumes; told to delete them, it names what it waits for', async () => {
+  test('is refused while there are volumes; told to go on, says what it waits for', async () => {
     await using world = await bare();
     const client = world.client('prod');
     await world.run(at('install --name east --no-wait'));

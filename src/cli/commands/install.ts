@@ -39,7 +39,7 @@ export function installCommand(registry: Registry, program: Command): void {
       shared.timeout(),
     ],
     details:
-      'It applies what deploy/install.yaml and the chart have, and waits until the agents answer.\n' +
+      'It applies what deploy/install.yaml and the chart have, and waits until agents answer.\n' +
       'Doing it again changes what differs. Values and ways to join: docs/guides/install.md.',
     examples: [
       ['transship install --context prod --name east', 'as cluster east'],
