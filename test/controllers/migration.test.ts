@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { migrations } from '../../src/api/kinds/migration.ts';
 import { plans } from '../../src/api/kinds/plan.ts';
-import { volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
+import { type VolumeTransfer, volumeTransfers } from '../../src/api/kinds/volume-transfer.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
+import { keyOf } from '../../src/kube/objects.ts';
 import { configMaps, namespaces, persistentVolumeClaims } from '../../src/kube/resources.ts';
 import { preparedFor } from '../../src/workload/transform-context.ts';
 import {
@@ -37,6 +38,15 @@ suite('migrations', () => {
     await world.until(`${name} is at ${step}`, async () => {
       return stepOf(await migration(world, name), step)?.state === 'Running';
     });
+  }
+
+  /** Somebody cancels the copy of the one claim. */
+  async function failCopy(world: World): Promise<VolumeTransfer> {
+    const look = () => world.list('east', volumeTransfers);
+    await world.until('there is a transfer', async () => (await look()).length === 1);
+    const [first] = await look();
+    await world.admin('east').patch(volumeTransfers, keyOf(first!), { spec: { canceled: true } });
+    return first!;
   }
 
   test('a stage copies each claim once, and says so', async () => {
@@ -145,11 +155,7 @@ suite('migrations', () => {
     await makePlan(world, { onFailure: 'Pause' });
     await makeMigration(world, 'go', { type: 'Stage' });
     await reached(world, 'go', 'copyAhead');
-    const look = async () => (await world.list('east', volumeTransfers)).length === 1;
-    await world.until('there is a transfer', look);
-    const [first] = await world.list('east', volumeTransfers);
-    const key = { namespace: 'shop', name: first?.metadata.name ?? '' };
-    await world.admin('east').patch(volumeTransfers, key, { spec: { canceled: true } });
+    const first = await failCopy(world);
     assert.match(await says(world, 'go', 'Canceled'), /copyAhead failed: .*claim shop\/db/);
     const failed = await migration(world, 'go');
     assert.equal(failed?.status?.completionTime, undefined);
@@ -159,8 +165,8 @@ suite('migrations', () => {
     const one = await ended(world, 'go');
     assert.equal(endOf(one), 'Completed', JSON.stringify(one.status, undefined, 1));
     const [second] = await world.list('east', volumeTransfers);
-    assert.equal(second?.metadata.name, key.name);
-    assert.notEqual(second?.metadata.uid, first?.metadata.uid);
+    assert.equal(second?.metadata.name, first.metadata.name);
+    assert.notEqual(second?.metadata.uid, first.metadata.uid);
     await world.stop();
   });
 
@@ -170,11 +176,7 @@ suite('migrations', () => {
     await makePlan(world);
     await makeMigration(world, 'go', { type: 'Cutover' });
     await reached(world, 'go', 'copyAhead');
-    const look = async () => (await world.list('east', volumeTransfers)).length === 1;
-    await world.until('there is a transfer', look);
-    const [first] = await world.list('east', volumeTransfers);
-    const key = { namespace: 'shop', name: first?.metadata.name ?? '' };
-    await world.admin('east').patch(volumeTransfers, key, { spec: { canceled: true } });
+    await failCopy(world);
     const one = await ended(world, 'go');
     const succeeded = conditionOf(one, 'Succeeded');
     assert.equal(succeeded?.reason, 'Canceled');

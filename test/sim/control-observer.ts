@@ -3,7 +3,6 @@ import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { labels } from '../../src/controllers/labels.ts';
 import type { Informer } from '../../src/kube/api.ts';
-import { createKubeClient } from '../../src/kube/client.ts';
 import { createInformer } from '../../src/kube/informer.ts';
 import { keyOf, keyText, type KubeObject, type ResourceType } from '../../src/kube/objects.ts';
 import { persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
@@ -27,16 +26,7 @@ export class Observer extends Worker {
   }
 
   protected override begin(ports: WorkerPorts): () => Promise<void> {
-    const { clock, random, log } = ports;
-    const cluster = this.o.cluster();
-    const client = createKubeClient({
-      cluster: cluster.name,
-      transport: ports.transport(cluster, user),
-      clock,
-      random,
-      log,
-      fieldManager: 'observer',
-    });
+    const client = this.clientAs(user, 'observer', ports);
     const all = (_object: KubeObject) => true;
     const isMade = ({ metadata }: KubeObject) => metadata.labels?.[labels.teleport] !== undefined;
     const watch = (type: ResourceType, selectors = {}, isSelected = all) =>

@@ -7,7 +7,6 @@ import {
   systemNamespace,
 } from '../../src/controllers/installation.ts';
 import type { UserInfo } from '../../src/embedded/server/api.ts';
-import { createKubeClient } from '../../src/kube/client.ts';
 import { createEventRecorder } from '../../src/kube/events.ts';
 import type { Lease } from '../../src/kube/resources.ts';
 import type { KubeRequest } from '../../src/kube/transport.ts';
@@ -42,14 +41,7 @@ export class ControllerProcess extends Worker {
     const { clock, random, log, life } = ports;
     const { world } = this.o;
     const cluster = this.o.cluster();
-    const client = createKubeClient({
-      cluster: cluster.name,
-      transport: ports.transport(cluster, account(controllerAccount)),
-      clock,
-      random,
-      log,
-      fieldManager: 'transship-controller',
-    });
+    const client = this.clientAs(account(controllerAccount), 'transship-controller', ports);
     const events = createEventRecorder({
       client,
       reporter: 'transship.dev/controller',

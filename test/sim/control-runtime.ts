@@ -9,7 +9,6 @@ import {
 } from '../../src/embedded/runtime/storage/protection.ts';
 import { createVolumePhases } from '../../src/embedded/runtime/storage/volume-phases.ts';
 import { GarbageCollector } from '../../src/embedded/runtime/upkeep/garbage.ts';
-import { createKubeClient } from '../../src/kube/client.ts';
 import { createEventRecorder } from '../../src/kube/events.ts';
 import { silentMetrics, Worker, type WorkerPorts } from './control-worker.ts';
 
@@ -24,16 +23,9 @@ export class RuntimeProcess extends Worker {
   }
 
   protected override begin(ports: WorkerPorts): () => Promise<void> {
-    const { clock, random, log } = ports;
+    const { log } = ports;
     const cluster = this.o.cluster();
-    const client = createKubeClient({
-      cluster: cluster.name,
-      transport: ports.transport(cluster, user),
-      clock,
-      random,
-      log,
-      fieldManager: 'kube-controller-manager',
-    });
+    const client = this.clientAs(user, 'kube-controller-manager', ports);
     const informers = new InformerPool(client);
     const events = createEventRecorder({ client, reporter: 'runtime', instance: cluster.name });
     const host = { client, informers, events, metrics: silentMetrics, log };

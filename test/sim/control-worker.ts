@@ -1,6 +1,8 @@
 /** A process that works on one cluster's API: it can be started, stopped, killed and paused. */
 import type { Clock, Log, Random } from '../../src/base/ports.ts';
 import type { UserInfo } from '../../src/embedded/server/api.ts';
+import type { KubeClient } from '../../src/kube/api.ts';
+import { createKubeClient } from '../../src/kube/client.ts';
 import type { KubeRequest, KubeTransport } from '../../src/kube/transport.ts';
 import { Life } from './control-life.ts';
 import { simTransport } from './control-transport.ts';
@@ -48,6 +50,23 @@ export abstract class Worker {
   /** Called with every request that leaves. */
   protected onSend(_life: Life, _cluster: SimCluster, _request: KubeRequest): void {
     // Nothing to judge.
+  }
+
+  /** Of the API of its own cluster. */
+  protected clientAs(
+    user: UserInfo,
+    fieldManager: string,
+    { transport, clock, random, log }: WorkerPorts,
+  ): KubeClient {
+    const cluster = this.o.cluster();
+    return createKubeClient({
+      cluster: cluster.name,
+      transport: transport(cluster, user),
+      clock,
+      random,
+      log,
+      fieldManager,
+    });
   }
 
   get isPaused(): boolean {
