@@ -10,14 +10,14 @@ import { writeImage } from './archive.ts';
 import { makeRoot, missingFor, recipes } from './root.ts';
 
 /** What no pod of ours lacks. */
-const entrypoint = [
+export const entrypoint = [
   '/usr/local/bin/node',
   '--disable-warning=ExperimentalWarning',
   '/opt/transship/dist/main.js',
 ];
 const environment = { PATH: '/usr/local/bin:/usr/sbin:/usr/bin', TRANSSHIP_HOME: '/tmp/transship' };
 /** Of nobody: node pods that need root say so. */
-const user = '65532:65532';
+export const user = '65532:65532';
 
 export interface Built {
   readonly name: string;
