@@ -98,3 +98,19 @@ async function reaches(
   }
   return false;
 }
+
+/**
+ * A document names a root only when its chunks were durable: where the root itself is gone, the
+ * disk lost what it had acknowledged, and perhaps much more. What arrives by a teleport or a
+ * rebuild may lack it.
+ */
+export function noteRootless(store: ChunkStore, volumes: Iterable<Volume>): void {
+  for (const volume of volumes) {
+    const { origin, replica } = volume.document;
+    const arrives = origin !== undefined || (replica?.phase ?? 'Healthy') !== 'Healthy';
+    if (arrives || store.has(volume.head.tree.root)) continue;
+    const message = 'the disk has lost chunks of this volume that it had acknowledged';
+    const reason = 'DataCorrupt';
+    volume.setCondition({ type: 'DataDamaged', status: 'True', reason, message });
+  }
+}

@@ -26,7 +26,7 @@ import { policyProblem } from './history.ts';
 import { Journal } from './journal.ts';
 import { type LeaseDocument, Leases, Pins } from './leases.ts';
 import { nameHex, zeroName } from './name.ts';
-import { affectedVolumes, Others } from './others.ts';
+import { affectedVolumes, noteRootless, Others } from './others.ts';
 import { recover } from './recovery.ts';
 import { scrub } from './scrub.ts';
 import { Serving } from './serving.ts';
@@ -183,6 +183,7 @@ export class Pool implements PoolApi {
       this.#adopt(readDocument(disk, `volumes/${file}`) as VolumeDocument);
     }
     this.#replay();
+    noteRootless(this.#store, this.#volumes.values());
     if (this.#suspects) await this.#settleSuspects();
     this.#keeper.start();
   }

@@ -79,3 +79,28 @@ test('two that are damaged, each in its own way, keep what the other may need', 
     assert.equal(volume!.replica.document?.phase, 'Healthy');
   }
 });
+
+test('a replica whose disk lost what it had acknowledged is rebuilt, and lacks nothing', async () => {
+  const set = await createTestSet(['east', 'west', 'north']);
+  const { set: led } = await set.lead('east', {});
+  await set.wait('whole replicas', () => set.view('east').phase === 'Healthy');
+  for (let i = 0; i < 8; i++) {
+    await set.until(Promise.resolve(led.leader.write(sector(i), i * 65_536)));
+  }
+  await set.until(led.leader.flush());
+  const { disk, pool } = set.agent('west');
+  await set.until(pool.volumes()[0]!.seal());
+  set.kill('west');
+  for (const path of disk.paths().filter((one) => one.startsWith('segments/'))) disk.remove(path);
+  await set.start('west');
+  const { events } = set.agent('east');
+  const before = events.length;
+  const isTold = () => events.slice(before).some((one) => /west\/main is being/.test(one));
+  await set.wait('the rebuild', isTold);
+  await set.wait('whole replicas', () => set.view('east').phase === 'Healthy');
+  const again = set.agent('west').pool;
+  const { damage } = (await set.agent('west').replicas.state('db'))!;
+  assert.equal(damage, '');
+  const names = set.agent('east').pool.status().chunks;
+  assert.equal(again.status().chunks, names, 'every chunk is there, not only what was read');
+});

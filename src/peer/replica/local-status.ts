@@ -56,17 +56,28 @@ function poolProblem(pool: PoolApi): { readonly phase: string; readonly problem:
   return { phase, problem };
 }
 
-/** Journals that rot cannot settle: such a replica never gets whole by itself. */
+/** The status that a condition has while something of a volume cannot be read any more. */
+const damages: ReadonlyMap<string, Condition['status']> = new Map([
+  // A journal that rots cannot be settled: it never gets whole by itself.
+  ['Settled', 'False'],
+  ['DataDamaged', 'True'],
+]);
+
+function isDamage({ type, status, reason }: Condition): boolean {
+  return damages.get(type) === status && reason === 'DataCorrupt';
+}
+
 function damageIn(conditions: readonly Condition[]): string {
-  const unsettled = conditions.find(({ type, status }) => type === 'Settled' && status === 'False');
-  return unsettled?.reason === 'DataCorrupt' ? unsettled.message : '';
+  return conditions.find(isDamage)?.message ?? '';
 }
 
 /** Its content is replaced: whatever was wrong with it is no more. */
 export function forgetDamage(volume: VolumeApi): void {
-  if (damageIn(volume.status().conditions) === '') return;
   const message = 'its content is replaced by that of another replica';
-  volume.setCondition({ type: 'Settled', status: 'True', reason: 'Healed', message });
+  for (const { type, status } of volume.status().conditions.filter(isDamage)) {
+    const good = status === 'True' ? 'False' : 'True';
+    volume.setCondition({ type, status: good, reason: 'Healed', message });
+  }
 }
 
 /** May be asked again: what is so already is left alone. */

@@ -1,6 +1,6 @@
 // Pools whose disk is full, read-only, or somebody else's.
 import assert from 'node:assert/strict';
-import { mkdirSync, truncateSync, writeFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findProcesses } from '../../../src/host/block-probe.ts';
@@ -8,31 +8,11 @@ import type { NbdClient } from '../../../src/nbd/client.ts';
 import { type Agent, Cloud, refusal, startCloud, until } from '../cloud.ts';
 import { noise, writeNoise } from '../content.ts';
 import { Ledger } from '../ledger.ts';
-import { missing, must, run, scratch } from '../tools.ts';
+import { noDisk, smallDisk } from '../small-disk.ts';
+import { must, run } from '../tools.ts';
 
 const mebibyte = 1024 * 1024;
 const pieceBytes = 4 * mebibyte;
-
-const noDisk = process.getuid?.() === 0 ? missing('mkfs.ext4', 'losetup', 'mount') : 'needs root';
-
-/** A small ext4 of its own, mounted through a loop device. */
-async function smallDisk(sizeBytes: number): Promise<AsyncDisposable & { readonly path: string }> {
-  const directory = scratch();
-  const image = join(directory.path, 'image');
-  const path = join(directory.path, 'disk');
-  writeFileSync(image, '');
-  truncateSync(image, sizeBytes);
-  mkdirSync(path);
-  await must('mkfs.ext4', '-q', '-m', '0', image);
-  await must('mount', '-o', 'loop', image, path);
-  return {
-    path,
-    [Symbol.asyncDispose]: async () => {
-      await run('umount', '-l', path);
-      directory[Symbol.dispose]();
-    },
-  };
-}
 
 /** Writes until it is refused; how many bytes were taken, and the refusal. */
 async function writeUntilFull(

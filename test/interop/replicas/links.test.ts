@@ -5,11 +5,10 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Agent, refusal, until } from '../cloud.ts';
 import { Ledger } from '../ledger.ts';
-import { assertAlike } from '../replica/nodes.ts';
 import { missing } from '../tools.ts';
-import { lead, missed, setOf, takeOver, whole } from './sets.ts';
+import { alike, goesOn, lead, missed, setOf, takeOver, whole } from './sets.ts';
 import { type Cut, noWires, startWired, type Wired } from './wires.ts';
-import { startWriter, type Writer } from './writer.ts';
+import { startWriter } from './writer.ts';
 
 const mebibyte = 1024 * 1024;
 const timeout = 400_000;
@@ -22,38 +21,11 @@ async function wired(t: TestContext): Promise<Wired | undefined> {
   return wires;
 }
 
-/** The leader acknowledges more than it had. */
-async function goesOn(leader: Agent, writer: Writer): Promise<void> {
-  const { sequence } = await setOf(leader, 'db');
-  await until('writes to go on', async () => {
-    if (writer.problem !== undefined) await writer.stop();
-    return (await setOf(leader, 'db')).sequence > sequence + 20;
-  });
-}
-
 /** Those that the leader does not hear, or that do not hear it. */
 function cutOff(leader: Agent, round: Round): Agent[] {
   return round.flatMap(([one, other]) => {
     if (one !== leader && other !== leader) return [];
     return [one === leader ? other : one];
-  });
-}
-
-/** All that was acknowledged is everywhere: a replica may fall out of step once more before. */
-async function alike(leader: Agent, agents: readonly Agent[]): Promise<void> {
-  let last: unknown;
-  const isSo = async (): Promise<boolean> => {
-    await whole(leader, 'db', agents);
-    try {
-      await assertAlike(agents);
-      return true;
-    } catch (error) {
-      last = error;
-      return false;
-    }
-  };
-  await until('replicas that are alike', isSo).catch(() => {
-    throw last;
   });
 }
 
@@ -66,8 +38,8 @@ test('fio verifies what it writes while any one and any two of three links are c
   const { agents } = wires;
   const [leader, second, third] = agents as unknown as Three;
   await lead(leader, 'db', agents, 16 * mebibyte);
-  const writer = startWriter(leader.uri('db'));
-  await goesOn(leader, writer);
+  await using writer = startWriter(leader.uri('db'));
+  await goesOn(leader, 'db', writer);
   const rounds: readonly Round[] = [
     [[leader, second, 'down']],
     [[leader, third, 'deaf']],
@@ -85,7 +57,7 @@ test('fio verifies what it writes while any one and any two of three links are c
   for (const round of rounds) {
     for (const [one, other, how] of round) await wires.cut(one, other, how);
     for (const member of cutOff(leader, round)) await missed(leader, 'db', member);
-    await goesOn(leader, writer);
+    await goesOn(leader, 'db', writer);
     for (const [one, other] of round) await wires.heal(one, other);
     await whole(leader, 'db', agents);
   }
@@ -101,7 +73,7 @@ test('fio verifies what it writes while any one and any two of three links are c
   await sleep(4000);
   assert.equal((await setOf(leader, 'db')).sequence, sequence, 'acknowledged without a majority');
   await wires.heal(leader, third);
-  await goesOn(leader, writer);
+  await goesOn(leader, 'db', writer);
   await wires.heal(leader, second);
   await whole(leader, 'db', agents);
   const jobs = await writer.stop();

@@ -1,6 +1,8 @@
 // Replicated volumes of real agents: asked for, waited for, compared.
 import type { ReplicaSetObject } from '../../../src/api/objects.ts';
 import { type Agent, until } from '../cloud.ts';
+import { assertAlike } from '../replica/nodes.ts';
+import type { Writer } from './writer.ts';
 
 /** A rebuild of what these tests write takes seconds; of busy machines, more. */
 const wholeMs = 110_000;
@@ -56,5 +58,35 @@ export async function takeOver(leader: Agent, volume: string, members: readonly 
   await until(`${leader.name} to lead ${volume}`, async () => {
     const set = await leader.call('replica.lead', request).catch(() => undefined);
     return set?.role === 'Leader' && set.phase !== 'Offline';
+  });
+}
+
+/** The leader acknowledges more than it had, and the writer has nothing to complain of. */
+export async function goesOn(leader: Agent, volume: string, writer: Writer): Promise<void> {
+  const { sequence } = await setOf(leader, volume);
+  await until('writes to go on', async () => {
+    if (writer.problem !== undefined) await writer.stop();
+    return (await setOf(leader, volume)).sequence > sequence + 20;
+  });
+}
+
+/**
+ * All replicas of `db` are whole and equal to the byte. Asked until it is so: one that is behind
+ * may fall out of step once more before.
+ */
+export async function alike(leader: Agent, agents: readonly Agent[]): Promise<void> {
+  let last: unknown;
+  const isSo = async (): Promise<boolean> => {
+    await whole(leader, 'db', agents);
+    try {
+      await assertAlike(agents);
+      return true;
+    } catch (error) {
+      last = error;
+      return false;
+    }
+  };
+  await until('replicas that are alike', isSo).catch(() => {
+    throw last;
   });
 }
