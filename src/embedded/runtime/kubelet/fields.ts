@@ -1,7 +1,7 @@
 /** Fields of a pod that its containers may ask for (Kubernetes documentation, "Downward API"). */
 import { fail } from '../../../base/errors.ts';
-import { parseQuantity } from '../../schema/quantity.ts';
 import type { Container, EnvSource } from '../../../kube/pod-spec.ts';
+import { parseQuantity } from '../../schema/quantity.ts';
 import type { Pod } from '../kinds/pods.ts';
 
 export const podAddress = '127.0.0.1';

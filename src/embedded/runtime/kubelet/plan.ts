@@ -2,8 +2,8 @@
  * What a pod needs next, given what its containers do (Kubernetes documentation, "Pod Lifecycle",
  * "Init Containers", "Sidecar Containers"). Pure: `worker.ts` observes and acts.
  */
-import { isDeleted, timeMs } from '../controller.ts';
 import type { Container } from '../../../kube/pod-spec.ts';
+import { isDeleted, timeMs } from '../controller.ts';
 import type { Pod } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 

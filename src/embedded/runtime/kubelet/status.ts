@@ -1,6 +1,6 @@
 /** The status of a pod, from what its containers do. */
-import { timeText } from '../controller.ts';
 import type { ContainerState } from '../../../kube/pod-spec.ts';
+import { timeText } from '../controller.ts';
 import type { ContainerStatus, Pod, PodCondition } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 import { podAddress } from './fields.ts';

@@ -2,7 +2,6 @@
 import { TransshipError, asTransshipError } from '../../../base/errors.ts';
 import type { EventDraft } from '../../../kube/api.ts';
 import type { ObjectKey } from '../../../kube/objects.ts';
-import { isDeleted, mergeChange, timeMs } from '../controller.ts';
 import {
   type ConfigMap,
   type Secret,
@@ -12,6 +11,7 @@ import {
   services,
 } from '../../../kube/resources.ts';
 import type { Container } from '../../../kube/pod-spec.ts';
+import { isDeleted, mergeChange, timeMs } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import type { Attempt, RuntimePorts } from '../ports.ts';
 import type { NodeFacts } from '../upkeep/nodes.ts';

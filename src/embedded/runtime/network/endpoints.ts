@@ -3,6 +3,13 @@ import { ownerReference } from '../../../kube/api.ts';
 import { type KubeObject, type ObjectKey, keyOf } from '../../../kube/objects.ts';
 import { isDeepStrictEqual } from 'node:util';
 import {
+  type EndpointAddress,
+  endpointSlices,
+  endpoints,
+  type Service,
+  services,
+} from '../../../kube/resources.ts';
+import {
   type Action,
   type Controller,
   type Decision,
@@ -14,13 +21,6 @@ import {
   patch,
   remove,
 } from '../controller.ts';
-import {
-  type EndpointAddress,
-  endpointSlices,
-  endpoints,
-  type Service,
-  services,
-} from '../../../kube/resources.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { isFinished, isReady } from '../workload/pods.ts';
 

@@ -3,6 +3,7 @@
  * provisioner it leaves the annotation that the provisioner waits for.
  */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { type StorageClass, storageClasses } from '../../../kube/resources.ts';
 import {
   type Action,
   type Controller,
@@ -14,7 +15,6 @@ import {
   patch,
   setStatus,
 } from '../controller.ts';
-import { type StorageClass, storageClasses } from '../../../kube/resources.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import { bestVolume, classOf, defaultClass, isFor, mismatch } from './match.ts';
 

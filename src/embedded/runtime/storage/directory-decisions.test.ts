@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { MemoryWorld } from '../testing.ts';
 import type { PodPhase, PodSpec } from '../../../kube/pod-spec.ts';
+import { MemoryWorld } from '../testing.ts';
 import { pods } from '../kinds/pods.ts';
 import { type Claim, type PersistentVolume, claims, persistentVolumes } from '../kinds/storage.ts';
 import { directoryClass, directoryProvisioner } from './directory-class.ts';

@@ -1,10 +1,10 @@
 /** What the provisioner of directories makes of claims and volumes; nothing is touched here. */
 import type { Draft } from '../../../kube/api.ts';
 import { keyText } from '../../../kube/objects.ts';
+import type { StorageClass } from '../../../kube/resources.ts';
 import { parseQuantity } from '../../schema/quantity.ts';
 import { type View, isDeleted } from '../controller.ts';
 import { pods } from '../kinds/pods.ts';
-import type { StorageClass } from '../../../kube/resources.ts';
 import { type Claim, type PersistentVolume, claims } from '../kinds/storage.ts';
 import { isFinished } from '../workload/pods.ts';
 import { boundNote, selectedNodeNote } from './claim-binder.ts';

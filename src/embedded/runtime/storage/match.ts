@@ -1,7 +1,7 @@
 /** Which volume may serve which claim (Kubernetes documentation, "Persistent Volumes"). */
+import type { ObjectReference, StorageClass } from '../../../kube/resources.ts';
 import { compareQuantities, parseQuantity } from '../../schema/quantity.ts';
 import { bornMs, isDeleted } from '../controller.ts';
-import type { ObjectReference, StorageClass } from '../../../kube/resources.ts';
 import type { Claim, PersistentVolume } from '../kinds/storage.ts';
 import { selectorOf } from '../ownership.ts';
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { keyOf } from '../../../kube/objects.ts';
 import type { PodSpec } from '../../../kube/pod-spec.ts';
-import { pods } from '../kinds/pods.ts';
 import { storageClasses, nodes } from '../../../kube/resources.ts';
+import { pods } from '../kinds/pods.ts';
 import {
   type ClaimSpec,
   type PersistentVolume,

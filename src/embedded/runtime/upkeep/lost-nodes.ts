@@ -5,6 +5,13 @@
  */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
 import {
+  type Node,
+  type NodeCondition,
+  type Taint,
+  leases,
+  nodes,
+} from '../../../kube/resources.ts';
+import {
   type Action,
   type Controller,
   type Decision,
@@ -18,13 +25,6 @@ import {
   timeMs,
   timeText,
 } from '../controller.ts';
-import {
-  type Node,
-  type NodeCondition,
-  type Taint,
-  leases,
-  nodes,
-} from '../../../kube/resources.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { tolerates } from '../placement.ts';
 import { isFinished } from '../workload/pods.ts';

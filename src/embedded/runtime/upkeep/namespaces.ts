@@ -7,10 +7,10 @@ import type { KubeClient, Outcome } from '../../../kube/api.ts';
 import { exchange } from '../../../kube/exchange.ts';
 import { type ResourceType, keyOf } from '../../../kube/objects.ts';
 import { type Reconciler, createReconciler, watching } from '../../../kube/reconciler.ts';
+import { type Namespace, namespaces } from '../../../kube/resources.ts';
 import { isDeleted, timeText } from '../controller.ts';
 import { type Discovered, discover } from '../discovery.ts';
 import { listAll } from '../informers.ts';
-import { type Namespace, namespaces } from '../../../kube/resources.ts';
 import type { ControllerHost } from '../run-controller.ts';
 
 /** Between two looks at what is still there. */

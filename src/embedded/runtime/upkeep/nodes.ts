@@ -2,9 +2,9 @@
 import { asTransshipError } from '../../../base/errors.ts';
 import type { Timer } from '../../../base/ports.ts';
 import type { KubeClient } from '../../../kube/api.ts';
-import { type Controller, decision, nothing, remove, timeText } from '../controller.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { leases, namespaces, nodes } from '../../../kube/resources.ts';
+import { type Controller, decision, nothing, remove, timeText } from '../controller.ts';
 import { pods } from '../kinds/pods.ts';
 import type { ControllerHost } from '../run-controller.ts';
 

@@ -1,5 +1,6 @@
 /** Status of ResourceQuotas: how many pods there are. Other resources are not counted. */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { resourceQuotas } from '../../../kube/resources.ts';
 import {
   type Controller,
   type Decision,
@@ -9,7 +10,6 @@ import {
   nothing,
   setStatus,
 } from '../controller.ts';
-import { resourceQuotas } from '../../../kube/resources.ts';
 import { pods } from '../kinds/pods.ts';
 import { isFinished } from '../workload/pods.ts';
 

@@ -1,5 +1,6 @@
 /** What every namespace has: its default service account and the cluster's certificate. */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { configMaps, namespaces, serviceAccounts } from '../../../kube/resources.ts';
 import {
   type Action,
   type Controller,
@@ -11,7 +12,6 @@ import {
   nothing,
   patch,
 } from '../controller.ts';
-import { configMaps, namespaces, serviceAccounts } from '../../../kube/resources.ts';
 
 export const rootCertificates = 'kube-root-ca.crt';
 

@@ -1,5 +1,5 @@
-import { timeText } from '../controller.ts';
 import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
+import { timeText } from '../controller.ts';
 
 export type ConditionWords = Pick<WorkloadCondition, 'type' | 'status'> & {
   readonly reason: string;

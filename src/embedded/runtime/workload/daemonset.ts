@@ -1,5 +1,8 @@
 /** DaemonSets: one pod on every node that may take it (Kubernetes documentation, "DaemonSet"). */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { nodes } from '../../../kube/resources.ts';
+import type { PodSpec, Toleration } from '../../../kube/pod-spec.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
 import {
   type Action,
   type Controller,
@@ -13,10 +16,7 @@ import {
   remove,
   setStatus,
 } from '../controller.ts';
-import { nodes } from '../../../kube/resources.ts';
-import type { PodSpec, Toleration } from '../../../kube/pod-spec.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
-import { controllerRevisions } from '../../../kube/workloads.ts';
 import { type DaemonSet, daemonSets } from '../kinds/workloads.ts';
 import { claim, ownersOf } from '../ownership.ts';
 import { refusal } from '../placement.ts';

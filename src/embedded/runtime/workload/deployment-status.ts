@@ -1,6 +1,6 @@
 /** What a Deployment says of itself; the words are those `kubectl rollout status` looks for. */
-import { type Action, setStatus, timeMs } from '../controller.ts';
 import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
+import { type Action, setStatus, timeMs } from '../controller.ts';
 import {
   type Deployment,
   type DeploymentStatus,

@@ -1,5 +1,6 @@
 /** Status of PodDisruptionBudgets: how many pods may go now. */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { type PodDisruptionBudget, podDisruptionBudgets } from '../../../kube/jobs.ts';
 import {
   type Controller,
   type Decision,
@@ -10,7 +11,6 @@ import {
   nothing,
   setStatus,
 } from '../controller.ts';
-import { type PodDisruptionBudget, podDisruptionBudgets } from '../../../kube/jobs.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { replicaSets, statefulSets } from '../kinds/workloads.ts';
 import { selectorOf } from '../ownership.ts';

@@ -1,6 +1,6 @@
 /** Which pods a job lacks, and what they look like. */
-import { type Action, create, timeMs } from '../controller.ts';
 import type { EnvVar } from '../../../kube/pod-spec.ts';
+import { type Action, create, timeMs } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import type { Job } from '../kinds/workloads.ts';
 import type { Tally } from './job-tally.ts';

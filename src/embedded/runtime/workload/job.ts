@@ -4,6 +4,7 @@
  * documentation, "Job termination and cleanup", "Job tracking").
  */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
 import {
   type Action,
   type Controller,
@@ -21,7 +22,6 @@ import {
   timeText,
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
-import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
 import { type Job, jobs } from '../kinds/workloads.ts';
 import { withCondition } from './conditions.ts';
 import { type Tally, tally } from './job-tally.ts';

@@ -5,9 +5,9 @@
 import { ownerReference } from '../../../kube/api.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import type { LabelSelector } from '../../../kube/selectors.ts';
+import { type ControllerRevision, controllerRevisions } from '../../../kube/workloads.ts';
 import { type Action, type View, create, patch, remove } from '../controller.ts';
 import type { PodTemplate } from '../kinds/pods.ts';
-import { type ControllerRevision, controllerRevisions } from '../../../kube/workloads.ts';
 import { claim } from '../ownership.ts';
 import { canonical, contentHash } from './hash.ts';
 

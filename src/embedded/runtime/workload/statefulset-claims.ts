@@ -1,7 +1,7 @@
 /** Claims of a StatefulSet's pods, and who owns them under its retention policy. */
 import type { KubeObject, OwnerReference } from '../../../kube/objects.ts';
-import { type Action, type View, create, isDeleted, patch } from '../controller.ts';
 import type { PodVolume } from '../../../kube/pod-spec.ts';
+import { type Action, type View, create, isDeleted, patch } from '../controller.ts';
 import type { Pod, PodTemplate } from '../kinds/pods.ts';
 import { type Claim, claims } from '../kinds/storage.ts';
 import type { StatefulSet } from '../kinds/workloads.ts';

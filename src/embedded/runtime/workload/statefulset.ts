@@ -3,6 +3,7 @@
  * (Kubernetes documentation, "StatefulSets").
  */
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
 import {
   type Action,
   type Controller,
@@ -17,7 +18,6 @@ import {
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { claims } from '../kinds/storage.ts';
-import { controllerRevisions } from '../../../kube/workloads.ts';
 import { type StatefulSet, statefulSets } from '../kinds/workloads.ts';
 import { claim, ownersOf } from '../ownership.ts';
 import { isAvailable, isFinished, isReady, nextAvailableMs, podOf } from './pods.ts';

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import { keyOf } from '../../../kube/objects.ts';
 import type { PodPhase, PodSpec } from '../../../kube/pod-spec.ts';
 import { nodes } from '../../../kube/resources.ts';
+import { controllerRevisions } from '../../../kube/workloads.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { claims } from '../kinds/storage.ts';
-import { controllerRevisions } from '../../../kube/workloads.ts';
 import {
   cronJobs,
   daemonSets,
