@@ -80,7 +80,7 @@ test('two that are damaged, each in its own way, keep what the other may need', 
   }
 });
 
-test('a replica whose disk lost what it had acknowledged is rebuilt, and lacks nothing', async () => {
+test('a replica whose disk lost what it acknowledged is rebuilt, and lacks nothing', async () => {
   const set = await createTestSet(['east', 'west', 'north']);
   const { set: led } = await set.lead('east', {});
   await set.wait('whole replicas', () => set.view('east').phase === 'Healthy');

@@ -12,13 +12,13 @@ import { compareStamps, isChanged, isMajority, nextStep, type Step } from './con
 import type { Elected } from './election.ts';
 import type { SetEvent } from './events.ts';
 import { Leader } from './leader.ts';
+import { Leftovers } from './leftovers.ts';
 import type { MemberStream } from './member-stream.ts';
 import { most } from './most.ts';
 import { atAll } from './point.ts';
 import type { Slots } from './slots.ts';
 
 const roundMs = 250;
-const againMsMax = 10_000;
 const lookMs = 2000;
 /** How long writes may wait for a slow replica at a snapshot. */
 const pointWaitMs = 500;
@@ -47,9 +47,7 @@ export class LedSet {
   readonly #lost = new Set<string>();
   /** Missed a snapshot, resize or policy: its mark does not tell. */
   readonly #missed = new Set<string>();
-  readonly #leaving = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
-  /** Versions sealed for rebuilds, by lease, whose replicas could not be told that all is over. */
-  readonly #held = new Map<string, { readonly port: ReplicaPort; nextMs: number }>();
+  readonly #leftovers: Leftovers;
   #wanted: readonly Member[];
   #bytesPerSecond: number | undefined;
   #proposed: Configuration;
@@ -78,6 +76,8 @@ export class LedSet {
       onFenced: (problem) => this.#tell('Fenced', undefined, problem.message),
       onReadElsewhere: (member, { message }) => this.#tell('ReadElsewhere', member, message),
     });
+    const { quorum } = this.leader;
+    this.#leftovers = new Leftovers({ ...options, set: options.elected.set, quorum });
     this.#careOptions = {
       ...options,
       leader: this.leader,
@@ -87,13 +87,13 @@ export class LedSet {
       limits: () => this.#limits(),
       isSound: (agent) => this.#care.get(agent)?.status?.damage === '',
       newLease: () => this.#newLease(),
-      onHeld: (port, leaseId) => this.#hold(port, leaseId),
+      onHeld: (port, leaseId) => this.#leftovers.hold(port, leaseId),
       tell: (kind, member, note) => this.#tell(kind, member, note),
     };
     for (const port of options.elected.former) {
       const { agent } = port.member;
       const isWanted = options.wanted.some((one) => one.agent === agent);
-      if (!isWanted) this.#leaving.set(agent, { port, nextMs: 0 });
+      if (!isWanted) this.#leftovers.leave(port);
     }
     for (const member of [...configuration.voters, ...configuration.learners]) this.#add(member);
     this.#care.get(status.member.agent)?.inStep(chosen.sequence, status);
@@ -242,7 +242,7 @@ export class LedSet {
     for (const care of this.#care.values()) care.round(nowMs);
     this.#look(nowMs);
     void this.#change();
-    this.#sweep(nowMs);
+    this.#leftovers.round();
     this.#timer = this.#o.clock.after(roundMs, () => this.#round());
   }
 
@@ -335,57 +335,16 @@ export class LedSet {
       quorum.remove(member.agent);
       this.#care.delete(member.agent);
       this.#lost.delete(member.agent);
-      if (stream !== undefined) this.#leaving.set(member.agent, { port: stream.port, nextMs: 0 });
+      if (stream !== undefined) this.#leftovers.leave(stream.port);
       this.#tell('ReplicaRemoved', member, `replica ${nameOf(member)} was taken out`);
     }
     this.#round();
-  }
-
-  /** Replicas of former members give their space back, when their agents can be told. */
-  #sweep(nowMs: number): void {
-    for (const [agent, leaving] of this.#leaving) {
-      // Until a majority has taken over everything, a former member may be the last to have some.
-      if (nowMs < leaving.nextMs || !this.leader.quorum.isEstablished) continue;
-      if (this.leader.quorum.stream(agent) !== undefined) {
-        this.#leaving.delete(agent);
-        continue;
-      }
-      leaving.nextMs = nowMs + againMsMax;
-      void this.#drop(agent, leaving.port);
-    }
-    for (const [leaseId, held] of this.#held) {
-      if (nowMs < held.nextMs) continue;
-      held.nextMs = nowMs + againMsMax;
-      void held.port.releaseSeal(leaseId).then(
-        () => this.#held.delete(leaseId),
-        () => undefined,
-      );
-    }
-  }
-
-  async #drop(agent: string, port: ReplicaPort): Promise<void> {
-    const { term } = this.leader.quorum;
-    try {
-      const status = await port.state();
-      if (status?.set === this.set) {
-        if (status.promised.term !== term.term) await port.promise(term);
-        await port.drop(term);
-      }
-      this.#leaving.delete(agent);
-    } catch (error) {
-      const problem = asTransshipError(error).message;
-      this.#o.log.log('warn', 'a former replica could not be dropped yet', { agent, problem });
-    }
   }
 
   /** Unique over all leaders, because the term is. */
   #newLease(): string {
     const { term } = this.leader.quorum.term;
     return term.slice(0, 24) + (this.#leases++).toString(16).padStart(8, '0');
-  }
-
-  #hold(port: ReplicaPort, leaseId: string): void {
-    this.#held.set(leaseId, { port, nextMs: 0 });
   }
 
   async #settleAll(): Promise<void> {
@@ -401,7 +360,7 @@ export class LedSet {
         try {
           await port.seal(quorum.term, quorum.acked, leaseId);
         } finally {
-          await port.releaseSeal(leaseId).catch(() => this.#hold(port, leaseId));
+          await port.releaseSeal(leaseId).catch(() => this.#leftovers.hold(port, leaseId));
         }
       },
     });
