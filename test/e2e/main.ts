@@ -1,5 +1,6 @@
 // Two real clusters of one node each, with Transship in them, and what users do there:
 //   npm run e2e                 all stories, in order
+//   npm run e2e -- -t replica   those with this in their names, and the first, which all need
 //   npm run e2e -- --keep       leaves them running until Ctrl-C, and says how to reach them
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,10 +11,19 @@ import { closingLine } from '../tally.ts';
 import { obstacleToMachine } from './cluster/obstacle.ts';
 import { saveLogs } from './logs.ts';
 import { Report } from './report.ts';
-import { stories } from './stories.ts';
+import { allStories } from './stories.ts';
 import { programs, startWorld, Undo, type World } from './world.ts';
 
-const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
+const { values: flags } = parseArgs({
+  options: {
+    keep: { type: 'boolean', default: false },
+    test: { type: 'string', short: 't', multiple: true, default: [] },
+  },
+});
+const words = flags.test;
+const stories = allStories.filter(({ name }, index) => {
+  return index === 0 || words.length === 0 || words.some((word) => name.includes(word));
+});
 
 async function main(): Promise<void> {
   const reason = obstacleToMachine();

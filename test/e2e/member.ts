@@ -13,13 +13,16 @@ export interface PodPlace {
   readonly container?: string;
 }
 
-interface PodStatus {
-  readonly containerStatuses?: readonly {
-    readonly name: string;
-    readonly containerID?: string;
-    readonly restartCount: number;
-    readonly ready: boolean;
-  }[];
+interface PodObject {
+  readonly spec: { readonly nodeName?: string };
+  readonly status: {
+    readonly containerStatuses?: readonly {
+      readonly name: string;
+      readonly containerID?: string;
+      readonly restartCount: number;
+      readonly ready: boolean;
+    }[];
+  };
 }
 
 export class Member {
@@ -69,24 +72,22 @@ export class Member {
     return createControlClient(machine.name, join(home, machine.name, 'control.sock'));
   }
 
-  /** The only pod of a component of ours. */
-  async podOf(component: 'agent' | 'controller' | 'devices'): Promise<string> {
+  /** The only pod of a component of ours, or the one on a node. */
+  async podOf(component: 'agent' | 'controller' | 'devices', node?: string): Promise<string> {
     const label = `app.kubernetes.io/component=${component}`;
+    const on = node === undefined ? [] : ['--field-selector', `spec.nodeName=${node}`];
     return until(`a pod ${component} at ${this.name}`, async () => {
-      const words = ['-n', systemNamespace, 'get', 'pods', '-l', label];
+      const words = ['-n', systemNamespace, 'get', 'pods', '-l', label, ...on];
       const names = await this.kubectl(...words, '-o', 'jsonpath={.items[*].metadata.name}');
       return names.trim().split(' ').length === 1 && names !== '' ? names.trim() : undefined;
     });
   }
 
-  async #status({ pod, namespace }: PodPlace): Promise<PodStatus> {
+  async #container({ pod, namespace, container }: PodPlace) {
     const text = await this.kubectl('-n', namespace, 'get', 'pod', pod, '-o', 'json');
-    return (JSON.parse(text) as { status: PodStatus }).status;
-  }
-
-  async #container(place: PodPlace) {
-    const { containerStatuses = [] } = await this.#status(place);
-    return containerStatuses.find(({ name }) => name === (place.container ?? name));
+    const { spec, status } = JSON.parse(text) as PodObject;
+    const found = status.containerStatuses?.find(({ name }) => name === (container ?? name));
+    return found && { ...found, node: spec.nodeName };
   }
 
   /** SIGKILL for its processes; resolves when another one runs in its place and is ready. */
@@ -94,8 +95,8 @@ export class Member {
     const before = await this.#container(place);
     const id = before?.containerID?.replace('containerd://', '');
     if (before === undefined || id === undefined) throw new Error(`${place.pod} does not run`);
-    const { machine } = this.cluster;
-    await machine.run('ctr', '-n', 'k8s.io', 'tasks', 'kill', '--signal', 'SIGKILL', id);
+    const machine = this.cluster.machines.find(({ name }) => name === before.node);
+    await machine?.run('ctr', '-n', 'k8s.io', 'tasks', 'kill', '--signal', 'SIGKILL', id);
     await until(`${place.pod} to be back`, async () => {
       const now = await this.#container(place);
       const isNew = now !== undefined && now.restartCount > before.restartCount;

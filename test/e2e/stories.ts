@@ -4,6 +4,7 @@ import { systemNamespace } from '../../src/controllers/installation.ts';
 import { claim, databasePod, databaseSet, dataVolume, rowsOf, written } from './database.ts';
 import { databaseImage } from './images.ts';
 import { until } from './kubectl.ts';
+import { oneLost, replicated } from './replica-stories.ts';
 import type { Report } from './report.ts';
 import type { World } from './world.ts';
 
@@ -236,7 +237,7 @@ async function movedBack(world: World, report: Report): Promise<void> {
   assert.equal((await west.kubectl('-n', shop, 'get', 'pods', '-o', 'name')).trim(), '');
 }
 
-export const stories: readonly Story[] = [
+export const allStories: readonly Story[] = [
   { name: 'a database writes on a claim of our class', tell: writes },
   { name: 'it goes on when the agent is killed', tell: agentKilled },
   { name: 'it goes on when the agent gets another pod', tell: agentReplaced },
@@ -245,4 +246,6 @@ export const stories: readonly Story[] = [
   { name: 'its volume is teleported while it writes, and written there at once', tell: teleported },
   { name: 'a namespace is staged and cut over', tell: moved },
   { name: 'it is rolled back with what was written since', tell: movedBack },
+  { name: 'a volume in use gets replicas on other nodes, and one moves', tell: replicated },
+  { name: 'an agent with one of three replicas is killed', tell: oneLost },
 ];

@@ -33,6 +33,8 @@ export interface Cluster {
   readonly plane: ControlPlane;
   /** Of its first node. */
   readonly machine: Machine;
+  /** Of all its nodes. */
+  readonly machines: readonly Machine[];
   /** One more, with a number of its own; ends with the cluster. */
   addNode(number: number): Promise<Machine>;
   /** Of an administrator, as machines and their pods reach the API server. */
@@ -47,12 +49,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).toReversed()) await step();
   };
+  const machines: Machine[] = [];
   const startOne = async (nodeName: string, nodeNumber: number): Promise<Machine> => {
     const place = join(directory, nodeName);
     mkdirSync(place, { recursive: true });
     const own = { name: nodeName, number: nodeNumber, directory: place, watchdog };
     const machine = await startMachine(own);
     undo.push(() => machine.stop());
+    machines.push(machine);
     return machine;
   };
   try {
@@ -85,7 +89,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const identity = { certPem: plane.adminCertPem, keyPem: plane.adminKeyPem };
     const admin = { path: kubeconfigPath, name, url, caPem: plane.caPem, user: 'admin' };
     writeKubeconfig({ ...admin, identity });
-    return { name, plane, machine, addNode, kubeconfigPath, stop };
+    return { name, plane, machine, machines, addNode, kubeconfigPath, stop };
   } catch (error) {
     await stop();
     throw error;
