@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- [--quick] [-o json] [SECTION...]]`: measures us beside others, prints the
+ * `npm run bench [-- [--quick] [-o json|markdown] [SECTION...]]`: measures us beside others, prints the
  * table of goals, and after a whole run writes bench/RESULTS.md.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { Fleet } from './fleet.ts';
 import { Images } from './image.ts';
 import { machineFacts } from './machine.ts';
 import { Programs } from './programs.ts';
-import { printTable, resultsDocument } from './report.ts';
+import { printTable, resultsDocument, sectionsDocument } from './report.ts';
 import type { Bench, Outcome, Section } from './row.ts';
 import { constantSections } from './rows/constant.ts';
 import { controlSection } from './rows/control.ts';
@@ -41,7 +41,7 @@ const sections: readonly Section[] = [
 
 interface Options {
   readonly quick: boolean;
-  readonly json: boolean;
+  readonly format: string;
   /** This process has a network of its own. */
   readonly inside: boolean;
   readonly chosen: readonly Section[];
@@ -56,7 +56,7 @@ function parse(args: readonly string[]): Options {
   }
   return {
     quick: args.includes('--quick'),
-    json: args.some((arg, i) => arg === 'json' && args[i - 1] === '-o'),
+    format: args.find((_, i) => args[i - 1] === '-o') ?? 'table',
     inside: args.includes('--own-network'),
     chosen: names.length === 0 ? sections : sections.filter(({ name }) => names.includes(name)),
   };
@@ -144,7 +144,11 @@ async function main(args: readonly string[]): Promise<number> {
   const whole = options.chosen.length === sections.length;
   const facts = machineFacts(bench.programs);
   const machine = { ...facts, load, minutes, quick: options.quick };
-  const text = options.json ? JSON.stringify({ machine, outcomes }, null, 2) : printTable(outcomes);
+  const formats: Readonly<Record<string, () => string>> = {
+    json: () => JSON.stringify({ machine, outcomes }, null, 2),
+    markdown: () => sectionsDocument(machine, outcomes),
+  };
+  const text = (formats[options.format] ?? (() => printTable(outcomes)))();
   process.stdout.write(`${text}\n`);
   if (whole && !options.quick) {
     fs.writeFileSync(join(root, 'bench', 'RESULTS.md'), resultsDocument(machine, outcomes));

@@ -176,6 +176,19 @@ function machineOf(machine: Machine, outcomes: readonly Outcome[]): string[] {
   ];
 }
 
+/** Of a run of some sections, to be put into the document by hand. */
+export function sectionsDocument(machine: Machine, outcomes: readonly Outcome[]): string {
+  return [
+    ...machineOf(machine, outcomes),
+    '',
+    ...tableOf(outcomes),
+    '',
+    ...missedOf(outcomes),
+    '',
+    ...outcomes.flatMap(methodOf),
+  ].join('\n');
+}
+
 export function resultsDocument(machine: Machine, outcomes: readonly Outcome[]): string {
   return [
     '# Results',
