@@ -70,13 +70,22 @@ function whatIsThere(world: MoveWorld, one: Replication, { newest }: Before): re
   if (typeof content !== 'number' || content < newest) {
     found.push(`the copy was begun with ${content}, and the source had ${newest} before it`);
   }
-  // What copies files keeps the volume of before, for the differences.
-  const volumesMax = world.engine === undefined ? 2 : 1;
-  const volumes = api.list<PersistentVolume>('PersistentVolume');
-  if (volumes.length > volumesMax) {
+  if (hasMore(world)) {
+    const volumes = api.list<PersistentVolume>('PersistentVolume');
     found.push(`there are volumes ${volumes.map(({ metadata }) => metadata.name)}`);
   }
   return found;
+}
+
+/** What copies files keeps the volume of before, for the differences. */
+function hasMore({ engine, west }: MoveWorld): boolean {
+  const max = engine === undefined ? 2 : 1;
+  return west.api.list<PersistentVolume>('PersistentVolume').length > max;
+}
+
+/** Nothing that only helps is left. */
+export function isTidy(world: MoveWorld): boolean {
+  return leftOver(world).length === 0 && !hasMore(world);
 }
 
 function pathOf({ engine }: MoveWorld, volume: string): string {

@@ -13,9 +13,9 @@ const library = rememberingLibrary();
 /** Of the interruptions of each way one in so many. */
 const oneIn: Readonly<Record<Way, number>> = {
   kill: 1,
-  once: 5,
-  refused: 30,
-  forEver: 60,
+  once: 9,
+  refused: 56,
+  forEver: 124,
   cancel: 9,
   pause: 1,
 };

@@ -3,16 +3,17 @@ import { type Replication, replications } from '../../src/api/kinds/replication.
 import type { VolumeTransfer } from '../../src/api/kinds/volume-transfer.ts';
 import { isOver } from '../../src/controllers/replication/decide.ts';
 import { Mismatch } from './model.ts';
-import { type Before, checkCopy, checkGone, copyNamespace } from './move-copying-check.ts';
+import { type Before, checkCopy, checkGone, copyNamespace, isTidy } from './move-copying-check.ts';
 import { hub, pictureOf, shop } from './move-shop.ts';
 import type { Copying } from './move-story.ts';
-import type { Trouble } from './move-trouble.ts';
+import { ever, type Trouble } from './move-trouble.ts';
 import { isAbout, patienceMs, troubledFor, until } from './move-until.ts';
 import { type MoveWorld, sides } from './move-world.ts';
 
 const key = { namespace: hub, name: 'copy' };
 /** So often a person begins again before it is called hopeless. */
 const triesMax = 6;
+const tidyMs = 900_000;
 
 function find({ east }: MoveWorld): Replication | undefined {
   return east.api.find<Replication>('Replication', key.name, hub);
@@ -73,6 +74,8 @@ async function follow(world: MoveWorld, { before, trouble, isGoing, isLast }: Ac
   world.trouble.end();
   const end = await resolve(world, isGoing);
   await until(world, 'helpers to go', () => false, 15_000);
+  // What was refused is tried again, later each time.
+  await until(world, 'the rest to go', () => isTidy(world), tidyMs);
   world.endings.push(`${isGoing ? 'copy-gone' : `copy-${before.copying.acts.length}`} ${end}`);
   if (find(world) === undefined) checkGone(world, before);
   else checkCopy(world, find(world)!, before);
@@ -119,7 +122,8 @@ function checkWords(one: Replication | undefined, trouble: Trouble): void {
   ].join('\n');
   // It may not even have been able to write that down.
   if (status === undefined) return;
-  const isForbidden = trouble.kind === 'calls' && trouble.how === 'forbidden';
+  const isForbidden =
+    trouble.kind === 'calls' && trouble.how === 'forbidden' && trouble.times >= ever;
   const isTold = isForbidden ? said.includes('forbidden') : said.length > 10;
   if (isTold) return;
   throw new Mismatch(`it waits without a word: ${JSON.stringify(status, undefined, 1)}`);

@@ -1,12 +1,14 @@
 /** The end of a run: what only helped goes, and what it wrote down for itself. */
 import { imageTransfers } from '../../../api/kinds/image-transfer.ts';
-import { volumeTransfers } from '../../../api/kinds/volume-transfer.ts';
+import { type VolumeTransfer, volumeTransfers } from '../../../api/kinds/volume-transfer.ts';
 import type { Step } from '../../../flow/flow.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { forgetChoices, loadChoices } from '../../migration/choices.ts';
 import { forgetImageList, readImageList } from '../../migration/image-list.ts';
 import { uidOf } from '../../migration/run.ts';
+import { shortList } from '../../migration/steps/sentences.ts';
 import { isFilling, progressLine, transfersOf } from '../../migration/transfers.ts';
+import { conditionOf } from '../../status.ts';
 import { isCleanedUp } from '../../volume-transfer/report.ts';
 import type { ReplicationRun } from '../as-plan.ts';
 import { forgetObjects, hasForgottenObjects } from './objects.ts';
@@ -44,6 +46,18 @@ const isForgotten = async (run: Run): Promise<boolean> =>
   (await imagesOf(run)).length === 0 &&
   (await hasForgottenObjects(run));
 
+/** A helper that cannot be taken away says why, such as a right that is missing. */
+function waitsFor(open: readonly VolumeTransfer[]): string {
+  const filling = open.filter(isFilling).length;
+  const helped = open.map((one) => conditionOf(one, 'CleanedUp'));
+  const why = new Set(helped.flatMap((one) => (one?.status === 'False' ? [one.message] : [])));
+  const what =
+    filling > 0
+      ? `${filling} volumes fill in the background`
+      : `helpers of ${open.length} copies are taken away`;
+  return why.size === 0 ? what : `${what}; ${shortList([...why])}`;
+}
+
 const cleanUp: Step<Run> = {
   name: 'cleanUp',
   description: 'Takes away what only helped to copy.',
@@ -53,11 +67,7 @@ const cleanUp: Step<Run> = {
     const open = all.filter((one) => isFilling(one) || !isCleanedUp(one));
     if (open.length > 0) {
       const progress = open.slice(0, linesMax).map(progressLine);
-      return {
-        kind: 'running',
-        message: `${open.length} volumes fill in the background`,
-        progress,
-      };
+      return { kind: 'running', message: waitsFor(open), progress };
     }
     if (all.length > 0 || !(await isForgotten(run))) return { kind: 'notStarted' };
     return { kind: 'done' };
