@@ -161,9 +161,33 @@ async function looksCompressible(blocks: Uint8Array): Promise<boolean> {
   return packed.length < 0.95 * samples * sampleBytes;
 }
 
-/** Compressed where that makes it shorter. */
-export async function encodeData(names: Uint8Array, blocks: Uint8Array): Promise<Uint8Array[]> {
-  const packed = (await looksCompressible(blocks)) ? await compress(blocks, { params }) : blocks;
+const skipsMax = 15;
+
+/** Even samples cost: where several in a row did not shrink, some pieces go as they are. */
+export class Shrinking {
+  #misses = 0;
+  #skips = 0;
+
+  async isLikely(blocks: Uint8Array): Promise<boolean> {
+    if (this.#skips > 0) {
+      this.#skips -= 1;
+      return false;
+    }
+    const is = await looksCompressible(blocks);
+    this.#misses = is ? 0 : Math.min(this.#misses + 1, skipsMax);
+    this.#skips = this.#misses;
+    return is;
+  }
+}
+
+/** Compressed where that makes it shorter; `shrinking` remembers what was before. */
+export async function encodeData(
+  names: Uint8Array,
+  blocks: Uint8Array,
+  shrinking = new Shrinking(),
+): Promise<Uint8Array[]> {
+  const isLikely = await shrinking.isLikely(blocks);
+  const packed = isLikely ? await compress(blocks, { params }) : blocks;
   const isCompressed = packed.length < blocks.length;
   const head = Buffer.alloc(dataHeadBytes);
   head.writeUInt32LE(names.length / nameBytes, 0);

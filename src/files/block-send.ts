@@ -12,6 +12,7 @@ import {
   decodeWelcome,
   encodeCount,
   encodeData,
+  Shrinking,
   encodeHello,
   frame,
   greetingBytesMax,
@@ -69,6 +70,7 @@ class Sending {
   readonly #window: NameWindow;
   readonly #signal = new Signal();
   readonly #buffers = new PieceBuffers();
+  readonly #shrinking = new Shrinking();
   readonly #stop = new AbortController();
   readonly #digest = createHash('sha256');
   #isGreeted = false;
@@ -200,7 +202,8 @@ class Sending {
       const run = blocks.subarray(from * blockBytes, to * blockBytes);
       bytes[kind] += run.length;
       if (kind === 'data') {
-        const parts = await encodeData(names.subarray(from * nameBytes, to * nameBytes), run);
+        const named = names.subarray(from * nameBytes, to * nameBytes);
+        const parts = await encodeData(named, run, this.#shrinking);
         sentBytes += lengthOf(parts);
         frames.push(parts);
       } else {
