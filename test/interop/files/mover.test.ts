@@ -11,6 +11,7 @@ import { startRelay } from '../../relay/relay.ts';
 import { until } from '../cloud.ts';
 import { missing, must, scratch } from '../tools.ts';
 import { type Mover, Transfer } from './movers.ts';
+import { fillOddly } from './odd-tree.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const skip = missing('rsync', 'stunnel4', 'setfacl', 'getfattr') || (!isRoot && 'needs root');
@@ -35,26 +36,13 @@ function place(): Place {
 
 const attemptsOf = ({ said }: Mover) => said.filter(({ type }) => type === 'Attempt').length;
 
-/** All that a file system of an application may hold. */
 async function fill(source: string): Promise<void> {
+  await fillOddly(source);
   const at = (name: string): string => join(source, name);
-  fs.mkdirSync(at('database'), { mode: 0o700 });
-  fs.writeFileSync(at('database/table'), 'rows', { mode: 0o600 });
-  fs.chownSync(at('database/table'), 999, 998);
-  fs.chownSync(at('database'), 999, 999);
-  fs.linkSync(at('database/table'), at('second name'));
   fs.writeFileSync(at('sparse'), 'start');
   fs.truncateSync(at('sparse'), 64 * MiB);
-  fs.writeFileSync(at('line\nbreak'), 'odd');
-  fs.writeFileSync(Buffer.concat([Buffer.from(at('bytes')), Buffer.from([0xff, 0xfe])]), 'odd');
-  fs.symlinkSync('/etc/hostname', at('absolute'));
-  fs.symlinkSync('nothing-is-there', at('dangling'));
   fs.symlinkSync('../../../../escaping', at('escaping'));
-  fs.mkdirSync(at('lost+found'));
-  fs.mkdirSync(at('database/lost+found'));
-  await must('mkfifo', at('fifo'));
   await must('setfattr', '-n', 'user.colour', '-v', 'green', at('sparse'));
-  await must('setfacl', '-m', 'u:1234:r', at('line\nbreak'));
 }
 
 test('a copy has everything that its source has', { skip }, async () => {

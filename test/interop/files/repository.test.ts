@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { missing, must, scratch } from '../tools.ts';
 import { Transfer } from './movers.ts';
+import { fillOddly } from './odd-tree.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const skip = missing('restic', 'setfacl', 'getfattr') || (!isRoot && 'needs root');
@@ -19,23 +20,11 @@ async function withTransfer(run: (transfer: Transfer) => Promise<void>): Promise
 }
 
 async function fill(source: string): Promise<void> {
+  await fillOddly(source);
   const at = (name: string): string => join(source, name);
-  fs.mkdirSync(at('database'), { mode: 0o700 });
-  fs.writeFileSync(at('database/table'), 'rows', { mode: 0o600 });
-  fs.chownSync(at('database/table'), 999, 998);
-  fs.chownSync(at('database'), 999, 999);
-  fs.linkSync(at('database/table'), at('second name'));
-  fs.writeFileSync(at('line\nbreak'), 'odd');
   fs.writeFileSync(at('[a]*?\\'), 'odd');
-  fs.writeFileSync(Buffer.concat([Buffer.from(at('bytes')), Buffer.from([0xff, 0xfe])]), 'odd');
-  fs.symlinkSync('/etc/hostname', at('absolute'));
-  fs.symlinkSync('nothing-is-there', at('dangling'));
-  fs.mkdirSync(at('lost+found'));
-  fs.mkdirSync(at('database/lost+found'));
   fs.chmodSync(source, 0o710);
-  await must('mkfifo', at('fifo'));
   await must('setfattr', '-n', 'user.colour', '-v', 'green', at('second name'));
-  await must('setfacl', '-m', 'u:1234:r', at('line\nbreak'));
 }
 
 /** What `ls` would tell of every file, times of the year included. */
