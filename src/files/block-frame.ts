@@ -161,11 +161,10 @@ async function looksCompressible(blocks: Uint8Array): Promise<boolean> {
   return packed.length < 0.95 * samples * sampleBytes;
 }
 
-const skipsMax = 15;
+const skipsAfterMiss = 4;
 
-/** Even samples cost: where several in a row did not shrink, some pieces go as they are. */
+/** Even samples cost: behind pieces that do not shrink some go as they are. */
 export class Shrinking {
-  #misses = 0;
   #skips = 0;
 
   async isLikely(blocks: Uint8Array): Promise<boolean> {
@@ -174,8 +173,7 @@ export class Shrinking {
       return false;
     }
     const is = await looksCompressible(blocks);
-    this.#misses = is ? 0 : Math.min(this.#misses + 1, skipsMax);
-    this.#skips = this.#misses;
+    this.#skips = is ? 0 : skipsAfterMiss;
     return is;
   }
 }
