@@ -38,6 +38,7 @@ async function conditionOf(agent: Agent, type: string) {
 
 test('a full disk turns the pool read-only, and space turns it back', {
   skip: noDisk,
+  timeout: 400_000,
 }, async () => {
   await using disk = await smallDisk(640 * mebibyte);
   await using cloud = new Cloud();
