@@ -45,10 +45,7 @@ function materialOf({ authority, certificate, key }: ControlTls) {
  * Listens for clients with a certificate of the same authority: controllers on other nodes.
  * Whoever has one may do with the agent's volumes what its owner may.
  */
-export async function serveControlTls(
-  place: ControlPlace,
-  serve: Serve,
-): Promise<HttpServer> {
+export async function serveControlTls(place: ControlPlace, serve: Serve): Promise<HttpServer> {
   const { host, port, tls, reread } = place;
   const options = {
     ...materialOf(tls),

@@ -21,13 +21,20 @@ function sees(agent: string, others: Readonly<Record<string, Seen>>): AgentMirro
   );
   const clusters = new Map<string, ClusterObject>(views);
   const place = { name: agent, address: 'unix:///a' };
-  return { place, usable: true, clusters, pools: new Map(), volumes: new Map(), status: undefined } as never;
+  return {
+    place,
+    usable: true,
+    clusters,
+    pools: new Map(),
+    volumes: new Map(),
+    status: undefined,
+  } as never;
 }
 
 function peersSeenBy(...agents: readonly AgentMirror[]) {
   const object = { metadata: { name: 'east' }, spec: { local: true } } as Cluster;
   const sight = { object, facts: {}, problem: undefined, agents } as unknown as LocalSight;
-  return localReport(sight).fields.peers;
+  return (localReport(sight).fields as Cluster['status'] & object).peers;
 }
 
 test('peers are clusters, whatever their agents are called', () => {
