@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- [--quick] [-o json|markdown] [SECTION...]]`: measures us beside others, prints the
- * table of goals, and after a whole run writes bench/RESULTS.md.
+ * `npm run bench [-- [--quick] [-o json|markdown] [SECTION...]]`: measures us beside others, prints
+ * the table of goals, and after a whole run writes bench/RESULTS.md.
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';

@@ -44,7 +44,7 @@ export function claimKey({ metadata }: PersistentVolumeClaim): ClaimKey {
   return `${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
 }
 
-/** Claims whose content is half overwritten, because a copy into them was begun and not finished. */
+/** Claims that are half overwritten, because a copy into them was begun and not finished. */
 export async function tornClaims(run: Run, side: SideName): Promise<readonly ClaimKey[]> {
   const torn: ClaimKey[] = [];
   for await (const claim of claimsIn(accessOf(run, side).client, namespacesAt(run, side))) {
