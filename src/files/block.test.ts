@@ -111,12 +111,12 @@ test('what shrinks travels compressed', async () => {
 });
 
 test('what shrinks travels compressed also behind what does not', async () => {
-  const text = Buffer.from('transship '.repeat(3_000_000));
+  const text = Buffer.from('transship '.repeat(8_000_000));
   const source = device(Buffer.concat([blockNoise(8 * mib), text]));
   const destination = device(new Uint8Array(source.sizeBytes));
   const { sent } = await copy({ source, destination });
   assertSame(destination.bytes, source.bytes);
-  assert.ok(valueOf(sent).sentBytes < 14 * mib, `${valueOf(sent).sentBytes} bytes`);
+  assert.ok(valueOf(sent).sentBytes < source.sizeBytes / 2, `${valueOf(sent).sentBytes} bytes`);
 });
 
 for (const blockBytes of [4 * kib, 1 * mib]) {
