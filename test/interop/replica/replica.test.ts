@@ -127,6 +127,15 @@ test('cut links: the majority goes on, and an old leader is fenced when it is ba
   using again = await next!.connect('db');
   await ledger.check(again, { answered: true });
   await healthy(next!, 3);
+  // Until it is told so, the old one answers for nothing: it cannot know what is whole.
+  client.disconnect();
+  const yields = () => old!.call('replica.yield', { volume: 'db' });
+  await until('its doors to be closed', () =>
+    yields().then(
+      () => true,
+      () => false,
+    ),
+  );
   await assertAlike(nodes.agents);
 });
 
