@@ -4,7 +4,8 @@
  * with the first that wants it and ends with the last.
  */
 import path from 'node:path';
-import { asTransshipError } from '../base/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asTransshipError, fail } from '../base/errors.ts';
 import { KeptDevice } from '../nbd/kept-device.ts';
 import { startBackground } from './background.ts';
 import { createClock } from './clock.ts';
@@ -18,6 +19,9 @@ import { runService } from './service-process.ts';
 const waitMs = 10 * 60_000;
 /** After the last device: the next attachment soon finds a process that runs. */
 const idleMs = 2_000;
+/** One that ends makes room for the next within this time. */
+const startMs = 20_000;
+const againMs = 100;
 
 const doorSocket = (directory: string): string => path.join(directory, 'keeper.sock');
 const controlSocket = (directory: string): string => path.join(directory, 'keeper-control.sock');
@@ -47,19 +51,31 @@ export function runDoorKeeper(
         metrics: createMetrics(),
       });
       undo.push(() => server.close());
+      let opening = 0;
+      let isEnding = false;
       const endIfIdle = () => {
         clock.after(idleMs, () => {
-          if (devices.size === 0) requestStop();
+          if (devices.size > 0 || opening > 0) return;
+          isEnding = true;
+          requestStop();
         });
       };
       const answer = async ({ name, socketPath }: KeeperRequest): Promise<void> => {
+        // As if nobody were here: whoever asks starts the next one.
+        if (isEnding) fail('AgentUnreachable', 'the keeper of devices is ending');
         devices.get(name)?.close();
         devices.delete(name);
         if (socketPath === undefined) return endIfIdle();
         const connect = () => connectNbd({ exportName: name, socketPath });
         const onLost = () => log.log('warn', 'the agent is away; its device waits', { name });
         const onBack = (awayMs: number) => log.log('info', 'the agent is back', { name, awayMs });
-        devices.set(name, await KeptDevice.open({ connect, clock, waitMs, onLost, onBack }));
+        opening++;
+        try {
+          devices.set(name, await KeptDevice.open({ connect, clock, waitMs, onLost, onBack }));
+        } finally {
+          opening--;
+          endIfIdle();
+        }
       };
       undo.push(await serveLines(controlSocket(directory), answer));
       endIfIdle();
@@ -79,14 +95,16 @@ export async function openKept(
   place: KeeperPlace,
   request: { readonly name: string; readonly socketPath: string },
 ): Promise<string> {
-  for (let isLast = false; ; isLast = true) {
+  const until = performance.now() + startMs;
+  for (;;) {
     try {
       await ask(place.directory, request);
       return unixNbdUri(request.name, doorSocket(place.directory));
     } catch (error) {
       const isAway = asTransshipError(error).reason === 'AgentUnreachable';
-      if (!isAway || isLast) throw error;
+      if (!isAway || performance.now() > until) throw error;
       await startKeeper(place);
+      await sleep(againMs);
     }
   }
 }
