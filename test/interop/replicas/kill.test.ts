@@ -25,8 +25,10 @@ test('fio verifies what it writes while followers are killed', {
   const [leader, ...followers] = agents;
   await lead(leader, 'db', agents, 64 * mebibyte);
   const words = [
+    ...'--name=t --ioengine=nbd'.split(' '),
+    // An option of the engine, which has to be known by then.
     `--uri=${leader.uri('db')}`,
-    ...'--name=t --ioengine=nbd --size=16M --bs=16k --rw=randwrite --iodepth=8'.split(' '),
+    ...'--size=16M --bs=16k --rw=randwrite --iodepth=8'.split(' '),
     ...'--fsync=32 --rate_iops=,60 --verify=crc32c --verify_fatal=1'.split(' '),
     ...'--verify_state_save=0 --randseed=7'.split(' '),
   ];
