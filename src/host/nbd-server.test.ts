@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -49,13 +50,18 @@ test('the socket is its owner’s only, and gone after close', async () => {
 test('a living server keeps its socket; a dead one’s is replaced', async () => {
   using directory = scratch();
   const socketPath = path.join(directory.path, 'nbd.sock');
-  const listen = `require('net').createServer().listen(${JSON.stringify(socketPath)})`;
+  const where = JSON.stringify(socketPath);
+  const listen = `require('net').createServer().listen(${where}, () => console.log('up'))`;
   const other = spawn(process.execPath, ['-e', listen]);
-  while (!fs.existsSync(socketPath)) await sleep(10);
-  await assert.rejects(serve(socketPath), { reason: 'InUse' });
   const exited = new Promise((resolve) => other.once('exit', resolve));
-  other.kill('SIGKILL');
-  await exited;
+  try {
+    // The socket is there before anybody listens.
+    await once(other.stdout, 'data');
+    await assert.rejects(serve(socketPath), { reason: 'InUse' });
+  } finally {
+    other.kill('SIGKILL');
+    await exited;
+  }
   assert.equal(fs.existsSync(socketPath), true);
   const server = await serve(socketPath);
   await assert.rejects(serve(socketPath), { reason: 'InUse' });
