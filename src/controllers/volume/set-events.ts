@@ -122,7 +122,7 @@ function healthEvents(
   now: ConditionLike | undefined,
 ): readonly Told[] {
   if (now === undefined || before?.reason === now.reason) return [];
-  const { reason = '', message: note = '' } = now;
+  const { reason, message: note } = now;
   if (lost.includes(reason)) return [{ type: 'Warning', reason: 'ReplicasDegraded', note }];
   const wasLost = [...lost, 'ReplicaRebuilding'].includes(before?.reason ?? '');
   if (now.status === 'True' || !wasLost) return [];

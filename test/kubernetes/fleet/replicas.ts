@@ -94,11 +94,11 @@ export const replicaCases = fleetCases({
         await controller.start();
         await nodes.drained(two);
         for (const name of names) {
-          const { status } = await t.object(t.east, volumes, name);
-          assert.ok(
-            status?.replicas?.every(({ pool }) => pool !== two),
-            name,
-          );
+          // What its volume says may be from before the controllers came back.
+          await t.until(`${name} to be elsewhere`, async () => {
+            const { status } = await t.object(t.east, volumes, name);
+            return status?.replicas?.every(({ pool }) => pool !== two) === true || undefined;
+          });
         }
         await client.patch(pools, key, { spec: { drain: null } });
         for (const name of names) await nodes.delete(name);
