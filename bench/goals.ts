@@ -13,8 +13,8 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     what: 'Filesystem: first copy of a tree of real files',
     against: 'rsync with the same flags through stunnel, set up by hand',
     method:
-      'Both movers as processes, both sides verified; the start of our client counts, that of ' +
-      'our server and of the daemon and tunnels of the other does not.',
+      'Both movers as processes of the packed program, both sides verified; the start of our ' +
+      'client counts, that of our server and of the daemon and tunnels of the other does not.',
     argument: 'It is the same rsync in the same TLS; what is left is the start of our client.',
   },
   'files-again': {
@@ -26,13 +26,17 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
   'files-audited': {
     what: 'Filesystem: the last pass with its closing audit, nothing changed',
     against: 'rsync --checksum of the same tree',
-    method: 'Both read every file on both sides; ours compares lists of digests afterwards.',
-    argument: 'Ours also compares owners, modes, times, ACLs and attributes of every entry.',
+    method:
+      'Theirs reads every file on both sides. Ours goes by sizes and times, as a last pass does ' +
+      'unless content is to be compared, and then both sides list every entry and compare.',
+    argument: 'Ours compares owners, modes, times, ACLs and attributes in runs of their own.',
   },
   'blocks-first': {
     what: 'Block: first copy of a raw disk',
     against: 'rsync --inplace --whole-file through stunnel',
-    method: 'Random bytes; both end with a flush. The starts of our sender and receiver count.',
+    method:
+      'Random bytes; both end with a flush. The start of our sender counts, as that of rsync; ' +
+      'our receiver listens before, as the daemon and the tunnels of the other do.',
     argument: 'Ours hashes every block on both sides, so that a cut copy resumes at its blocks.',
   },
   'blocks-again': {

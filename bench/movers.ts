@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { makeMoverCertificates } from '../src/host/mover/certificates.ts';
+import { packInto } from '../tools/pack/pack.ts';
 import type { Programs } from './programs.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -30,8 +31,23 @@ export function writeCertificates(directory: string): void {
   }
 }
 
-function words(...rest: readonly string[]): string[] {
-  return ['--disable-warning=ExperimentalWarning', join(root, 'src/main.ts'), 'mover', ...rest];
+/** The program as users have it, types stripped beforehand; returns what Node runs. */
+export function packProgram(directory: string): string {
+  const home = join(directory, 'packed');
+  packInto(join(home, 'dist'));
+  fs.copyFileSync(join(root, 'package.json'), join(home, 'package.json'));
+  fs.symlinkSync(join(root, 'node_modules'), join(home, 'node_modules'));
+  return join(home, 'dist/main.js');
+}
+
+/** Where a mover finds the program, its certificates, and a place for its state. */
+export interface Place {
+  readonly program: string;
+  readonly directory: string;
+}
+
+function words({ program }: Place, ...rest: readonly string[]): string[] {
+  return ['--disable-warning=ExperimentalWarning', program, 'mover', ...rest];
 }
 
 export interface FileMover extends AsyncDisposable {
@@ -42,9 +58,10 @@ export interface FileMover extends AsyncDisposable {
 /** Our server for one directory, and clients that copy to it. */
 export async function startFileMover(
   programs: Programs,
-  directory: string,
+  place: Place,
   destination: string,
 ): Promise<FileMover> {
+  const { directory } = place;
   const port = await freePort();
   const config = (side: string, rest: object) => {
     const path = join(directory, `${side}.json`);
@@ -55,37 +72,39 @@ export async function startFileMover(
   };
   const modules = [{ name: 'bench.data', path: destination }];
   const file = config('server', { modules });
-  const args = words('server', '--config', file);
+  const args = words(place, 'server', '--config', file);
   const server = await programs.serve(process.execPath, args, { port });
   return {
     copy: async (source, pass) => {
       const rest = { serverName: name, module: 'bench.data', source, pass };
-      const client = words('client', '--config', config('client', rest));
+      const client = words(place, 'client', '--config', config('client', rest));
       return (await programs.run(process.execPath, client)).seconds;
     },
     [Symbol.asyncDispose]: () => server.stop(),
   };
 }
 
-/** Our receiver and sender of blocks, once. Seconds with the start of both. */
+/**
+ * Our receiver and sender of blocks, once. Seconds of the sender, its start included; the receiver
+ * listens before, as daemons and tunnels do that others set up.
+ */
 export async function copyBlocks(
   programs: Programs,
-  directory: string,
+  place: Place,
   { from, to }: { readonly from: string; readonly to: string },
 ): Promise<number> {
+  const { directory } = place;
   const port = await freePort();
   const at = (side: string) => join(directory, side);
   const listen = ['--listen', `127.0.0.1:${port}`, '--certificates', at('server')];
-  const started = performance.now();
   const receiver = await programs.serve(
     process.execPath,
-    words('block-receive', '--destination', to, ...listen),
+    words(place, 'block-receive', '--destination', to, ...listen),
     { port },
   );
   const connect = ['--to', `127.0.0.1:${port}`, '--certificates', at('client')];
-  const send = words('block-send', '--source', from, ...connect, '--server-name', name);
-  await programs.run(process.execPath, send);
-  const seconds = (performance.now() - started) / 1000;
+  const send = words(place, 'block-send', '--source', from, ...connect, '--server-name', name);
+  const { seconds } = await programs.run(process.execPath, send);
   await receiver.stop();
   return seconds;
 }

@@ -4,8 +4,13 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { copyImage } from '../../src/images/images.ts';
 import { makeAuthority, ports, putImage, Registry } from '../../test/interop/images/registries.ts';
-import { copyBlocks, startFileMover, startPlainTunnel, writeCertificates } from '../movers.ts';
-import { syncAll } from '../programs.ts';
+import {
+  copyBlocks,
+  packProgram,
+  startFileMover,
+  startPlainTunnel,
+  writeCertificates,
+} from '../movers.ts';
 import type { Bench, Measured, Section } from '../row.ts';
 import { interleave, ratios } from '../stats.ts';
 
@@ -45,7 +50,7 @@ function change(source: string, round: number): void {
   fs.writeFileSync(join(source, `new-${round}`), randomBytes(MiB));
 }
 
-async function files(bench: Bench): Promise<readonly Measured[]> {
+async function files(bench: Bench, program: string): Promise<readonly Measured[]> {
   const { programs } = bench;
   const directory = join(bench.directory, 'movers-files');
   fs.mkdirSync(directory);
@@ -54,24 +59,30 @@ async function files(bench: Bench): Promise<readonly Measured[]> {
   const source = join(directory, 'source');
   const at = { ours: join(directory, 'ours'), plain: join(directory, 'plain') };
   for (const path of Object.values(at)) fs.mkdirSync(path);
-  await using mover = await startFileMover(programs, directory, at.ours);
+  await using mover = await startFileMover(programs, { program, directory }, at.ours);
   await using plain = await startPlainTunnel(programs, directory, at.plain);
   const first = await interleave(bench.rounds('dear'), {
     ours: async () => {
       empty(at.ours);
-      return settled(at.ours, await mover.copy(source, 'Stage'));
+      await settle(bench, directory);
+      return mover.copy(source, 'Stage');
     },
     plain: async () => {
       empty(at.plain);
-      return settled(at.plain, await plain.rsync(asOurs, `${source}/`));
+      await settle(bench, directory);
+      return plain.rsync(asOurs, `${source}/`);
     },
   });
+  const changed = oncePerRound((round) => change(source, round));
   const again = await interleave(bench.rounds('dear'), {
     ours: async (round) => {
-      change(source, round);
+      changed(round);
       return mover.copy(source, 'Stage');
     },
-    plain: async () => plain.rsync(asOurs, `${source}/`),
+    plain: async (round) => {
+      changed(round);
+      return plain.rsync(asOurs, `${source}/`);
+    },
   });
   const audited = await interleave(bench.rounds('dear'), {
     ours: async () => mover.copy(source, 'Final'),
@@ -95,10 +106,18 @@ function empty(path: string): void {
   }
 }
 
-/** What neither made durable is the same for both, and is not to weigh on the next turn. */
-function settled(path: string, seconds: number): number {
-  syncAll(path.slice(0, path.lastIndexOf('/')).concat('/server/ca.crt'));
-  return seconds;
+/** Neither makes files durable; what is left of one turn is not to weigh on the next. */
+async function settle({ programs }: Bench, directory: string): Promise<void> {
+  await programs.run('sync', ['--file-system', directory]);
+}
+
+/** Whoever comes first in a round changes the source: both copy the same difference. */
+function oncePerRound(change: (round: number) => void): (round: number) => void {
+  let last = -1;
+  return (round) => {
+    if (round !== last) change(round);
+    last = round;
+  };
 }
 
 interface Times {
@@ -115,7 +134,7 @@ function row(name: string, { ours, plain }: Times, peer = 'rsync in stunnel'): M
   };
 }
 
-async function blocks(bench: Bench): Promise<readonly Measured[]> {
+async function blocks(bench: Bench, program: string): Promise<readonly Measured[]> {
   const { programs } = bench;
   const directory = join(bench.directory, 'movers-blocks');
   fs.mkdirSync(directory);
@@ -137,7 +156,8 @@ async function blocks(bench: Bench): Promise<readonly Measured[]> {
     await programs.run('cmp', [from, copy]);
     return seconds;
   };
-  const ourCopy = async () => proven(to, await copyBlocks(programs, directory, { from, to }));
+  const place = { program, directory };
+  const ourCopy = async () => proven(to, await copyBlocks(programs, place, { from, to }));
   // Else the same size alone would be enough for it to copy nothing.
   const plainFlags = ['--inplace', '--ignore-times', '--fsync'];
   const plainCopy = async (how: string) => {
@@ -147,23 +167,31 @@ async function blocks(bench: Bench): Promise<readonly Measured[]> {
   const first = await interleave(bench.rounds('dear'), {
     ours: async () => {
       fresh(to);
+      await settle(bench, directory);
       return ourCopy();
     },
     plain: async () => {
       fs.rmSync(join(plainTo, 'disk.raw'), { force: true });
+      await settle(bench, directory);
       return plainCopy('--whole-file');
     },
   });
+  const changed = oncePerRound(() => {
+    const file = fs.openSync(from, 'r+');
+    for (let at = 0; at < bytes; at += 100 * 64 * 1024) {
+      fs.writeSync(file, randomBytes(4096), 0, 4096, at);
+    }
+    fs.closeSync(file);
+  });
   const again = await interleave(bench.rounds('dear'), {
-    ours: async () => {
-      const file = fs.openSync(from, 'r+');
-      for (let at = 0; at < bytes; at += 100 * 64 * 1024) {
-        fs.writeSync(file, randomBytes(4096), 0, 4096, at);
-      }
-      fs.closeSync(file);
+    ours: async (round) => {
+      changed(round);
       return ourCopy();
     },
-    plain: async () => plainCopy('--no-whole-file'),
+    plain: async (round) => {
+      changed(round);
+      return plainCopy('--no-whole-file');
+    },
   });
   return [row('blocks-first', first), row('blocks-again', again)];
 }
@@ -206,9 +234,12 @@ export const moverSection: Section = {
   name: 'movers',
   rows: ['files-first', 'files-again', 'files-audited', 'blocks-first', 'blocks-again', 'images'],
   needs: ['rsync', 'stunnel', 'skopeo', 'docker-registry', 'openssl', 'mkfs.ext4'],
-  run: async (bench) => [
-    ...(await files(bench)),
-    ...(await blocks(bench)),
-    ...(await images(bench)),
-  ],
+  run: async (bench) => {
+    const program = packProgram(bench.directory);
+    return [
+      ...(await files(bench, program)),
+      ...(await blocks(bench, program)),
+      ...(await images(bench)),
+    ];
+  },
 };

@@ -9,6 +9,7 @@ import { startCollector } from './collector.ts';
 import { allHandlers } from './control.ts';
 import { Exports } from './doors.ts';
 import { Events } from './events.ts';
+import { Holds } from './holds.ts';
 import { Imports } from './imports.ts';
 import { Jobs } from './jobs.ts';
 import { Meter, reportState } from './meter.ts';
@@ -61,7 +62,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { info, ports } = options;
   const { clock, metrics } = ports;
   const { parts, cloud, doors } = makeParts(options);
-  const { pools, events, teleports, replicas, jobs } = parts;
+  const { pools, events, teleports, replicas, jobs, holds } = parts;
   await takeUp(parts);
   const meter = new Meter(clock, metrics);
   const reporter = startReporter(parts, meter);
@@ -90,6 +91,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       reporter.cancel();
       collector.cancel();
       await jobs.cancelAll();
+      holds.close();
       replicas.close();
       await teleports.close();
       cloud.close();
@@ -139,6 +141,8 @@ function makeParts(options: AgentOptions): Made {
   const clusters = new Clusters({ ...options, cloud, pools, events, teleports });
   const attachments = new Attachments(ports.attacher, events, info.cluster);
   const jobs = new Jobs(clock, info.cluster);
+  const isFollowed = (name: string) => replicas.isFollowed(name);
+  const holds = new Holds({ ...ports, pools, doors, isFollowed });
   const parts: AgentParts = {
     info,
     ports,
@@ -152,6 +156,7 @@ function makeParts(options: AgentOptions): Made {
     teleports,
     replicas,
     repositories,
+    holds,
   };
   return { parts, cloud, doors };
 }

@@ -8,6 +8,8 @@ export class Door implements BlockDevice {
   #target: BlockDevice;
   #hold: Promise<void> | undefined;
   #release: () => void = () => undefined;
+  /** Those who asked for a pause and have not said `resume`. */
+  #holders = 0;
   /** Requests that the device answers later. */
   #inside = 0;
   #onEmpty: () => void = () => undefined;
@@ -30,18 +32,30 @@ export class Door implements BlockDevice {
     this.#target = target;
   }
 
-  /** Resolves when nothing is on its way any more; requests wait until `resume`. */
+  /**
+   * Resolves when nothing is on its way any more; requests wait until everybody who called this
+   * has called `resume`.
+   */
   async pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#hold = promise;
-    this.#release = resolve;
+    this.#holders++;
+    if (this.#hold === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#hold = promise;
+      this.#release = resolve;
+    }
     if (this.#inside === 0) return;
     await new Promise<void>((empty) => {
-      this.#onEmpty = empty;
+      const before = this.#onEmpty;
+      this.#onEmpty = () => {
+        before();
+        empty();
+      };
     });
   }
 
   resume(): void {
+    this.#holders--;
+    if (this.#holders > 0) return;
     this.#hold = undefined;
     this.#release();
   }
@@ -91,7 +105,10 @@ export class Door implements BlockDevice {
     this.#inside++;
     return wait.finally(() => {
       this.#inside--;
-      if (this.#inside === 0) this.#onEmpty();
+      if (this.#inside > 0) return;
+      const told = this.#onEmpty;
+      this.#onEmpty = () => undefined;
+      told();
     });
   }
 }

@@ -2,6 +2,7 @@
 import { fail } from '../base/errors.ts';
 import { apiVersion } from '../api/objects.ts';
 import type { BlockDevice } from '../base/ports.ts';
+import { sleep } from '../base/sleep.ts';
 import { Door } from './door.ts';
 import { refuseFollowed } from './followed.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
@@ -50,6 +51,18 @@ export class Exports {
   /** What is behind the name is another device now. */
   changed(name: string): void {
     this.find(name);
+  }
+
+  /**
+   * Resolves when nothing is on its way to the volume; what comes waits for the call of what this
+   * resolves with. Also where nobody has opened it yet. `NotFound` without such a volume.
+   */
+  async hold(name: string): Promise<() => void> {
+    this.#pools.locate(name);
+    this.find(name);
+    const door = this.#doors.get(name)!;
+    await door.pause();
+    return () => door.resume();
   }
 
   /** Runs `work` while no request is on its way; those that come wait for its end. */
@@ -116,23 +129,9 @@ export function doorHandlers(parts: AgentParts): Doors {
           if (seen.get(view.metadata.name) !== text) emit(view);
           seen.set(view.metadata.name, text);
         }
-        await pause(parts, watchEveryMs, signal);
+        await sleep(parts.ports.clock, watchEveryMs, signal);
       }
       return {};
     },
   };
-}
-
-/** Resolves after `ms`, or at once when the signal is aborted. */
-export function pause(parts: AgentParts, ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = parts.ports.clock.after(ms, done);
-    function done(): void {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done);
-  });
 }

@@ -3,6 +3,7 @@ import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/contr
 import type { Attachments } from './attachments.ts';
 import type { Clusters } from './clusters.ts';
 import type { Events } from './events.ts';
+import type { Holds } from './holds.ts';
 import type { Imports } from './imports.ts';
 import type { Jobs } from './jobs.ts';
 import type { Policies } from './policies.ts';
@@ -25,6 +26,7 @@ export interface AgentParts {
   readonly teleports: Teleports;
   readonly replicas: ReplicatedVolumes;
   readonly repositories: Repositories;
+  readonly holds: Holds;
 }
 
 /** What a handler may do besides answering. */

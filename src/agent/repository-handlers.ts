@@ -2,6 +2,7 @@
 import type { RequestOf } from '../api/control.ts';
 import {
   apiVersion,
+  type BackupPartObject,
   type Finding,
   listOf,
   type ReportObject,
@@ -11,6 +12,13 @@ import {
 import { asTransshipError, fail } from '../base/errors.ts';
 import { checkName } from '../base/names.ts';
 import { formatBytes, formatMoment } from '../base/units.ts';
+import {
+  type BackupPart,
+  forgetBackup,
+  listBackups,
+  putBackupPart,
+  readBackupPart,
+} from '../peer/repository/backups.ts';
 import type { SavedVersion } from '../peer/repository/documents.ts';
 import { pruneRepository } from '../peer/repository/prune.ts';
 import { saveVersion } from '../peer/repository/save.ts';
@@ -56,6 +64,7 @@ export function repositoryHandlers(parts: AgentParts): HandlersOf<'repository'> 
       const repository = await repositories.open(name);
       return versionView(name, cluster, await repository.forget(volume, version));
     },
+    ...backupHandlers(parts),
     'repository.prune': async ({ name }, { emit, signal }) => {
       repositories.view(name);
       const job = jobs.start({ type: 'Prune', target: name }, async (control) => {
@@ -79,6 +88,41 @@ export function repositoryHandlers(parts: AgentParts): HandlersOf<'repository'> 
         },
       });
       return reportView(name, cluster, { report, deep });
+    },
+  };
+}
+
+type BackupOperations = `repository.${'put-backup' | 'read-backup' | 'backups' | 'forget-backup'}`;
+
+function backupHandlers({
+  repositories,
+  info: { cluster },
+}: AgentParts): Pick<HandlersOf<'repository'>, BackupOperations> {
+  const viewOf = (repository: string, one: BackupPart): BackupPartObject => ({
+    kind: 'BackupPart',
+    apiVersion,
+    metadata: { name: `${one.name}/${one.part}`, cluster },
+    spec: { repository, backup: one.name, part: one.part, content: one.content },
+    status: { savedBy: one.cluster, savedTime: formatMoment(one.savedMs) },
+  });
+  return {
+    'repository.put-backup': async ({ name, backup, part, content }) => {
+      const repository = await repositories.open(name, { create: true });
+      const named = { name: checkName(backup, 'backup'), part, cluster, content };
+      return viewOf(name, await putBackupPart(repository, named));
+    },
+    'repository.read-backup': async ({ name, backup, part }) => {
+      const repository = await repositories.open(name);
+      return viewOf(name, await readBackupPart(repository, backup, part));
+    },
+    'repository.backups': async ({ name }) => {
+      const found = await listBackups(await repositories.open(name));
+      const views = found.map((one) => viewOf(name, one));
+      return listOf<BackupPartObject>('BackupPart', views);
+    },
+    'repository.forget-backup': async ({ name, backup }) => {
+      await forgetBackup(await repositories.open(name), backup);
+      return {};
     },
   };
 }

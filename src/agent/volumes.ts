@@ -1,5 +1,5 @@
 /** Answers to `volume.*`: what people do with one volume at a time. */
-import { apiVersion, listOf, type VolumeObject } from '../api/objects.ts';
+import { apiVersion, listOf, type SnapshotObject, type VolumeObject } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
 import { exactSize, formatMoment } from '../base/units.ts';
 import type { Moment } from '../volume/api.ts';
@@ -47,7 +47,12 @@ export function momentFrom(request: {
 }
 
 export function volumeHandlers(parts: AgentParts): Plain {
-  return { ...lifeHandlers(parts), ...copyHandlers(parts), ...pastHandlers(parts) };
+  return {
+    ...lifeHandlers(parts),
+    ...snapshotHandlers(parts),
+    ...copyHandlers(parts),
+    ...pastHandlers(parts),
+  };
 }
 
 type Life =
@@ -125,22 +130,39 @@ async function deleteVolume(
   return before;
 }
 
-function copyHandlers(
-  parts: AgentParts,
-): Pick<Plain, 'volume.snapshot' | 'volume.delete-snapshot' | 'volume.clone'> {
-  const { pools, policies, ports, info } = parts;
+type Snapshots =
+  | 'volume.snapshot'
+  | 'volume.hold'
+  | 'volume.snapshot-held'
+  | 'volume.release'
+  | 'volume.delete-snapshot';
+
+function snapshotHandlers(parts: AgentParts): Pick<Plain, Snapshots> {
+  const { pools, ports, info, holds } = parts;
   const factsOf = ({ volume }: Located) => ({
     volume: volume.name,
     blockBytes: volume.blockSizeBytes,
     cluster: info.cluster,
   });
+  const make = async (name: string, chosen: string, trace: boolean) => {
+    const located = pools.locate(name);
+    const made = await located.volume.snapshot(chosen, { trace });
+    tell(parts, 'SnapshotMade', name, `snapshot ${chosen} of volume ${name} was made`);
+    return snapshotView(made, factsOf(located));
+  };
   return {
-    'volume.snapshot': async ({ volume: name, name: given, trace }) => {
-      const located = pools.locate(name);
-      const chosen = given ?? nameFromTime(ports.clock.wallMs());
-      const made = await located.volume.snapshot(chosen, { trace: trace === true });
-      tell(parts, 'SnapshotMade', name, `snapshot ${chosen} of volume ${name} was made`);
-      return snapshotView(made, factsOf(located));
+    'volume.snapshot': async ({ volume: name, name: given, trace }) =>
+      make(name, given ?? nameFromTime(ports.clock.wallMs()), trace === true),
+    'volume.hold': async ({ volumes, forMs }) => ({
+      hold: await holds.take([...new Set(volumes.split(','))], forMs),
+    }),
+    'volume.snapshot-held': async ({ hold, name }) => {
+      const made = await holds.use(hold, (volume) => make(volume, name, false));
+      return listOf<SnapshotObject>('Snapshot', made);
+    },
+    'volume.release': async ({ hold }) => {
+      holds.release(hold);
+      return {};
     },
     'volume.delete-snapshot': async ({ volume: name, name: snapshot }) => {
       const located = pools.locate(name);
@@ -149,6 +171,12 @@ function copyHandlers(
       tell(parts, 'SnapshotDeleted', name, `snapshot ${snapshot} of volume ${name} was deleted`);
       return snapshotView(found!, factsOf(located));
     },
+  };
+}
+
+function copyHandlers(parts: AgentParts): Pick<Plain, 'volume.clone'> {
+  const { pools, policies, ports } = parts;
+  return {
     'volume.clone': async ({ volume: source, name, atMs, snapshot, historyPolicy }) => {
       const { pool } = await pools.whole(source);
       // The default name of I-21: the source and the second.

@@ -105,6 +105,17 @@ export const operations = {
     volume: 'text',
     name: 'text',
   }).answers<objects.SnapshotObject>(),
+  'volume.hold': operation(
+    'Holds back what is written to volumes (names with commas) for snapshots of one moment.',
+    { volumes: 'text', forMs: 'number' },
+  ).answers<{ readonly hold: string }>(),
+  'volume.snapshot-held': operation('Keeps the content of volumes that are held, and lets go.', {
+    hold: 'text',
+    name: 'text',
+  }).answers<objects.ListOf<objects.SnapshotObject>>(),
+  'volume.release': operation('Lets volumes go that are held.', {
+    hold: 'text',
+  }).answers<Record<string, never>>(),
   'volume.clone': operation('Makes a volume from a moment of another.', {
     volume: 'text',
     name: 'text?',
@@ -303,6 +314,24 @@ export const operations = {
     volume: 'text',
     version: 'text',
   }).answers<objects.SavedVersionObject>(),
+  'repository.put-backup': operation('Puts one part of a backup; the part 0 makes it exist.', {
+    name: 'text',
+    backup: 'text',
+    part: 'number',
+    content: 'text',
+  }).answers<objects.BackupPartObject>(),
+  'repository.read-backup': operation('Reads one part of a backup.', {
+    name: 'text',
+    backup: 'text',
+    part: 'number',
+  }).answers<objects.BackupPartObject>(),
+  'repository.backups': operation('Backups in a repository: the part 0 of each.', {
+    name: 'text',
+  }).answers<objects.ListOf<objects.BackupPartObject>>(),
+  'repository.forget-backup': operation('Forgets all parts of a backup.', {
+    name: 'text',
+    backup: 'text',
+  }).answers<Record<string, never>>(),
   'repository.prune': operation('Gives back what no saved version needs.', {
     name: 'text',
   }).streams<Job, Job>(),

@@ -381,3 +381,19 @@ export interface SavedVersionObject extends ApiObject {
     readonly savedTime: string;
   };
 }
+
+/** One part of a backup in a repository, as whoever put it wrote it. */
+export interface BackupPartObject extends ApiObject {
+  readonly kind: 'BackupPart';
+  readonly spec: {
+    readonly repository: string;
+    readonly backup: string;
+    readonly part: number;
+    readonly content: string;
+  };
+  readonly status: {
+    /** The cluster that put it. */
+    readonly savedBy: string;
+    readonly savedTime: string;
+  };
+}

@@ -40,6 +40,8 @@ export const limits = {
   /** A door refuses larger requests (NBD's customary maximum). */
   requestBytesMax: 32 * MiB,
   nameLengthMax: 63,
+  /** Characters of one part of a backup: a request of the control API takes it. */
+  backupPartMax: 48 * KiB,
   /** History at one-second steps; more would make restore logs unreasonably long. */
   historySecondsMaxMs: 24 * 3600 * 1000,
   historyMinutesMaxMs: 31 * 24 * 3600 * 1000,

@@ -33,6 +33,8 @@ export interface StartAgent {
   readonly bytesPerSecond?: number;
   /** Of 127.0.0.1; any free one, then always the same, when absent. */
   readonly metricsPort?: number;
+  /** Where others read its metrics, too: `host:port`, or `*:port` for all addresses. */
+  readonly metricsListen?: string;
   /** Where NBD is served over TLS, and the directory with ca-cert, server-cert, server-key. */
   readonly nbdListen?: string;
   readonly nbdTlsDirectory?: string;
@@ -87,6 +89,8 @@ export type ApiPlace =
 
 export interface ControllerRun {
   readonly place: ApiPlace;
+  /** Where others read their metrics: `host:port`, or `*:port` for all addresses. */
+  readonly metricsListen?: string;
   /** Of the cluster, where the agents of an installation are to be found and given certificates. */
   readonly installedAs?: string;
 }

@@ -1,9 +1,8 @@
-/** The whole command line: the table of commands, and how one of them runs. */
-import { Command, CommanderError } from 'commander';
-import { TransshipError } from '../base/errors.ts';
-import { printable } from '../base/names.ts';
+/** The whole command line: the table of commands. */
+import type { Command } from 'commander';
 import { exitCodes } from '../base/reasons.ts';
-import { examplesText, globalOptions, group, type Registry } from './command.ts';
+import { examplesText, group, type Registry } from './command.ts';
+import { createCommandLine, emptyProgram } from './command-line.ts';
 import { clusterCommands } from './commands/cluster.ts';
 import { controllerCommand } from './commands/controller.ts';
 import { csiCommand } from './commands/csi.ts';
@@ -32,7 +31,6 @@ import { volumeDataCommands } from './commands/volume-data.ts';
 import { volumeDoorCommands } from './commands/volume-doors.ts';
 import { completeWords } from './completion.ts';
 import { Cli } from './context.ts';
-import { report } from './failure.ts';
 import type { CliPorts } from './ports.ts';
 
 const start: readonly (readonly [string, string])[] = [
@@ -44,15 +42,7 @@ const start: readonly (readonly [string, string])[] = [
 
 /** Builds the table. The docs generator and completion read it too. */
 export function buildProgram(registry: Registry): Command {
-  const program = new Command('transship');
-  program
-    .description('Moves running workloads between Kubernetes clusters: volumes are usable at once.')
-    .enablePositionalOptions(false)
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
-    .helpCommand(false)
-    .helpOption('-h, --help', 'what a command does, with examples');
-  for (const one of globalOptions()) program.addOption(one);
-  program.option('--no-color', 'no colour, as with NO_COLOR');
+  const program = emptyProgram();
   program.addHelpText('after', examplesText(start));
   lifecycleCommands(registry, program);
   const volume = group(program, 'volume', 'volumes: make, look, copy, open, delete');
@@ -100,16 +90,9 @@ export function buildProgram(registry: Registry): Command {
 
 /** Runs one command line (without the program's name); resolves with the exit code. */
 export async function runCli(args: readonly string[], ports: CliPorts): Promise<number> {
-  let exitCode: number = exitCodes.done;
-  const program = buildProgram({ ports, exit: (code) => (exitCode = code) });
-  prepare(program, ports);
-  if (args[0] === '__complete') return complete(args.slice(1), program, ports);
-  try {
-    await program.parseAsync(args.length === 0 ? ['--help'] : [...args], { from: 'user' });
-    return exitCode;
-  } catch (error) {
-    return parseFailure(ports, error);
-  }
+  const line = createCommandLine(buildProgram, ports);
+  if (args[0] === '__complete') return complete(args.slice(1), line.program, ports);
+  return line.run(args);
 }
 
 /** What shells and kubectl call while a person types; it must not fail, whatever they typed. */
@@ -121,36 +104,4 @@ async function complete(
   const words = args[0] === '--' ? args.slice(1) : args;
   ports.terminal.out(await completeWords(new Cli(ports, {}), program, words));
   return exitCodes.done;
-}
-
-/** Help says "kubectl transship" to those who call it so. */
-function inTheWords({ environment }: CliPorts, text: string): string {
-  const asPlugin = environment['TRANSSHIP_INVOKED_AS']?.startsWith('kubectl') === true;
-  if (!asPlugin) return text;
-  return text.replaceAll(/(^Usage: |^ {2}|[`(])transship /gm, '$1kubectl transship ');
-}
-
-/** Commander's own exits and prints, turned into ours, at every level. */
-function prepare(command: Command, ports: CliPorts): void {
-  command.exitOverride();
-  command.configureOutput({
-    writeOut: (text) => ports.terminal.out(inTheWords(ports, text)),
-    // Its errors are printed by `parseFailure`, in the form all errors have.
-    writeErr: () => undefined,
-    getOutHelpWidth: () => 80,
-    getErrHelpWidth: () => 80,
-  });
-  command.configureHelp({ showGlobalOptions: true });
-  for (const child of command.commands) prepare(child, ports);
-}
-
-function parseFailure(ports: CliPorts, error: unknown): number {
-  if (!(error instanceof CommanderError)) return report(ports.terminal, error);
-  if (error.exitCode === 0) return exitCodes.done;
-  const message =
-    error.code === 'commander.help'
-      ? 'a sub-command is missing'
-      : error.message.replace(/^error: /, '');
-  const shown = message.split('\n').map(printable).join('\n');
-  return report(ports.terminal, new TransshipError('BadArgument', shown));
 }

@@ -15,7 +15,12 @@ import type { VolumeReplica } from '../api/kinds/volume-replica.ts';
 import type { VolumeTransfer } from '../api/kinds/volume-transfer.ts';
 import type { Informer, KubeClient, Outcome } from '../kube/api.ts';
 import type { Source } from '../kube/reconciler.ts';
-import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '../kube/resources.ts';
+import type {
+  PersistentVolume,
+  PersistentVolumeClaim,
+  StorageClass,
+  VolumeAttachment,
+} from '../kube/resources.ts';
 import type { Agents } from './agents/agents.ts';
 import type { ControllerPorts } from './ports.ts';
 import type { Remotes } from './remotes/remotes.ts';
@@ -40,6 +45,7 @@ export interface LocalInformers {
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly persistentVolumes: Informer<PersistentVolume>;
   readonly classes: Informer<StorageClass>;
+  readonly volumeAttachments: Informer<VolumeAttachment>;
 }
 
 export interface Context {

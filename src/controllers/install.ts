@@ -11,6 +11,7 @@ import {
   storageClasses,
 } from '../kube/resources.ts';
 import { daemonSets, deployments } from '../kube/workloads.ts';
+import { monitoringGroup } from './installation.ts';
 
 const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' } as const;
 
@@ -28,6 +29,13 @@ const types: readonly ResourceType[] = [
   services,
   deployments,
   daemonSets,
+  {
+    group: monitoringGroup,
+    version: 'v1',
+    plural: 'servicemonitors',
+    kind: 'ServiceMonitor',
+    namespaced: true,
+  },
   {
     group: 'storage.k8s.io',
     version: 'v1',

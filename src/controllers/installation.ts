@@ -9,24 +9,33 @@ import { agentSecret, controllerSecret } from './agents/certificates.ts';
 import { controllerAccount, partOf as labels, systemNamespace } from './installation/names.ts';
 
 export { controllerAccount, systemNamespace };
+export const controllerRole = 'transship-controller';
 export const peerRole = 'transship-peer';
+export const viewRole = 'transship-view';
+export const editRole = 'transship-edit';
 export const storageClassName = 'transship';
 export const provisioner = 'transship.dev';
 
+/** Of the operator that makes ServiceMonitors mean something. */
+export const monitoringGroup = 'monitoring.coreos.com';
 const group = 'transship.dev';
 const rbac = 'rbac.authorization.k8s.io/v1';
 
 const look = ['get', 'list', 'watch'] as const;
 const change = [...look, 'create', 'update', 'patch', 'delete'] as const;
 
-interface Rule {
+export interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
   readonly resourceNames?: readonly string[];
 }
 
-function rule(apiGroup: string, resources: readonly string[], verbs: readonly string[]): Rule {
+export function rule(
+  apiGroup: string,
+  resources: readonly string[],
+  verbs: readonly string[],
+): Rule {
   return { apiGroups: [apiGroup], resources, verbs };
 }
 
@@ -37,6 +46,7 @@ export const controllerRules: readonly Rule[] = [
   rule('', ['persistentvolumeclaims/status', 'persistentvolumes/status'], ['update', 'patch']),
   rule('', ['namespaces', 'nodes', 'pods'], look),
   rule('storage.k8s.io', ['storageclasses', 'csidrivers', 'csinodes', 'volumeattachments'], look),
+  rule('storage.k8s.io', ['volumeattachments/status'], ['patch']),
   rule('snapshot.storage.k8s.io', ['volumesnapshots', 'volumesnapshotclasses'], look),
   rule('apiextensions.k8s.io', ['customresourcedefinitions'], look),
   rule('events.k8s.io', ['events'], ['create', 'patch']),
@@ -113,15 +123,15 @@ export function installationObjects(options: InstallationOptions): readonly Kube
 export function accessObjects(): readonly KubeObject[] {
   return [
     serviceAccount(controllerAccount),
-    ...clusterRole('transship-controller', controllerRules),
-    bindCluster('transship-controller', 'transship-controller', controllerAccount),
-    ...systemRole('transship-controller', controllerSystemRules),
+    ...clusterRole(controllerRole, controllerRules),
+    bindCluster(controllerRole, controllerRole, controllerAccount),
+    ...systemRole(controllerRole, controllerSystemRules),
     ...clusterRole(peerRole, peerRules),
     ...clusterRole(migrateRole, migrateRules),
-    ...clusterRole('transship-view', [rule(group, ['*'], look)], {
+    ...clusterRole(viewRole, [rule(group, ['*'], look)], {
       'rbac.authorization.k8s.io/aggregate-to-view': 'true',
     }),
-    ...clusterRole('transship-edit', [rule(group, hubKinds, change)], {
+    ...clusterRole(editRole, [rule(group, hubKinds, change)], {
       'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
     }),
   ];

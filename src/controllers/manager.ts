@@ -21,10 +21,17 @@ import { createInformer } from '../kube/informer.ts';
 import { createLeaderElection, type LeaderElection } from '../kube/lease.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { createReconciler, type Reconciler } from '../kube/reconciler.ts';
-import { persistentVolumeClaims, persistentVolumes, storageClasses } from '../kube/resources.ts';
+import {
+  persistentVolumeClaims,
+  persistentVolumes,
+  storageClasses,
+  volumeAttachments,
+} from '../kube/resources.ts';
 import { AgentFollower } from './agents/follower.ts';
 import { Agents } from './agents/agents.ts';
+import { VolumeAttachmentController } from './attachment/controller.ts';
 import { ClaimController } from './claim/controller.ts';
+import { handleOf, isOurVolume } from './claim/made.ts';
 import { PersistentVolumeController } from './claim/persistent-volume.ts';
 import { ClusterController } from './cluster/controller.ts';
 import type { Context, Controller, LocalInformers } from './context.ts';
@@ -145,6 +152,7 @@ function run(ports: ControllerPorts): Running {
     new DisruptionController(context),
     new ClaimController(context),
     new PersistentVolumeController(context),
+    new VolumeAttachmentController(context),
     new TeleportController(context),
     new RepositoryController(context),
     new SavedVersionController(context),
@@ -223,8 +231,13 @@ function openInformers({ client }: ControllerPorts): LocalInformers {
     hooks: createInformer(client, hooks),
     replications: createInformer(client, replications),
     claims: createInformer(client, persistentVolumeClaims),
-    persistentVolumes: createInformer(client, persistentVolumes),
+    persistentVolumes: createInformer(client, persistentVolumes, {
+      indexes: { handle: (one) => (isOurVolume(one) ? [handleOf(one)] : []) },
+    }),
     classes: createInformer(client, storageClasses),
+    volumeAttachments: createInformer(client, volumeAttachments, {
+      indexes: { persistentVolume: ({ spec }) => [spec.source.persistentVolumeName ?? ''] },
+    }),
   };
 }
 

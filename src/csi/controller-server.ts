@@ -78,16 +78,20 @@ async function publish(
   return ledAt(store, await store.patch(name, { metadata }), node);
 }
 
-/** A replicated volume opens its doors only at the agent that leads it. */
+/** A volume opens its doors only at the agent that has it, or leads it. */
 async function ledAt(
   store: VolumeStore,
   volume: Volume,
   node: string,
 ): Promise<Record<string, never>> {
-  const { replicaSet } = volume.status ?? {};
-  if (replicaSet === undefined || replicaSet.leader === node) return {};
+  const isThere = ({ status, metadata }: Volume): boolean => {
+    const { replicaSet } = status ?? {};
+    if (replicaSet !== undefined) return replicaSet.leader === node;
+    return metadata.annotations?.[annotations.agent] === node;
+  };
+  if (isThere(volume)) return {};
   const name = nameOf(volume);
   await store.patch(name, { metadata: { annotations: { [annotations.lead]: node } } });
-  await store.waitFor(name, ({ status }) => status?.replicaSet?.leader === node);
+  await store.waitFor(name, isThere);
   return {};
 }

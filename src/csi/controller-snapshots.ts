@@ -3,13 +3,14 @@ import type { Volume } from '../api/kinds/volume.ts';
 import type { SnapshotObject } from '../api/objects.ts';
 import { asTransshipError, fail } from '../base/errors.ts';
 import { required } from './errors.ts';
-import { nameFor, parseSnapshotId, snapshotId } from './ids.ts';
+import { isGroupName, nameFor, parseSnapshotId, snapshotId } from './ids.ts';
 import { pageOf } from './paging.ts';
 import { nameOf, type VolumeStore } from './volume-store.ts';
 import type { SnapshotDraft } from './wire/messages.ts';
 import type { Answers, controller } from './wire/services.ts';
 
-interface Placed {
+/** A snapshot and the volume that it is of. */
+export interface Placed {
   readonly volume: string;
   readonly snapshot: SnapshotObject;
 }
@@ -35,13 +36,7 @@ export function snapshotCalls(
       const parsed = parseSnapshotId(required(id, 'snapshot id'));
       const volume = parsed === undefined ? undefined : await store.find(parsed.volume);
       if (parsed === undefined || volume === undefined) return {};
-      const agent = await store.agentOf(volume);
-      try {
-        const request = { volume: parsed.volume, name: parsed.snapshot };
-        await agent.control.call('volume.delete-snapshot', request);
-      } catch (error) {
-        if (asTransshipError(error).reason !== 'NotFound') throw error;
-      }
+      await removeSnapshot(store, volume, parsed.snapshot);
       return {};
     },
     ListSnapshots: async ({ maxEntries, startingToken, sourceVolumeId, snapshotId: id }) => {
@@ -50,6 +45,20 @@ export function snapshotCalls(
       return { entries: entries.map((one) => ({ snapshot: draftOf(one) })), nextToken };
     },
   };
+}
+
+/** One that is gone already is fine. */
+export async function removeSnapshot(
+  store: VolumeStore,
+  volume: Volume,
+  name: string,
+): Promise<void> {
+  const agent = await store.agentOf(volume);
+  try {
+    await agent.control.call('volume.delete-snapshot', { volume: nameOf(volume), name });
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'NotFound') throw error;
+  }
 }
 
 async function ensureSnapshot(store: VolumeStore, volume: Volume, name: string): Promise<Placed> {
@@ -85,7 +94,7 @@ async function wantedSnapshots(
 }
 
 /** In the order of the volumes' names; only volumes that say they have some are asked. */
-async function everySnapshot(store: VolumeStore): Promise<readonly Placed[]> {
+export async function everySnapshot(store: VolumeStore): Promise<readonly Placed[]> {
   const found: Placed[] = [];
   for (const volume of await store.list()) {
     if (volume.metadata.deletionTimestamp !== undefined) continue;
@@ -94,7 +103,7 @@ async function everySnapshot(store: VolumeStore): Promise<readonly Placed[]> {
   return found;
 }
 
-async function placedOf(store: VolumeStore, volume: Volume): Promise<readonly Placed[]> {
+export async function placedOf(store: VolumeStore, volume: Volume): Promise<readonly Placed[]> {
   const name = nameOf(volume);
   try {
     const all = await store.snapshotsOf(volume);
@@ -106,7 +115,7 @@ async function placedOf(store: VolumeStore, volume: Volume): Promise<readonly Pl
   }
 }
 
-function draftOf({ volume, snapshot }: Placed): SnapshotDraft {
+export function draftOf({ volume, snapshot }: Placed): SnapshotDraft {
   const { name, creationTimestamp = '' } = snapshot.metadata;
   const atMs = Date.parse(creationTimestamp);
   const seconds = Number.isNaN(atMs) ? 0 : Math.floor(atMs / 1000);
@@ -116,5 +125,6 @@ function draftOf({ volume, snapshot }: Placed): SnapshotDraft {
     sizeBytes: snapshot.status.sizeBytes,
     creationTime: { seconds, nanos: Number.isNaN(atMs) ? 0 : (atMs % 1000) * 1_000_000 },
     readyToUse: true,
+    ...(isGroupName(name) ? { groupSnapshotId: name } : {}),
   };
 }

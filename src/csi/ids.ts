@@ -25,3 +25,12 @@ export function parseSnapshotId(id: string): SnapshotId | undefined {
   if (more !== undefined || !isName(volume) || !isName(snapshot)) return undefined;
   return { volume, snapshot };
 }
+
+/** Of a snapshot of several volumes; each of them has a snapshot of this name. */
+export function groupNameFor(asked: string): string {
+  return `group-${createHash('sha256').update(asked).digest('hex').slice(0, 32)}`;
+}
+
+export function isGroupName(name: string): boolean {
+  return /^group-[0-9a-f]{32}$/.test(name);
+}

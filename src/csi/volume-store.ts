@@ -5,7 +5,7 @@ import type { SnapshotObject, VolumeObject } from '../api/objects.ts';
 import { asTransshipError, fail } from '../base/errors.ts';
 import { annotations, labels } from '../controllers/labels.ts';
 import { conditionOf, isTrue } from '../controllers/status.ts';
-import { sleep } from '../kube/waiting.ts';
+import { sleep } from '../base/sleep.ts';
 import type { AgentDoor, ControllerPorts } from './ports.ts';
 
 /** Below the ten seconds after which sidecars ask again, by default fifteen. */

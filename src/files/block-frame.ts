@@ -161,21 +161,57 @@ async function looksCompressible(blocks: Uint8Array): Promise<boolean> {
   return packed.length < 0.95 * samples * sampleBytes;
 }
 
-const skipsAfterMiss = 4;
+const skipsMin = 4;
+const skipsMax = 16;
 
-/** Even samples cost: behind pieces that do not shrink some go as they are. */
+/**
+ * Even samples cost: behind pieces that do not shrink some go as they are, and more of them the
+ * longer nothing does.
+ */
 export class Shrinking {
   #skips = 0;
+  #nextSkips = skipsMin;
+  /** Of several pieces that are looked at together only the first says how it goes on. */
+  #looks = 0;
 
   async isLikely(blocks: Uint8Array): Promise<boolean> {
     if (this.#skips > 0) {
       this.#skips -= 1;
       return false;
     }
+    const look = this.#looks;
     const is = await looksCompressible(blocks);
-    this.#skips = is ? 0 : skipsAfterMiss;
+    if (look !== this.#looks) return is;
+    this.#looks += 1;
+    this.#skips = is ? 0 : this.#nextSkips;
+    this.#nextSkips = is ? skipsMin : Math.min(skipsMax, 2 * this.#nextSkips);
     return is;
   }
+}
+
+/** Room for what comes before the blocks in a data frame of a piece of the smallest blocks. */
+export const dataHeadroomBytes = headerBytes + dataHeadBytes + (pieceBytes / 4096) * nameBytes;
+
+/**
+ * The parts of a frame as one, made in the room before its last part: TLS in Node copies what is
+ * sent in several.
+ */
+export function asOnePart(parts: readonly Uint8Array[]): Uint8Array {
+  const last = parts.at(-1)!;
+  const before = parts.slice(0, -1);
+  const bytes = before.reduce((sum, part) => sum + part.length, 0);
+  assert(last.byteOffset >= bytes, 'there is room before the blocks');
+  const whole = Buffer.from(
+    last.buffer as ArrayBuffer,
+    last.byteOffset - bytes,
+    bytes + last.length,
+  );
+  let at = 0;
+  for (const part of before) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** Compressed where that makes it shorter; `shrinking` remembers what was before. */

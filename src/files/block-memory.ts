@@ -52,9 +52,10 @@ class MemoryEnd implements BlockLink {
     return bytes;
   }
 
-  async send(parts: readonly Uint8Array[]): Promise<void> {
+  async send(parts: readonly Uint8Array[], onGone?: () => void): Promise<void> {
     if (this.#isClosed) throw closed();
     const bytes = Uint8Array.from(Buffer.concat(parts));
+    onGone?.();
     const through = bytes.subarray(0, Math.max(0, this.#cutAfterBytes - this.sentBytes));
     this.sentBytes += through.length;
     const other = this.#other!;

@@ -4,8 +4,11 @@
 export interface BlockLink {
   /** The next bytes, which are the caller's; undefined when the other side has ended. */
   receive(): Promise<Uint8Array | undefined>;
-  /** Resolves when more may be sent. The parts must not change afterwards. */
-  send(parts: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Resolves when more may be sent. The parts must not change before `onGone`, which is called when
+   * nothing refers to them or to what was sent before, and never if that cannot be known.
+   */
+  send(parts: readonly Uint8Array[], onGone?: () => void): Promise<void>;
   /** Delivers what was sent, then ends. Calls that wait, and later ones, reject. */
   close(): void;
 }

@@ -1,5 +1,6 @@
 /** The side that gets the data: docs/formats/block-mover.md. */
 import { PieceBuffers } from './block-buffers.ts';
+import { EarlyFlush } from './block-early-flush.ts';
 import { createHash } from 'node:crypto';
 import { fail, TransshipError } from '../base/errors.ts';
 import {
@@ -67,6 +68,7 @@ class Receiving {
   readonly #talk: Talk;
   readonly #signal = new Signal();
   readonly #buffers = new PieceBuffers();
+  readonly #early: EarlyFlush;
   readonly #digest = createHash('sha256');
   #shape: Shape | undefined;
   #window: NameWindow | undefined;
@@ -79,15 +81,20 @@ class Receiving {
 
   constructor(options: ReceiveOptions) {
     this.#options = options;
+    this.#early = new EarlyFlush(options.device);
     this.#talk = new Talk(options);
   }
 
   async run(): Promise<BlockSummary> {
     this.#talk.onEnd((error) => this.#signal.fail(error));
-    await this.#talk.run(
-      () => this.#announceAll(),
-      () => this.#apply(),
-    );
+    try {
+      await this.#talk.run(
+        () => this.#announceAll(),
+        () => this.#apply(),
+      );
+    } finally {
+      await this.#early.idle();
+    }
     return { ...this.#progress!, digest: this.#theirDigest!.toString('hex') };
   }
 
@@ -142,6 +149,8 @@ class Receiving {
     for await (const settlement of ready) {
       if (this.#talk.ended !== undefined) throw this.#talk.ended;
       await this.#write(shape, settlement);
+      if (settlement.head !== undefined) this.#talk.giveBack(settlement.head.stored);
+      this.#early.wrote(settlement.kind === 'same' ? 0 : bytesOf(shape, settlement.piece));
       this.#settled += settlement.piece.count;
       this.#signal.changed();
       this.#options.onProgress?.(this.#progress!);
@@ -204,7 +213,7 @@ class Receiving {
     const stopTelling = this.#tellAlive();
     try {
       if (this.#options.tail !== 'keep') await this.#zeroTail(shape);
-      await this.#options.device.flush();
+      await this.#early.finish();
       const ours =
         this.#options.reread === true ? await this.#readAgain(shape) : this.#digest.digest();
       if (!ours.equals(this.#theirDigest!)) {

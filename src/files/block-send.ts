@@ -4,9 +4,11 @@ import { fail } from '../base/errors.ts';
 import type { RateLimit } from '../peer/rate.ts';
 import { PieceBuffers } from './block-buffers.ts';
 import {
+  asOnePart,
   blockVersions,
   broken,
   countNames,
+  dataHeadroomBytes,
   decodeCount,
   decodeDigest,
   decodeWelcome,
@@ -58,6 +60,8 @@ interface Settlement {
   readonly piece: Piece;
   readonly names: Buffer;
   readonly frames: readonly (readonly Uint8Array[])[];
+  /** What frames may refer to; it comes back when the last of them has gone. */
+  readonly blocks: Buffer;
   readonly changedBytes: number;
   readonly zeroedBytes: number;
   readonly sentBytes: number;
@@ -69,7 +73,7 @@ class Sending {
   readonly #shape: Shape;
   readonly #window: NameWindow;
   readonly #signal = new Signal();
-  readonly #buffers = new PieceBuffers();
+  readonly #buffers = new PieceBuffers({ headroomBytes: dataHeadroomBytes });
   readonly #shrinking = new Shrinking();
   readonly #stop = new AbortController();
   readonly #digest = createHash('sha256');
@@ -157,9 +161,11 @@ class Sending {
     for await (const settlement of pipelined(pieces, (piece) => this.#prepare(piece))) {
       this.#digest.update(settlement.names);
       this.#settled += settlement.piece.count;
-      for (const parts of settlement.frames) {
+      const onGone = () => this.#buffers.giveBack(settlement.blocks);
+      for (const [index, parts] of settlement.frames.entries()) {
         await rate?.take(lengthOf(parts), this.#stop.signal);
-        await this.#talk.send(parts);
+        const isLast = index === settlement.frames.length - 1;
+        await this.#talk.send(parts, isLast ? onGone : undefined);
       }
       this.#count(settlement);
       onProgress?.(this.#progress);
@@ -205,14 +211,14 @@ class Sending {
         const named = names.subarray(from * nameBytes, to * nameBytes);
         const parts = await encodeData(named, run, this.#shrinking);
         sentBytes += lengthOf(parts);
-        frames.push(parts);
+        // Before any other run lie blocks that belong to another frame.
+        frames.push(from === 0 && parts.at(-1) === run ? [asOnePart(parts)] : parts);
       } else {
         frames.push(encodeCount(kind, to - from));
       }
     }
-    // What is sent as it lies there is the link's until it is gone.
-    if (bytes.data === 0) this.#buffers.giveBack(blocks);
-    return { piece, names, frames, changedBytes: bytes.data, zeroedBytes: bytes.zeros, sentBytes };
+    const [changedBytes, zeroedBytes] = [bytes.data, bytes.zeros];
+    return { piece, names, frames, blocks, changedBytes, zeroedBytes, sentBytes };
   }
 }
 

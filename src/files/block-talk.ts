@@ -1,6 +1,6 @@
 /** Frames over a link, with an end to waiting; both sides of a block copy use it. */
 import { asTransshipError, TransshipError } from '../base/errors.ts';
-import type { Clock } from '../base/ports.ts';
+import type { Clock, Timer } from '../base/ports.ts';
 import {
   broken,
   decodeError,
@@ -8,8 +8,10 @@ import {
   type Frame,
   type FrameType,
   headerBytes,
+  payloadBytesMax,
   readHeader,
 } from './block-frame.ts';
+import { PieceBuffers } from './block-buffers.ts';
 import type { BlockLink } from './block-ports.ts';
 
 /** Longer than a slow disk needs to make a full cache durable. */
@@ -24,16 +26,23 @@ export interface TalkOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Below this a payload that came in several parts is not worth a buffer of those used again. */
+const largeBytes = 64 * 1024;
+
 /** What the other side told us; it needs not be told back. */
 class ToldError extends TransshipError {}
 
 export class Talk {
   readonly #options: TalkOptions;
+  /** What arrived and was not taken. */
   #pieces: Uint8Array[] = [];
-  #pieceBytes = 0;
+  readonly #buffers = new PieceBuffers({ bytes: payloadBytesMax });
   readonly #listeners: ((error: TransshipError) => void)[] = [];
   #ended: TransshipError | undefined;
   #movedMs: number;
+  #waiting = 0;
+  #waitingSinceMs = 0;
+  #watch: Timer | undefined;
 
   constructor(options: TalkOptions) {
     this.#options = options;
@@ -55,9 +64,15 @@ export class Talk {
     return found;
   }
 
-  async send(parts: readonly Uint8Array[]): Promise<void> {
+  /** `onGone` as of the link. */
+  async send(parts: readonly Uint8Array[], onGone?: () => void): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended;
-    await this.#patiently(this.#options.link.send(parts));
+    await this.#patiently(this.#options.link.send(parts, onGone));
+  }
+
+  /** Of a frame's payload, when nothing refers to it or to a part of it any more. */
+  giveBack(payload: Uint8Array): void {
+    this.#buffers.giveBack(payload);
   }
 
   /**
@@ -80,6 +95,7 @@ export class Talk {
       await Promise.all(running);
     } finally {
       signal?.removeEventListener('abort', cancel);
+      this.#watch?.cancel();
     }
     if (this.#ended !== undefined) throw this.#ended;
     link.close();
@@ -105,41 +121,66 @@ export class Talk {
   }
 
   async #take(bytes: number): Promise<Buffer> {
-    while (this.#pieceBytes < bytes) {
-      const piece = await this.#patiently(this.#options.link.receive());
-      if (this.#ended !== undefined) throw this.#ended;
-      if (piece === undefined) {
-        throw new TransshipError('SourceUnreachable', 'the other side ended before the copy did');
-      }
-      this.#pieces.push(piece);
-      this.#pieceBytes += piece.length;
+    if (bytes === 0) return Buffer.alloc(0);
+    if (this.#pieces.length === 0) await this.#more();
+    if (this.#pieces[0]!.length >= bytes) return this.#cut(bytes);
+    const whole = bytes < largeBytes ? Buffer.allocUnsafe(bytes) : this.#buffers.take(bytes);
+    for (let done = 0; done < bytes; ) {
+      if (this.#pieces.length === 0) await this.#more();
+      const part = this.#cut(Math.min(bytes - done, this.#pieces[0]!.length));
+      whole.set(part, done);
+      done += part.length;
     }
-    const whole = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
-    this.#pieceBytes = whole.length - bytes;
-    this.#pieces = this.#pieceBytes > 0 ? [whole.subarray(bytes)] : [];
-    return Buffer.from(whole.buffer, whole.byteOffset, bytes);
+    return whole;
+  }
+
+  async #more(): Promise<void> {
+    const piece = await this.#patiently(this.#options.link.receive());
+    if (this.#ended !== undefined) throw this.#ended;
+    if (piece === undefined) {
+      throw new TransshipError('SourceUnreachable', 'the other side ended before the copy did');
+    }
+    if (piece.length > 0) this.#pieces.push(piece);
+    else await this.#more();
+  }
+
+  /** At most the first piece. */
+  #cut(bytes: number): Buffer {
+    const piece = this.#pieces[0]!;
+    if (piece.length === bytes) this.#pieces.shift();
+    else this.#pieces[0] = piece.subarray(bytes);
+    return Buffer.from(piece.buffer as ArrayBuffer, piece.byteOffset, bytes);
   }
 
   async #patiently<T>(waiting: Promise<T>): Promise<T> {
+    if (this.#waiting === 0) this.#waitingSinceMs = this.#options.clock.monotonicMs();
+    this.#waiting += 1;
+    this.#watch ??= this.#watchFor(this.#options.stallMs ?? stallMsDefault);
+    try {
+      const result = await waiting;
+      this.#movedMs = this.#options.clock.monotonicMs();
+      return result;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** One timer for all waits: there are many, and short. */
+  #watchFor(ms: number): Timer {
     const { clock, stallMs = stallMsDefault } = this.#options;
-    const check = () => {
+    return clock.after(ms, () => {
+      this.#watch = undefined;
+      if (this.#waiting === 0) return;
       // One direction may rest for hours while the other is busy.
-      const leftMs = this.#movedMs + stallMs - clock.monotonicMs();
+      const since = Math.max(this.#movedMs, this.#waitingSinceMs);
+      const leftMs = since + stallMs - clock.monotonicMs();
       if (leftMs > 0) {
-        timer = clock.after(leftMs, check);
+        this.#watch = this.#watchFor(leftMs);
         return;
       }
       const text = `nothing moved on the link for ${stallMs / 1000} s`;
       this.#end(new TransshipError('SourceUnreachable', text));
-    };
-    let timer = clock.after(stallMs, check);
-    try {
-      const result = await waiting;
-      this.#movedMs = clock.monotonicMs();
-      return result;
-    } finally {
-      timer.cancel();
-    }
+    });
   }
 }
 

@@ -1,5 +1,13 @@
 /** What the controller of migrations asks of this folder. */
-export { endings, itineraries, replicated, replication } from './itineraries.ts';
+export {
+  backup,
+  backupEnded,
+  endings,
+  itineraries,
+  replicated,
+  replication,
+  restoring,
+} from './itineraries.ts';
 export { checkItinerary } from './invariants.ts';
 export { type Itinerary, type Journey, type Route, routeOf } from './itinerary.ts';
 export { type Advance, type FlowPorts, type Orders, type Outcome, Runner } from './runner.ts';

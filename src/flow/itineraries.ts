@@ -172,7 +172,12 @@ export const replication: Itinerary = {
   onFailure: 'AsAsked',
   afterPointOfNoReturn: 'GoOn',
   steps: [
-    ...section('Prepare', { name: 'makeNamespaces' }, { name: 'chooseVolumes' }),
+    ...section(
+      'Prepare',
+      { name: 'endEarlier' },
+      { name: 'makeNamespaces' },
+      { name: 'chooseVolumes' },
+    ),
     ...section(
       'CopyAhead',
       { name: 'copyImages', undo: true },
@@ -195,6 +200,44 @@ export const replicated: Itinerary = {
   onFailure: 'Repeat',
   afterPointOfNoReturn: 'GoOn',
   steps: section('CleanUp', { name: 'removeTransfers' }, { name: 'forgetRun' }),
+};
+
+/** Volumes and objects of a cluster into a repository; the cluster is not touched. */
+export const backup: Itinerary = {
+  name: 'Backup',
+  initially: [],
+  onFailure: 'AsAsked',
+  afterPointOfNoReturn: 'GoOn',
+  steps: [
+    ...section('Prepare', { name: 'knowRepository' }),
+    ...section('CopyAhead', { name: 'saveVolumes' }),
+    ...section('Make', { name: 'saveObjects' }),
+    ...section('Finish', { name: 'keepBackups' }),
+  ],
+};
+
+/** What follows a backup that failed: what it saved is forgotten. */
+export const backupEnded: Itinerary = {
+  name: 'BackupEnded',
+  initially: [],
+  onFailure: 'Repeat',
+  afterPointOfNoReturn: 'GoOn',
+  steps: section('CleanUp', { name: 'keepBackups' }),
+};
+
+/** Out of a repository: volumes can be used before their data has come. */
+export const restoring: Itinerary = {
+  name: 'Restoring',
+  initially: [],
+  onFailure: 'AsAsked',
+  afterPointOfNoReturn: 'GoOn',
+  steps: [
+    ...section('Prepare', { name: 'knowRepository' }, { name: 'makeNamespaces' }),
+    ...section('CopyAhead', { name: 'openVolumes' }),
+    ...section('Make', { name: 'findEdits' }, { name: 'makeObjects' }),
+    ...section('Start', { name: 'startCopy', pointOfNoReturn: true }, { name: 'proveHealthy' }),
+    ...section('Finish', { name: 'fillRestored' }, { name: 'cleanUp' }),
+  ],
 };
 
 /** What follows once a canceled run was taken back. */

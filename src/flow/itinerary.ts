@@ -63,7 +63,10 @@ export interface Itinerary {
     | 'Replication'
     | 'Cancel'
     | 'Failed'
-    | 'Replicated';
+    | 'Replicated'
+    | 'Backup'
+    | 'BackupEnded'
+    | 'Restoring';
   /** What is true before its first step. */
   readonly initially: readonly Fact[];
   readonly steps: readonly StepData[];

@@ -8,7 +8,6 @@ import { fail } from '../base/errors.ts';
 import { checkName } from '../base/names.ts';
 import type { StartAgent } from '../cli/ports.ts';
 import { openCloud } from '../peer/cloud.ts';
-import { checkAddress } from '../peer/registry.ts';
 import { openPool } from '../volume/pool.ts';
 import { type AgentPaths, agentPaths } from './agent-paths.ts';
 import { createAttacher } from './attacher.ts';
@@ -18,6 +17,7 @@ import {
   serveControlSocket,
   serveControlTls,
   serveMetrics,
+  serveMetricsTo,
 } from './control-server.ts';
 import { type ControlTls, readControlTls } from './control-tls.ts';
 import { createDisk } from './disk.ts';
@@ -32,7 +32,15 @@ import { createPacker } from './packer.ts';
 import { lockPool } from './pool-lock.ts';
 import { createRandom } from './random.ts';
 import { runService, type Wiring } from './service-process.ts';
-import { parseListen, readSettings, type Settings, writeSettings } from './settings.ts';
+import {
+  advertisedAddress,
+  isEverywhere,
+  type ListenPlace,
+  parseListen,
+  readSettings,
+  type Settings,
+  writeSettings,
+} from './settings.ts';
 import { createTlsDialer, listenForPeers, type PeerListener } from './tls-link.ts';
 
 export interface AgentProcessOptions {
@@ -43,9 +51,7 @@ export interface AgentProcessOptions {
   readonly onReady: (error?: unknown) => void;
 }
 
-interface ControlTcp {
-  readonly host: string;
-  readonly port: number;
+interface ControlTcp extends ListenPlace {
   readonly tls: ControlTls;
   readonly reread: () => ControlTls;
 }
@@ -72,16 +78,20 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
   fs.mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const settings = mergeSettings(readSettings(paths), start);
   const { host, port } = parseListen(settings.listen ?? '127.0.0.1:0');
-  checkAdvertised(host, settings.advertise);
+  const advertised = advertisedBy(host, settings.advertise);
   const clock = createClock();
   const metrics = createMetrics();
   const late: { agent?: Agent } = {};
   const shared = { ...wiring, clock, metrics, late };
   const pool = await openOnlyPool(paths, settings, shared);
-  const metricsServer = await serveMetrics(settings.metricsPort ?? 0, async () => {
-    return late.agent === undefined ? metrics.text() : late.agent.metricsText();
-  });
+  const metricsText = async () => late.agent?.metricsText() ?? metrics.text();
+  const metricsServer = await serveMetrics(settings.metricsPort ?? 0, metricsText);
   undo.push(() => metricsServer.close());
+  // Not remembered: it is open as long as it is asked for.
+  if (start.metricsListen !== undefined) {
+    const shown = await serveMetricsTo(parseListen(start.metricsListen), metricsText);
+    undo.push(() => shown.close());
+  }
   const identity = openIdentity(paths.directory, start.name);
   const place = { host, port, peerPort: settings.peerPort ?? 0 };
   const listening: { at?: PeerListener } = {};
@@ -94,7 +104,7 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
     capabilities: [],
     addresses: () => {
       if (listening.at === undefined) return [];
-      return [settings.advertise ?? addressOf(host, listening.at.port)];
+      return [advertised ?? addressOf(host!, listening.at.port)];
     },
   };
   const nbdTcp = networkNbd(settings);
@@ -124,11 +134,13 @@ async function wire(options: AgentProcessOptions, wiring: Wiring): Promise<void>
 }
 
 /** A token with an address nobody can come to would be found out at the other side, late. */
-function checkAdvertised(host: string, advertised: string | undefined): void {
-  if (advertised !== undefined) checkAddress(advertised);
-  else if (host === '0.0.0.0' || host === '::') {
-    fail('BadArgument', `peers cannot come to ${host}: say where with --advertise HOST:PORT`);
-  }
+function advertisedBy(host: string | undefined, advertise: string | undefined) {
+  if (advertise !== undefined) return advertisedAddress(advertise);
+  if (!isEverywhere(host)) return undefined;
+  return fail(
+    'BadArgument',
+    'peers cannot come to all addresses: say one with --advertise HOST:PORT',
+  );
 }
 
 interface Shared extends Wiring {
@@ -139,7 +151,8 @@ interface Shared extends Wiring {
 }
 
 /** What is given now replaces what was given before. */
-function mergeSettings(saved: Settings, { name: _name, ...now }: StartAgent): Settings {
+function mergeSettings(saved: Settings, start: StartAgent): Settings {
+  const { name: _name, metricsListen: _open, ...now } = start;
   const { peerPort, ...rest } = saved;
   // A new address to listen on makes the remembered port meaningless.
   const keep = now.listen === undefined || now.listen === saved.listen;
@@ -233,10 +246,8 @@ function limitRates(agent: Agent, bytesPerSecond: number | undefined): void {
   limit();
 }
 
-interface Place {
-  readonly host: string;
-  /** What was asked for; 0 for any. */
-  readonly port: number;
+/** `port`: what was asked for; 0 for any. */
+interface Place extends ListenPlace {
   /** What it was the last time; 0 for none. */
   readonly peerPort: number;
 }

@@ -1,6 +1,6 @@
 /** The control API's client: HTTP over the agent's unix socket, or with TLS to another node. */
-import * as http from 'node:http';
-import * as https from 'node:https';
+import type * as http from 'node:http';
+import type * as https from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
 import type { EventOf, OperationName, RequestOf, ResponseOf } from '../api/control.ts';
 import { fromWireError, pathPrefix, type StreamLine } from '../api/wire.ts';
@@ -52,6 +52,8 @@ interface Request {
 
 /** The response once its head is there and says 200; else what the agent says is wrong. */
 async function send(request: Request): Promise<http.IncomingMessage> {
+  // Loaded here: most commands ask no agent, and to load it takes them longer than their work.
+  const [http, https] = await Promise.all([import('node:http'), import('node:https')]);
   const { cluster, target, path, body, signal } = request;
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const options = {

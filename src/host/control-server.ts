@@ -6,6 +6,7 @@ import { requestTextMax } from '../api/wire.ts';
 import type { Exchange } from '../agent/control.ts';
 import { fail, TransshipError } from '../base/errors.ts';
 import type { ControlTls } from './control-tls.ts';
+import type { ListenPlace } from './settings.ts';
 import { listenPrivately } from './unix-socket.ts';
 
 export interface HttpServer {
@@ -27,9 +28,7 @@ export async function serveControlSocket(socketPath: string, serve: Serve): Prom
   return { port: undefined, close: () => closeServer(server) };
 }
 
-export interface ControlPlace {
-  readonly host: string;
-  readonly port: number;
+export interface ControlPlace extends ListenPlace {
   readonly tls: ControlTls;
   /** The certificates as they are now: they are renewed under an agent that runs. */
   readonly reread?: () => ControlTls;
@@ -46,7 +45,7 @@ function materialOf({ authority, certificate, key }: ControlTls) {
  * Whoever has one may do with the agent's volumes what its owner may.
  */
 export async function serveControlTls(place: ControlPlace, serve: Serve): Promise<HttpServer> {
-  const { host, port, tls, reread } = place;
+  const { tls, reread } = place;
   const options = {
     ...materialOf(tls),
     requestCert: true,
@@ -67,30 +66,50 @@ export async function serveControlTls(place: ControlPlace, serve: Serve): Promis
   const renewing = setInterval(renew, rereadMs);
   renewing.unref();
   server.once('close', () => clearInterval(renewing));
-  const chosen = await new Promise<number>((resolve, reject) => {
+  return { port: await listenAt(server, place), close: () => closeServer(server) };
+}
+
+function listenAt(server: http.Server | https.Server, { host, port }: ListenPlace) {
+  return new Promise<number>((resolve, reject) => {
     server.once('error', (error) => {
       const code = (error as NodeJS.ErrnoException).code;
       const reason = code === 'EADDRINUSE' ? 'InUse' : 'BadArgument';
-      reject(new TransshipError(reason, `cannot listen at ${host}:${port}: ${error.message}`));
+      const at = `${host ?? '*'}:${port}`;
+      reject(new TransshipError(reason, `cannot listen at ${at}: ${error.message}`));
     });
     server.listen({ host, port }, () => resolve((server.address() as AddressInfo).port));
   });
-  return { port: chosen, close: () => closeServer(server) };
 }
 
 /** Listens on 127.0.0.1 for `GET /metrics`; tries `port` and takes any other when it is taken. */
 export async function serveMetrics(port: number, text: () => Promise<string>): Promise<HttpServer> {
-  const server = createServer(async (exchange) => {
-    const found = exchange.method === 'GET' && exchange.path === '/metrics';
-    exchange.begin(found ? 200 : 404, 'text/plain; version=0.0.4; charset=utf-8');
-    exchange.send(found ? await text() : 'only GET /metrics is here\n');
-    exchange.end();
-  });
+  const server = metricsServer(text);
   const chosen = await listenLoopback(server, port).catch((error: unknown) => {
     if (port === 0) fail('Internal', `cannot listen for metrics: ${String(error)}`, error);
     return listenLoopback(server, 0);
   });
   return { port: chosen, close: () => closeServer(server) };
+}
+
+/**
+ * The same at an address that others reach: anybody there may read them, and nothing else. `InUse`
+ * or `BadArgument` when it cannot.
+ */
+export async function serveMetricsTo(
+  place: ListenPlace,
+  text: () => Promise<string>,
+): Promise<HttpServer> {
+  const server = metricsServer(text);
+  return { port: await listenAt(server, place), close: () => closeServer(server) };
+}
+
+function metricsServer(text: () => Promise<string>): http.Server {
+  return createServer(async (exchange) => {
+    const found = exchange.method === 'GET' && exchange.path === '/metrics';
+    exchange.begin(found ? 200 : 404, 'text/plain; version=0.0.4; charset=utf-8');
+    exchange.send(found ? await text() : 'only GET /metrics is here\n');
+    exchange.end();
+  });
 }
 
 function createServer(serve: Serve): http.Server {

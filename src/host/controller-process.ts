@@ -5,11 +5,13 @@ import { ensureLocalCluster } from '../controllers/agents/local.ts';
 import { startControllers } from '../controllers/manager.ts';
 import type { KubeClient } from '../kube/api.ts';
 import { createCertificateMaker } from './agent-certificates.ts';
+import { serveMetricsTo } from './control-server.ts';
 import type { ControlTls } from './control-tls.ts';
 import { controllerIdentity, controllerManager, controllerPorts } from './controllers.ts';
 import { openApi } from './kube-access.ts';
 import { createMetrics } from './metrics.ts';
 import { runService, type Wiring } from './service-process.ts';
+import { parseListen } from './settings.ts';
 
 /** Certificates are renewed half a year before they end. */
 const renewEveryMs = 12 * 3600 * 1000;
@@ -24,6 +26,11 @@ export async function runController(home: string, run: ControllerRun): Promise<n
     wire: async (wiring) => {
       const identity = controllerIdentity();
       const metrics = createMetrics();
+      if (run.metricsListen !== undefined) {
+        const place = parseListen(run.metricsListen);
+        const shown = await serveMetricsTo(place, () => metrics.text());
+        wiring.undo.push(() => shown.close());
+      }
       const { installedAs } = run;
       const agentTls =
         installedAs === undefined ? undefined : await prepare(client, installedAs, wiring);

@@ -128,6 +128,9 @@ class TlsBlockLink implements BlockLink {
   readonly #socket: tls.TLSSocket;
   #error: TransshipError | undefined;
   #isEnded = false;
+  #isClosed = false;
+  #arrived: Buffer[] = [];
+  #arrivedBytes = 0;
   #waiting: (() => void)[] = [];
 
   constructor(socket: tls.TLSSocket) {
@@ -135,7 +138,7 @@ class TlsBlockLink implements BlockLink {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs);
     const wake = () => this.#wake();
-    socket.on('readable', wake).on('drain', wake);
+    socket.on('data', (bytes: Buffer) => this.#put(bytes)).on('drain', wake);
     socket.on('end', () => {
       this.#isEnded = true;
       wake();
@@ -147,21 +150,29 @@ class TlsBlockLink implements BlockLink {
   async receive(): Promise<Uint8Array | undefined> {
     for (;;) {
       // What arrived before the end, or before an error, is still true.
-      const bytes = this.#socket.read() as Buffer | null;
-      if (bytes !== null) return bytes;
+      const bytes = this.#arrived.shift();
+      if (bytes !== undefined) return this.#taken(bytes);
       if (this.#isEnded) return undefined;
       if (this.#error !== undefined) throw this.#error;
       await this.#changed();
     }
   }
 
-  async send(parts: readonly Uint8Array[]): Promise<void> {
+  async send(parts: readonly Uint8Array[], onGone?: () => void): Promise<void> {
     const socket = this.#socket;
     if (this.#isLost()) throw this.#error!;
     // As one write: TLS in Node costs per write, not per byte.
-    socket.cork();
-    for (const part of parts) if (part.length > 0) socket.write(part);
-    process.nextTick(() => socket.uncork());
+    if (parts.length > 1) socket.cork();
+    const last = parts.at(-1);
+    for (const part of parts) {
+      if (part !== last && part.length > 0) socket.write(part);
+    }
+    if (last !== undefined) {
+      socket.write(last, (error) => {
+        if (!(error instanceof Error)) onGone?.();
+      });
+    }
+    if (parts.length > 1) process.nextTick(() => socket.uncork());
     while (socket.writableNeedDrain && !this.#isLost()) await this.#changed();
     if (this.#isLost()) throw this.#error!;
   }
@@ -169,11 +180,26 @@ class TlsBlockLink implements BlockLink {
   close(): void {
     if (this.#error !== undefined) return;
     this.#lose('the link is closed');
+    this.#isClosed = true;
     this.#socket.end();
     // Nobody reads any more; what still comes must not keep the end from being seen.
     this.#socket.resume();
     // The other end may never read what is left.
     setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+  }
+
+  #put(bytes: Buffer): void {
+    if (this.#isClosed) return;
+    this.#arrived.push(bytes);
+    this.#arrivedBytes += bytes.length;
+    if (this.#arrivedBytes >= bufferBytes) this.#socket.pause();
+    this.#wake();
+  }
+
+  #taken(bytes: Buffer): Buffer {
+    this.#arrivedBytes -= bytes.length;
+    if (this.#arrivedBytes < bufferBytes / 2 && this.#socket.isPaused()) this.#socket.resume();
+    return bytes;
   }
 
   #isLost(): boolean {

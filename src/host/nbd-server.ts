@@ -15,6 +15,7 @@ import {
   withDataEvents,
   withReceiveBuffer,
 } from './nbd-socket.ts';
+import type { ListenPlace } from './settings.ts';
 import { listenPrivately } from './unix-socket.ts';
 
 /** Sockets with their buffers; more clients than this are a fault somewhere. */
@@ -35,7 +36,7 @@ export interface NbdTls {
 export interface NbdServerOptions {
   readonly socketPath?: string;
   /** Without `tls` the server refuses to listen on TCP. Port 0 picks one (`tcpPort`). */
-  readonly tcp?: { readonly host: string; readonly port: number; readonly tls?: NbdTls };
+  readonly tcp?: ListenPlace & { readonly tls?: NbdTls };
   readonly exports: {
     find(name: string): BlockDevice | undefined;
     list(): readonly string[];
@@ -72,7 +73,7 @@ export async function createNbdServer(options: NbdServerOptions): Promise<NbdSer
       const secure = clients.secureServer(tcp.tls);
       const server = net.createServer({ noDelay: true }, (socket) => clients.tcp(socket, secure));
       servers.push(server);
-      tcpPort = await listenTcp(server, tcp.host, tcp.port);
+      tcpPort = await listenTcp(server, tcp);
     }
   } catch (error) {
     for (const server of servers) server.close();
@@ -93,7 +94,7 @@ export async function createNbdServer(options: NbdServerOptions): Promise<NbdSer
   };
 }
 
-function listenTcp(server: net.Server, host: string, port: number): Promise<number> {
+function listenTcp(server: net.Server, { host, port }: ListenPlace): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(asTransshipError(error)));
     server.listen({ host, port }, () => {

@@ -66,7 +66,8 @@ export interface PeerListener {
 
 export interface ListenOptions {
   readonly identity: Identity;
-  readonly host: string;
+  /** Undefined: all addresses. */
+  readonly host: string | undefined;
   /** 0 takes any free one. */
   readonly port: number;
   readonly onLink: (link: Link) => void;
@@ -106,7 +107,7 @@ export function listenForPeers(options: ListenOptions): Promise<PeerListener> {
   server.maxConnections = connectionsMax;
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
-      const text = `cannot listen for peers on ${host}:${port}: ${error.message}`;
+      const text = `cannot listen for peers on ${host ?? '*'}:${port}: ${error.message}`;
       reject(new TransshipError('AgentUnreachable', text, { cause: error }));
     });
     server.listen({ host, port }, () => {

@@ -8,7 +8,7 @@ import { microTime } from './lease.ts';
 import { keyOf } from './objects.ts';
 import { events, type Event } from './resources.ts';
 import { ApiError } from './status-errors.ts';
-import { sleep } from './waiting.ts';
+import { sleep } from '../base/sleep.ts';
 
 /** Events that wait to be sent; later ones are dropped while the server is slow. */
 const waitingMax = 256;

@@ -8,7 +8,8 @@ import { asTransshipError, fail, TransshipError } from '../base/errors.ts';
 import type { KubeConnection } from './api.ts';
 import { type ApiError, type Asked, askedText, errorOfAnswer } from './status-errors.ts';
 import { type KubeMethod, type KubeResponse, NotSent } from './transport.ts';
-import { backoffMs, orAborted, sleep } from './waiting.ts';
+import { sleep } from '../base/sleep.ts';
+import { backoffMs, orAborted } from './waiting.ts';
 
 /** A request that has no whole answer by then has failed. */
 export const requestTimeMsDefault = 30_000;

@@ -9,7 +9,8 @@ import { compareVersions, ObjectCache } from './cache.ts';
 import { keyOf, keyText, type KubeObject, type ObjectKey, type ResourceType } from './objects.ts';
 import { pageItems, readPageThatFits } from './pages.ts';
 import { ApiError, isExpired } from './status-errors.ts';
-import { backoffMs, sleep } from './waiting.ts';
+import { sleep } from '../base/sleep.ts';
+import { backoffMs } from './waiting.ts';
 import { type WatchEvent, watchOnce } from './watch.ts';
 
 const backoff = { minMs: 500, maxMs: 30_000 };

@@ -7,7 +7,7 @@ import type { leases } from './resources.ts';
 import { RecordingLog, testRandom, TestTime } from './testing.ts';
 import { FakeServer } from './testing-server.ts';
 import type { KubeTransport } from './transport.ts';
-import { sleep } from './waiting.ts';
+import { sleep } from '../base/sleep.ts';
 
 const path = '/apis/coordination.k8s.io/v1/namespaces/ns/leases/controller';
 

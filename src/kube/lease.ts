@@ -12,7 +12,7 @@ import type { KubeClient } from './api.ts';
 import { createKubeClient } from './client.ts';
 import type { ObjectKey } from './objects.ts';
 import { leases, type Lease } from './resources.ts';
-import { sleep } from './waiting.ts';
+import { sleep } from '../base/sleep.ts';
 
 export interface LeaseTimes {
   /** How long others wait for a holder that says nothing. */

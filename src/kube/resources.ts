@@ -183,6 +183,19 @@ export interface StorageClass extends KubeObject {
   readonly mountOptions?: readonly string[];
 }
 
+/** What asks that a volume can be used on a node, and tells when it can. */
+export interface VolumeAttachment extends KubeObject {
+  readonly spec: {
+    readonly attacher: string;
+    readonly nodeName: string;
+    readonly source: { readonly persistentVolumeName?: string };
+  };
+  readonly status?: {
+    readonly attached: boolean;
+    readonly attachError?: { readonly message?: string; readonly time?: string };
+  };
+}
+
 export interface NodeRequirement {
   readonly key: string;
   readonly operator: string;
@@ -315,6 +328,11 @@ export const storageClasses = clusterWide<StorageClass>(
   'storage.k8s.io/v1',
   'storageclasses',
   'StorageClass',
+);
+export const volumeAttachments = clusterWide<VolumeAttachment>(
+  'storage.k8s.io/v1',
+  'volumeattachments',
+  'VolumeAttachment',
 );
 export const nodes = clusterWide<Node>('v1', 'nodes', 'Node');
 export const resourceQuotas = namespaced<ResourceQuota>('v1', 'resourcequotas', 'ResourceQuota');

@@ -1,20 +1,6 @@
-/** Waiting on a clock, with an end that others decide. */
+/** Waiting for others, and how long before they are asked again. */
 import { TransshipError } from '../base/errors.ts';
-import type { Clock, Random } from '../base/ports.ts';
-
-/** Resolves after `ms`, or at once when the signal is raised. */
-export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) return resolve();
-    const done = (): void => {
-      timer.cancel();
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.after(ms, done);
-    signal?.addEventListener('abort', done);
-  });
-}
+import type { Random } from '../base/ports.ts';
 
 function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof Error

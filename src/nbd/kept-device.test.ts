@@ -28,6 +28,8 @@ async function turns(): Promise<void> {
 class Server {
   readonly device = new MemoryDevice({ sizeBytes: 1024 * 1024 });
   isUp = true;
+  /** So often it answers that nobody leads the volume there yet. */
+  refusals = 0;
   /** Writes carried out but not answered, as when the process dies before the reply. */
   holdsAnswers = false;
   /** The disk below is broken. */
@@ -37,6 +39,7 @@ class Server {
 
   async connect(): Promise<KeptConnection> {
     if (!this.isUp) throw new TransshipError('SourceUnreachable', 'nobody answers');
+    if (this.refusals-- > 0) throw new TransshipError('NotFound', 'no such export');
     this.connects++;
     const { device } = this;
     const waiting: ((error: Error) => void)[] = [];
@@ -125,6 +128,16 @@ suite('a device that outlives its server', () => {
     const later = device.flush();
     server.isUp = true;
     await later;
+  });
+
+  test('a server that is back before its export is waited for as well', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.kill();
+    server.refusals = 3;
+    server.isUp = true;
+    await device.flush();
+    assert.equal(server.connects, 2);
   });
 
   test('another export in its place is refused', async () => {

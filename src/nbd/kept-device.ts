@@ -7,6 +7,8 @@
  */
 import { asTransshipError, TransshipError } from '../base/errors.ts';
 import type { BlockDevice, Clock, Extent } from '../base/ports.ts';
+import type { Reason } from '../base/reasons.ts';
+import { sleep } from '../base/sleep.ts';
 
 /** A connected export, as `NbdClient` is one. */
 export interface KeptConnection extends BlockDevice {
@@ -16,7 +18,7 @@ export interface KeptConnection extends BlockDevice {
 }
 
 export interface KeptOptions {
-  /** `SourceUnreachable` while the server is away; anything else ends the waiting. */
+  /** `SourceUnreachable` while the server is away, `NotFound` while it has no such export. */
   readonly connect: () => Promise<KeptConnection>;
   readonly clock: Clock;
   /** How long a request waits for the server; then it fails, and the next one waits anew. */
@@ -26,6 +28,8 @@ export interface KeptOptions {
 }
 
 const retryMs = 100;
+/** A server that has just come back may not serve the export yet: somebody has to lead it first. */
+const notYet: ReadonlySet<Reason> = new Set(['SourceUnreachable', 'Stopping', 'NotFound']);
 
 export class KeptDevice implements BlockDevice {
   readonly sizeBytes: number;
@@ -117,9 +121,9 @@ export class KeptDevice implements BlockDevice {
       } catch (error) {
         const { reason } = asTransshipError(error);
         const isOver = clock.monotonicMs() - startMs >= waitMs;
-        if (isOver || reason !== 'SourceUnreachable') throw error;
+        if (isOver || !notYet.has(reason)) throw error;
       }
-      await new Promise<void>((resolve) => void clock.after(retryMs, resolve));
+      await sleep(clock, retryMs);
     }
   }
 

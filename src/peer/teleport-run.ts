@@ -2,6 +2,7 @@
 import { asTransshipError, type TransshipError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/ports.ts';
+import { sleep } from '../base/sleep.ts';
 import type { PoolApi, VolumeOrigin } from '../volume/api.ts';
 import type { BlockRange } from '../volume/types.ts';
 import { fill, type FillProgress } from './filler.ts';
@@ -96,7 +97,7 @@ export class TeleportRun {
       recentUse,
       onProgress: (progress) => this.#noteProgress(progress),
       stopped: () => this.#stopped,
-      pause: () => this.#pause(),
+      pause: () => sleep(this.#o.clock, askAgainMs),
       listen: (lookAgain) => {
         this.#lookAgain = lookAgain;
       },
@@ -111,7 +112,7 @@ export class TeleportRun {
         const problem = asTransshipError(error);
         this.#o.onTrouble(this, problem);
         if (problem.reason === 'SourceGone') return;
-        await this.#pause();
+        await sleep(this.#o.clock, askAgainMs);
         this.fill([]);
       });
   }
@@ -165,12 +166,6 @@ export class TeleportRun {
         .finally(() => {
           if (!this.#stopped) this.#renewLater();
         });
-    });
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#o.clock.after(askAgainMs, resolve);
     });
   }
 }

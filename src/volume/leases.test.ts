@@ -8,7 +8,7 @@ const hourMs = 3600 * 1000;
 const dayMs = 24 * hourMs;
 
 function setUp() {
-  const at = { wallMs: Date.UTC(2026, 0, 1), monotonicMs: 5 };
+  const at = { wallMs: Date.UTC(2026, 0, 1), monotonicMs: 5, isRefusing: false };
   const clock: Clock = {
     wallMs: () => at.wallMs,
     monotonicMs: () => at.monotonicMs,
@@ -28,6 +28,7 @@ function setUp() {
   let saved: readonly LeaseDocument[] = [];
   const open = (): Leases => {
     const leases: Leases = new Leases(clock, () => {
+      if (at.isRefusing) throw new Error('EIO');
       saved = leases.list();
     });
     leases.load(saved);
@@ -105,4 +106,15 @@ test('only so many that were given back are remembered, the latest ones', () => 
   assert.throws(() => leases.grant({ ...lease, leaseId: 'r1000' }), /gave lease r1000 back/);
   leases.grant({ ...lease, leaseId: 'r0' });
   assert.equal(leases.list().length, 1);
+});
+
+test('what was given back while the disk refused to keep that is kept with the next', () => {
+  const { at, lease, open } = setUp();
+  const leases = open();
+  leases.grant(lease);
+  at.isRefusing = true;
+  assert.throws(() => leases.release(lease.leaseId), /EIO/);
+  at.isRefusing = false;
+  leases.release(lease.leaseId);
+  assert.deepEqual(open().list(), []);
 });

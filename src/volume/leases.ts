@@ -35,6 +35,8 @@ export class Leases {
   readonly #byId = new Map<string, Running>();
   /** The oldest first. */
   readonly #released = new Set<string>();
+  /** The disk refused: what was given back would be there again after a start. */
+  #isUnsaved = false;
 
   constructor(clock: Clock, save: () => void) {
     this.#clock = clock;
@@ -69,7 +71,7 @@ export class Leases {
     }
     const lifeMs = lease.expiresMs - this.#clock.wallMs();
     this.#byId.set(lease.leaseId, { lease, endsMs: this.#clock.monotonicMs() + lifeMs });
-    this.#save();
+    this.#keep();
   }
 
   renew(leaseId: string, lifeMs: number): number {
@@ -90,7 +92,13 @@ export class Leases {
       this.#released.delete(oldest);
     }
     this.#released.add(leaseId);
-    if (this.#byId.delete(leaseId)) this.#save();
+    if (this.#byId.delete(leaseId) || this.#isUnsaved) this.#keep();
+  }
+
+  #keep(): void {
+    this.#isUnsaved = true;
+    this.#save();
+    this.#isUnsaved = false;
   }
 }
 

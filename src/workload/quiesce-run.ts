@@ -4,8 +4,8 @@
  */
 import { fail, TransshipError } from '../base/errors.ts';
 import type { KubeClient } from '../kube/api.ts';
-import type { KubeObject, ResourceType } from '../kube/objects.ts';
-import { persistentVolumeClaims } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { persistentVolumeClaims, volumeAttachments } from '../kube/resources.ts';
 import { pods } from '../kube/workloads.ts';
 import { nameText, type ObjectName } from './names.ts';
 import { type Writer, type ProofOptions, writersLeft } from './quiesce.ts';
@@ -137,14 +137,6 @@ async function putBack(
   }
   return change(client, record, (object) => restoreOf(record, object).patch);
 }
-
-const volumeAttachments: ResourceType = {
-  group: 'storage.k8s.io',
-  version: 'v1',
-  plural: 'volumeattachments',
-  kind: 'VolumeAttachment',
-  namespaced: false,
-};
 
 /** Reads pods, claims and attachments, and says who can still write. */
 export async function findWriters(

@@ -1,7 +1,8 @@
 /** Waiting for what other controllers of a cluster do, with an end and a named blocker. */
 import { fail } from '../base/errors.ts';
 import type { KubeClient } from '../kube/api.ts';
-import { backoffMs, sleep } from '../kube/waiting.ts';
+import { sleep } from '../base/sleep.ts';
+import { backoffMs } from '../kube/waiting.ts';
 
 export interface WaitOptions {
   /** For each thing that is waited for; afterwards `TimedOut` says what it waited for. */

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { installedTypes } from '../../src/controllers/install.ts';
+import { monitors } from '../../src/controllers/installation/monitoring.ts';
 import { systemNamespace } from '../../src/controllers/installation/names.ts';
+import { chooseValues } from '../../src/controllers/installation/values.ts';
 import type { KubeClient } from '../../src/kube/api.ts';
 import { customResourceDefinitions, persistentVolumes } from '../../src/kube/resources.ts';
 import { daemonSets, deployments } from '../../src/kube/workloads.ts';
 import { resources } from '../../src/api/kinds/resources.ts';
+import { valueAt } from '../../src/workload/fields.ts';
 import { World } from './world.ts';
 
 const at = (line: string) => `--context prod ${line}`;
@@ -23,6 +26,8 @@ async function left(client: KubeClient): Promise<readonly string[]> {
   const found: string[] = [];
   for (const type of installedTypes) {
     const labels = 'app.kubernetes.io/part-of=transship';
+    // Of an operator that is not there.
+    if (type.kind === 'ServiceMonitor') continue;
     for await (const one of client.list(type, { labels })) {
       found.push(`${type.kind}/${one.metadata.name}`);
     }
@@ -32,6 +37,45 @@ async function left(client: KubeClient): Promise<readonly string[]> {
   }
   return found;
 }
+
+const words = { type: 'array', items: { type: 'string' } };
+const word = { type: 'string' };
+const relabeling = { sourceLabels: words, targetLabel: word, replacement: word };
+const endpoint = {
+  port: word,
+  path: word,
+  interval: { type: 'string', pattern: '^(0|([0-9]+(ms|s|m|h))+)$' },
+  relabelings: { type: 'array', items: { type: 'object', properties: relabeling } },
+};
+const labels = { type: 'object', additionalProperties: word };
+const selector = { type: 'object', properties: { matchLabels: labels } };
+const monitorSpec = {
+  selector,
+  endpoints: { type: 'array', items: { type: 'object', properties: endpoint } },
+};
+
+/** What the operator's own definition says of the fields that we use. */
+const serviceMonitors = {
+  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
+  spec: {
+    group: 'monitoring.coreos.com',
+    scope: 'Namespaced' as const,
+    names: { plural: 'servicemonitors', singular: 'servicemonitor', kind: 'ServiceMonitor' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            properties: { spec: { type: 'object', properties: monitorSpec } },
+          },
+        },
+      },
+    ],
+  },
+};
 
 const named = (name: string) => ({ namespace: systemNamespace, name });
 
@@ -98,6 +142,7 @@ suite('transship install', () => {
       ['peers.hostPort=many', /peers\.hostPort is a number, not 'many'/],
       ['peers.service=Ingress', /peers\.service is one of nothing, NodePort, LoadBalancer/],
       ['agent.nodeSelector=[]', /agent\.nodeSelector is an object in JSON/],
+      ['monitoring.serviceMonitor.enabled=true', /needs monitoring\.enabled=true/],
       ['migrations=yes', /migrations is true or false/],
       ['agent.dataDirectory=here', /agent\.dataDirectory is like/],
     ] as const) {
@@ -123,6 +168,26 @@ suite('transship install', () => {
     assert.equal(code, 0, err);
     assert.match(out, /^networkpolicy\/transship-agents created$/m);
     assert.match(out, /^service\/transship-peers created$/m);
+  });
+
+  test('ServiceMonitors are made where an operator is, and asked for nowhere else', async () => {
+    await using world = await bare();
+    const on = ['monitoring.enabled', 'monitoring.serviceMonitor.enabled'];
+    const sets = on.flatMap((path) => ['--set', `${path}=true`]);
+    const words = ['--context', 'prod', 'install', '--no-wait', ...sets];
+    const without = await world.run(words);
+    assert.notEqual(without.code, 0);
+    assert.match(without.err, /the cluster has no ServiceMonitors: install the operator first/);
+    await world.client('prod').create(customResourceDefinitions, serviceMonitors);
+    const { code, out, err } = await world.run(words);
+    assert.equal(code, 0, err);
+    for (const name of ['transship-agent', 'transship-controller']) {
+      assert.match(out, new RegExp(`^servicemonitor/${name} created$`, 'm'));
+    }
+    const [wanted] = monitors(chooseValues('1', ['clusterName=prod'])).slice(1);
+    const type = installedTypes.find(({ kind }) => kind === 'ServiceMonitor')!;
+    const made = await world.client('prod').get(type, named('transship-agent'));
+    assert.deepEqual(valueAt(made, ['spec']), valueAt(wanted, ['spec']));
   });
 });
 

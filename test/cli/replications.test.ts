@@ -30,6 +30,7 @@ const typing = (answer: string) => Object.assign(createFakeTerminal(true), { ans
 
 const halted = (runs: number) => ({
   phase: 'Halted',
+  display: { from: 'east', to: 'west' },
   state: 'Error',
   runs,
   jobId: `12345678-${runs}`,
@@ -55,6 +56,8 @@ const halted = (runs: number) => ({
   ],
   conditions: [condition('Succeeded', 'Unknown', 'ChecksFailed', 'choose')],
 });
+
+const time = '2026-01-01T00:00:00Z';
 
 const done = {
   phase: 'Done',
@@ -199,5 +202,33 @@ suite('replicate', () => {
     assert.equal(await find(world), undefined);
     await world.run(['-c', 'west', ...begin]);
     assert.equal((await world.run([...words, '--yes'])).code, 0);
+  });
+
+  test('with one cluster and a repository it is a backup, or restores one', async () => {
+    await using world = await startWorld(['east', 'west']);
+    const run = (...words: readonly string[]) => world.run(['-c', 'west', 'replicate', ...words]);
+    const into = ['--from', 'east', '--repository', 'store', '--keep', '3'];
+    const made = await run('run', 'shop', ...into, '--continuous', '24h');
+    assert.equal(made.code, 0, made.err);
+    const { source, destination, repository, keep } = (await find(world))?.spec ?? {};
+    assert.deepEqual([source, destination, repository, keep], ['east', undefined, 'store', 3]);
+    const gone = await world.run(['-c', 'west', 'replicate', 'delete', 'shop'], {
+      terminal: typing('DELETE'),
+    });
+    assert.match(gone.err, /deletes all backups .* of shop in repository store; it keeps 0 now/);
+    const backups = [
+      { name: 'nightly-1', time, objects: 5, volumes: 1, bytes: 1024, addedBytes: 512 },
+    ];
+    await world.control('west', replications, () => ({ ...done, backups, restored: 'nightly-1' }));
+    const out = ['--to', 'west', '--repository', 'store', '--version', 'nightly-1'];
+    const back = await run('run', 'shop', ...out, '--wait');
+    assert.equal(back.code, 0, back.err);
+    assert.equal((await find(world))?.spec.version, 'nightly-1');
+    const show = await run('show', 'shop');
+    assert.match(show.out, /From: +repository store\n *To: +west/);
+    assert.match(show.out, /Restored: +nightly-1/);
+    assert.match(show.out, /nightly-1 +2026-01-01T00:00:00Z +5 +1 +1.0 KiB +512 B/);
+    assert.equal((await run('run', 'other', '--repository', 'store')).code, 2);
+    assert.equal((await run('run', 'other', ...into.slice(0, 4), '--keep', '0')).code, 2);
   });
 });

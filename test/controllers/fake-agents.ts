@@ -15,52 +15,18 @@ import {
 } from '../../src/api/objects.ts';
 import { fail } from '../../src/base/errors.ts';
 import { exactSize, formatDuration, formatRate } from '../../src/base/units.ts';
-import { forgottenVersion, repositoryView, saveJob } from './fake-saved.ts';
+import { FakeBackups, forgottenVersion, repositoryView, saveJob } from './fake-saved.ts';
+import {
+  type AgentState,
+  type CloudState,
+  type FakeRecord,
+  type FakeVolume,
+  none,
+  presets,
+  type Retention,
+} from './fake-state.ts';
 
 const MiB = 1024 * 1024;
-
-interface FakeVolume {
-  name: string;
-  id: string;
-  sizeBytes: number;
-  blockBytes: number;
-  policy: string;
-  dataBytes: number;
-  missingBytes: number;
-  doors: string[];
-  origin?: { cluster: string; volume: string; lease: string; teleport: string; thin: boolean };
-}
-
-interface FakeLease {
-  readonly volume: string;
-  readonly holder: string;
-}
-
-interface FakeRecord {
-  name: string;
-  volume: string;
-  cluster: string;
-  sourceVolume: string;
-  thin: boolean;
-  policy: string;
-  phase: TeleportObject['status']['phase'];
-  bytesPerSecond?: number;
-  totalBytes: number;
-}
-
-type Retention = { secondsMs: number; minutesMs: number; hoursMs: number; daysMs: number };
-
-const none: Retention = { secondsMs: 0, minutesMs: 0, hoursMs: 0, daysMs: 0 };
-
-interface AgentState {
-  next: number;
-  volumes: Map<string, FakeVolume>;
-  leases: Map<string, FakeLease>;
-  records: FakeRecord[];
-  policies: Map<string, Retention>;
-}
-
-const presets: ReadonlySet<string> = new Set(['none', 'one-hour']);
 
 interface Watcher {
   readonly end: () => void;
@@ -228,6 +194,7 @@ export class FakeAgent {
   /** Who opens a volume from a repository gets it from the agent that saved it last. */
   #repositoryHandlers() {
     return {
+      ...this.#cloud.backups.handlers(),
       'repository.add': ({ name }: RequestOf<'repository.add'>) => repositoryView(name),
       'repository.show': ({ name }: RequestOf<'repository.show'>) => repositoryView(name),
       'repository.forget': ({ name, version }: RequestOf<'repository.forget'>) => {
@@ -550,6 +517,7 @@ export class FakeCloud {
   readonly saved = new Map<string, FakeAgent>();
   /** Versions. */
   readonly forgotten: string[] = [];
+  readonly backups = new FakeBackups();
 
   /** Absent: they are without bytes. */
   readonly content: ContentWatch | undefined;
@@ -576,11 +544,23 @@ export class FakeCloud {
     for (const agent of this.#agents.values()) agent.fetch(bytes);
   }
 
-  save(): ReadonlyMap<string, AgentState> {
-    return new Map([...this.#agents].map(([name, { state }]) => [name, structuredClone(state)]));
+  save(): CloudState {
+    const agents = [...this.#agents];
+    return {
+      agents: new Map(agents.map(([name, { state }]) => [name, structuredClone(state)])),
+      saved: new Map(
+        [...this.saved].flatMap(([repository, by]) => {
+          const [name] = agents.find(([, agent]) => agent === by) ?? [];
+          return name === undefined ? [] : [[repository, name] as const];
+        }),
+      ),
+      parts: new Map(this.backups.parts),
+    };
   }
 
-  load(saved: ReadonlyMap<string, AgentState>): void {
-    for (const [name, agent] of this.#agents) agent.state = structuredClone(saved.get(name)!);
+  load({ agents, saved, parts }: CloudState): void {
+    for (const [name, agent] of this.#agents) agent.state = structuredClone(agents.get(name)!);
+    for (const [repository, name] of saved) this.saved.set(repository, this.find(name));
+    for (const [key, part] of parts) this.backups.parts.set(key, part);
   }
 }

@@ -249,10 +249,8 @@ suite('replicas of a volume', () => {
     world.kill();
   });
 
-  test('a volume that somebody made a set of one is led elsewhere, and not given up', async () => {
+  test('a plain volume is led elsewhere when that is wished, and not given up', async () => {
     const world = await openNodes(library, plain);
-    const pool = { volume: 'db', members: 'n1/p1' };
-    await world.nodes.client('n1').call('replica.lead', pool);
     const metadata = { annotations: { 'transship.dev/lead': 'n2' } };
     await world.client.patch(volumes, { namespace: '', name: 'db' }, { metadata });
     await world.until('led at n2', async () => {

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import { clusters } from '../../src/api/kinds/cluster.ts';
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import type { Replication } from '../../src/api/kinds/replication.ts';
+import { TransshipError } from '../../src/base/errors.ts';
 import type { ResourceType } from '../../src/kube/objects.ts';
 import {
   configMaps,
@@ -398,8 +399,17 @@ suite('checks of replications', () => {
     assert.equal(resultOf(halted, 'NamespaceSameness'), 'Incompatible');
     await world.admin('west').delete(slice, metadata);
     await world.admin('east').delete(config, metadata);
+    world.onRequest = async (cluster, { path }) => {
+      if (cluster !== 'west' || !/\/(slices|csistoragecapacities)/.test(path)) return;
+      throw new TransshipError('Forbidden', 'the hub cannot list this');
+    };
     await decide(world, 'Recheck');
     const done = await reached(world, 'Done');
+    // What may not be seen is in nobody's way, and said.
+    for (const name of ['SliceOnboarding', 'StorageTooSmall']) {
+      assert.equal(resultOf(done, name), 'Compatible');
+      assert.match(checkOf(done, name)?.message ?? '', /^not looked at: .*cannot list this/);
+    }
     assert.equal(done.status?.state, 'Success', saidBy(done));
     assert.match(
       done.status?.notes?.join() ?? '',

@@ -12,6 +12,7 @@ import { obstacleToMachine } from './cluster/obstacle.ts';
 import { saveLogs } from './logs.ts';
 import { Report } from './report.ts';
 import { allStories } from './stories.ts';
+import { takeTurn } from './turn.ts';
 import { programs, startWorld, Undo, type World } from './world.ts';
 
 const { values: flags } = parseArgs({
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   if (reason !== undefined) return skip(reason);
   const binaries = await ensureBinaries(programs);
   if (!binaries.available) return skip(binaries.reason);
+  const endTurn = await takeTurn(() => console.log('waiting for another run of e2e to end'));
   const directory = mkdtempSync(join(tmpdir(), 'transship-e2e-'));
   const report = new Report();
   const undo = new Undo();
@@ -45,6 +47,7 @@ async function main(): Promise<void> {
   } finally {
     await undo.run();
     rmSync(directory, { recursive: true, force: true });
+    endTurn();
   }
   report.print();
   console.log(closingLine({ passed: stories.length - failed, failed, skipped: 0 }));

@@ -1,10 +1,11 @@
 /** One cluster with Transship in it. */
 import { join } from 'node:path';
-import { createControlClient } from '../../src/host/control-client.ts';
+import { installerRole } from '../../src/controllers/installation/installer.ts';
 import { systemNamespace } from '../../src/controllers/installation.ts';
-import type { Cluster } from './cluster/cluster.ts';
+import { type Cluster, installer } from './cluster/cluster.ts';
 import { must, run, transship, until } from './kubectl.ts';
 
+const installerManifest = join(import.meta.dirname, '../../deploy/installer.yaml');
 const installMs = 300_000;
 
 export interface PodPlace {
@@ -51,7 +52,14 @@ export class Member {
 
   async apply(...objects: readonly object[]): Promise<void> {
     const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
-    const words = ['--kubeconfig', this.cluster.kubeconfigPath, 'apply', '-f', '-'];
+    const words = [
+      '--kubeconfig',
+      this.cluster.kubeconfigPath,
+      'apply',
+      '--validate=false',
+      '-f',
+      '-',
+    ];
     await must(this.#kubectl, words, { input });
   }
 
@@ -59,17 +67,20 @@ export class Member {
     return transship(this.#home, [...words, ...this.place]);
   }
 
+  /** By somebody who has nothing but the rights that docs/reference/rights.md names. */
   async install(): Promise<void> {
-    const sets = ['imagePullPolicy=Never'].flatMap((one) => ['--set', one]);
-    const words = ['install', '--name', this.name, '--migrations', ...sets];
-    await this.transship(...words, '--timeout', `${installMs / 1000}s`);
-  }
-
-  /** The control API of its agent, beside the agent. */
-  agent() {
-    const { machine } = this.cluster;
-    const home = join(machine.directory, 'var-lib/transship/home/clusters');
-    return createControlClient(machine.name, join(home, machine.name, 'control.sock'));
+    await this.kubectl('apply', '-f', installerManifest);
+    const names = [installerRole, '--user', installer];
+    const role = ['--clusterrole', installerRole];
+    await this.kubectl('create', 'clusterrolebinding', ...names, ...role);
+    const inSystem = ['--namespace', systemNamespace, '--role', installerRole];
+    await this.kubectl('create', 'rolebinding', ...names, ...inSystem);
+    const place = ['--kubeconfig', this.cluster.installerKubeconfigPath, '--context', this.name];
+    const sets = ['imagePullPolicy=Never', 'monitoring.enabled=true', 'networkPolicies=true'];
+    const chosen = sets.flatMap((one) => ['--set', one]);
+    const words = ['install', '--name', this.name, '--migrations', ...chosen];
+    const time = ['--timeout', `${installMs / 1000}s`];
+    await transship(this.#home, [...words, ...place, ...time]);
   }
 
   /** The only pod of a component of ours, or the one on a node. */

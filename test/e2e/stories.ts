@@ -1,9 +1,11 @@
 /** What users of real clusters do, in this order: each story goes on where the last one ended. */
 import assert from 'node:assert/strict';
 import { systemNamespace } from '../../src/controllers/installation.ts';
+import { metricsPort } from '../../src/controllers/installation/names.ts';
 import { claim, databasePod, databaseSet, dataVolume, rowsOf, written } from './database.ts';
 import { databaseImage } from './images.ts';
 import { until } from './kubectl.ts';
+import { roamed } from './node-stories.ts';
 import { oneLost, replicated } from './replica-stories.ts';
 import type { Report } from './report.ts';
 import type { World } from './world.ts';
@@ -160,6 +162,22 @@ async function teleported({ east, west }: World, report: Report): Promise<void> 
   assert.equal(here.rows, here.highest);
 }
 
+/** What a Prometheus does in the cluster: each pod of ours is asked by another one. */
+async function measured({ east }: World): Promise<void> {
+  const from = ['-n', systemNamespace, 'exec', await east.podOf('agent'), '-c', 'agent', '--'];
+  const read = async (component: 'agent' | 'controller'): Promise<string> => {
+    const pod = ['-n', systemNamespace, 'get', 'pod', await east.podOf(component)];
+    const address = await east.kubectl(...pod, '-o', 'jsonpath={.status.podIP}');
+    const url = `http://${address.trim()}:${metricsPort}/metrics`;
+    const program = `process.stdout.write(await (await fetch('${url}')).text())`;
+    return east.kubectl(...from, 'node', '--input-type=module', '--eval', program);
+  };
+  const agent = await read('agent');
+  assert.match(agent, /^transship_cluster_written_bytes_total [1-9]/m);
+  assert.match(agent, /^transship_pool_free_bytes\{pool="[^"]+"\} [1-9]/m);
+  assert.match(await read('controller'), /^transship_reconcile_total\{kind="[^"]+".*\} [1-9]/m);
+}
+
 /** One run of the plan, to its end; its status. */
 async function migrated({ east }: World, type: 'Stage' | 'Cutover' | 'Rollback') {
   const name = `shop-${type.toLowerCase()}`;
@@ -243,9 +261,11 @@ export const allStories: readonly Story[] = [
   { name: 'it goes on when the agent gets another pod', tell: agentReplaced },
   { name: 'fio finds all that it wrote over a killed agent', tell: verified },
   { name: 'controllers that are killed go on', tell: controllerKilled },
+  { name: 'its metrics are read by another pod', tell: measured },
   { name: 'its volume is teleported while it writes, and written there at once', tell: teleported },
   { name: 'a namespace is staged and cut over', tell: moved },
   { name: 'it is rolled back with what was written since', tell: movedBack },
   { name: 'a volume in use gets replicas on other nodes, and one moves', tell: replicated },
   { name: 'an agent with one of three replicas is killed', tell: oneLost },
+  { name: 'a pod is made again on a node without its data', tell: roamed },
 ];

@@ -1,14 +1,14 @@
 /** Two clusters that know each other, with Transship installed in both as users install it. */
-import { join } from 'node:path';
-import { introduce } from '../../src/cli/api/peering.ts';
-import { createClock } from '../../src/host/clock.ts';
-import { openApi } from '../../src/host/kube-access.ts';
+import { writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { systemNamespace } from '../../src/controllers/installation/names.ts';
 import { type Available, controlPlanePrograms } from '../../tools/kubernetes/binaries.ts';
 import type { Program } from '../../tools/kubernetes/pins.ts';
 import { startWatchdog } from '../kubernetes/control-plane/watchdog.ts';
 import { startCluster } from './cluster/cluster.ts';
 import { connectMachines } from './cluster/machine.ts';
 import { buildImages } from './images.ts';
+import { must, transship } from './kubectl.ts';
 import { Member } from './member.ts';
 import type { Report } from './report.ts';
 
@@ -67,31 +67,40 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   await report.time('installing Transship in both', async () => {
     for (const member of [east, west]) await member.install();
   });
-  await report.time('joining them', () => introduceBoth(east, west, home));
+  await report.time('joining them', () => introduceBoth(east, west, options));
   return { east, west };
 }
 
-/** Agents trust each other by a token; each hub gets the other's API. */
-async function introduceBoth(east: Member, west: Member, home: string): Promise<void> {
-  const { token } = await east.agent().call('cluster.token', {});
-  await west.agent().call('cluster.join', { token });
-  const clock = createClock();
-  const open = (member: Member) => {
-    const kubeconfig = member.cluster.kubeconfigPath;
-    return openApi(home, { kubeconfig, context: member.name });
+/** As docs/guides/install.md has it: one token for the agents, and the API of each to the other. */
+async function introduceBoth(east: Member, west: Member, options: WorldOptions): Promise<void> {
+  const kubectl = options.binaries.path('kubectl');
+  const both = join(options.directory, 'both.kubeconfig');
+  await mergeKubeconfigs(kubectl, [east, west], both);
+  const exec = ['-n', systemNamespace, 'exec', 'ds/transship-agent', '-c', 'agent', '--'];
+  const own = ['--kubeconfig', both, '--context', 'west'];
+  const token = await must(kubectl, [...own, ...exec, 'transship', 'cluster', 'token']);
+  const introduce = async (one: Member, other: Member, ...more: readonly string[]) => {
+    const contexts = ['--context', one.name, '--to-context', other.name];
+    const words = ['cluster', 'introduce', '--kubeconfig', both, ...contexts, '--migrations'];
+    await transship(join(options.directory, 'home'), [...words, ...more]);
   };
-  for (const [one, other] of [
-    [east, west],
-    [west, east],
-  ] as const) {
-    const hub = await open(one);
-    const cluster = await open(other);
-    const names = { hubName: one.name, clusterName: other.name };
-    await introduce({ hub, cluster, ...names, clock, migrations: true });
-  }
+  await introduce(west, east, '--token', token.trim());
+  await introduce(east, west);
   for (const member of [east, west]) {
     for (const name of ['east', 'west']) {
       await member.condition(`clusters.transship.dev/${name}`, 'Ready');
     }
   }
+}
+
+/** One file with the contexts of all, as somebody has who works with several clusters. */
+async function mergeKubeconfigs(
+  kubectl: string,
+  members: readonly Member[],
+  path: string,
+): Promise<void> {
+  const KUBECONFIG = members.map(({ cluster }) => cluster.installerKubeconfigPath).join(delimiter);
+  const words = ['config', 'view', '--flatten'];
+  const text = await must(kubectl, words, { environment: { KUBECONFIG } });
+  writeFileSync(path, text, { mode: 0o600 });
 }

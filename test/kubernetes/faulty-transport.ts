@@ -3,7 +3,7 @@
 import { TransshipError } from '../../src/base/errors.ts';
 import type { Clock, Random } from '../../src/base/ports.ts';
 import { type KubeResponse, type KubeTransport, NotSent } from '../../src/kube/transport.ts';
-import { sleep } from '../../src/kube/waiting.ts';
+import { sleep } from '../../src/base/sleep.ts';
 
 /** Chances from 0 to 1 for each request; a body's are for each of its pieces. */
 export interface Faults {

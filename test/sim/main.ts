@@ -2,8 +2,8 @@
  * The simulator: `npm run sim -- [--seed N] [--minutes M | --schedules N] [--mutants] [--trace]`.
  * `--only engine,teleport,control,replica` explores seeds of these kinds alone, `--only migration`
  * those of migrations, of which there are else only a few. `--exhaustive` interrupts every tale of
- * migrations everywhere (`--tales cutover,back --ways kill,once --one-in 10`: some of it), and
- * `--story JSON` replays one.
+ * migrations everywhere (`--tales cutover,back --ways kill,once --one-in 10`: some of it;
+ * `--from 500` goes on where a run was cut short), and `--story JSON` replays one.
  * Without `--seed` it begins at a seed of the day; a failing seed is printed with its command.
  */
 import { parseArgs } from 'node:util';
@@ -36,6 +36,7 @@ const { values } = parseArgs({
     tales: { type: 'string' },
     ways: { type: 'string' },
     'one-in': { type: 'string', default: '1' },
+    from: { type: 'string', default: '0' },
     story: { type: 'string' },
     mutants: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
@@ -126,6 +127,7 @@ async function exhaust(): Promise<number> {
     tales: values.tales?.split(','),
     ways: values.ways?.split(','),
     oneIn: Number(values['one-in']),
+    from: Number(values.from),
   });
   return failed === 0 ? 0 : 1;
 }

@@ -4,6 +4,7 @@ import type { Plan } from '../../src/api/kinds/plan.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { ourLabels } from '../../src/workload/ours.ts';
 import { Mismatch } from './model.ts';
+import type { Content } from './move-data.ts';
 import { differences, isOpen, pictureOf, shop, webImage } from './move-shop.ts';
 import type { Trouble } from './move-trouble.ts';
 import { type MoveWorld, type SideName, sides } from './move-world.ts';
@@ -32,6 +33,8 @@ export interface Ended {
   readonly migration: Migration | undefined;
   readonly before: ReadonlyMap<SideName, ReadonlyMap<string, string>>;
   readonly wasOpen: ReadonlyMap<SideName, boolean>;
+  /** Volumes that nobody ran on when it began. */
+  readonly old: ReadonlyMap<string, Content>;
   readonly trouble: Trouble;
 }
 
@@ -131,9 +134,10 @@ function whereItRuns(
 }
 
 /** Claims and volumes with copies may stay for a next try; a person's own doing stays too. */
-function asBefore(world: MoveWorld, { before, wasOpen, trouble, migration }: Ended) {
+function asBefore(world: MoveWorld, ended: Ended) {
+  const { before, wasOpen, trouble, migration } = ended;
   const isScaled = trouble.kind === 'scale';
-  const left: string[] = [];
+  const left: string[] = [...overwritten(world, ended)];
   for (const side of sides) {
     const found = differences(before.get(side)!, pictureOf(world.side(side)));
     left.push(
@@ -147,6 +151,15 @@ function asBefore(world: MoveWorld, { before, wasOpen, trouble, migration }: End
     }
   }
   return left;
+}
+
+/** Who goes back without the data later gets what was copied back by then, and has to know. */
+function overwritten({ data }: MoveWorld, { old, migration }: Ended): readonly string[] {
+  const isTold = migration?.status?.warnings?.some((one) => one.includes('copied back at'));
+  if (isTold === true) return [];
+  return [...old]
+    .filter(([path, content]) => ![content, 'torn', undefined].includes(data.read(path)))
+    .map(([path]) => `${path} has what was copied back, and nobody says so`);
 }
 
 function isKept(line: string, migration: Migration | undefined): boolean {

@@ -65,6 +65,11 @@ export class MoveData {
     return this.#volumes.get(path);
   }
 
+  /** Volumes that do not have the newest write: nobody runs on them. */
+  old(): ReadonlyMap<string, Content> {
+    return new Map([...this.#volumes].filter(([, content]) => content !== this.#newest));
+  }
+
   copy(path: string, content: Content): void {
     if (this.#volumes.has(path)) this.#volumes.set(path, content);
   }

@@ -22,6 +22,8 @@ export interface ExhaustiveOptions {
   readonly ways?: readonly string[] | undefined;
   /** One interruption in so many. */
   readonly oneIn: number;
+  /** Left out at the beginning: an earlier run has told of them. */
+  readonly from: number;
 }
 
 interface Tally {
@@ -48,7 +50,7 @@ export async function interruptEverything(options: ExhaustiveOptions): Promise<n
     missed: 0,
   };
   const all = await surveyed(tales, options, tally);
-  const queue = mixed(all.filter((_, at) => at % options.oneIn === 0));
+  const queue = mixed(all.filter((_, at) => at % options.oneIn === 0)).slice(options.from);
   console.log(`${queue.length} runs of ${tales.join(', ')}`);
   await runAll(queue, options.processes, (one, verdict) => {
     count(tally, one, verdict);

@@ -110,6 +110,7 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
   const { name, spec, cancelAtMs } = chapter;
   const before = new Map(sides.map((side) => [side, pictureOf(world.side(side))]));
   const wasOpen = new Map(sides.map((side) => [side, isOpen(world, side)]));
+  const old = data.old();
   data.isSourceEnough = spec.type === 'Rollback' && spec.keepData === false;
   data.isSandbox = (namespace) => namespace.endsWith('-rehearsal');
   await scheduler.drive(
@@ -141,7 +142,7 @@ async function run(world: MoveWorld, chapter: Chapter, trouble: Trouble): Promis
   }
   await until(world, 'helpers to go', () => false, 15_000);
   world.endings.push(`${name} ${endOf(find(world, name))}`);
-  checkEnd(world, { migration: find(world, name), before, wasOpen, trouble });
+  checkEnd(world, { migration: find(world, name), before, wasOpen, old, trouble });
 }
 
 interface Person {

@@ -12,6 +12,20 @@ const back: Chapter = { name: 'back', spec: { type: 'Rollback' }, inCase: 'retry
 const never = { kind: 'refused', times: Number.POSITIVE_INFINITY, how: 'forbidden' } as const;
 
 const stories: Readonly<Record<string, Story>> = {
+  'a rollback that is canceled after the copy back leaves no marks on the claims of the source': {
+    plan: {},
+    chapters: [go, { ...back, cancelAt: 'back/liftSourceFence' }],
+    trouble: { kind: 'none' },
+  },
+  'a conversion back that is canceled after the copy leaves no marks on the volume of before': {
+    plan: {
+      destination: 'east',
+      type: 'StorageConversion',
+      volumes: [{ namespace: 'shop', claim: 'data-db-0', storageClass: 'directory' }],
+    },
+    chapters: [go, { ...back, cancelAt: 'back/liftSourceFence' }],
+    trouble: { kind: 'none' },
+  },
   'a bare pod that a cutover made does not come again after the rollback': {
     plan: {},
     chapters: [go, back],

@@ -168,10 +168,22 @@ async function crash(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
   if (!profile.crashing) return;
   // Beside a disk that lies or fails, nothing else may be lost.
   if (profile.faulty !== undefined && profile.faulty !== node.name) return;
+  // What only a disk that lies has had so far is nowhere when its machine goes.
+  if (profile.faults.lyingSync !== undefined && !isSpread(world, node)) return;
   if (rng.chance(0.5)) node.powerOff();
   else node.kill();
   // Others go on for a while without it.
   if (rng.chance(0.5)) await start(world, node, true);
+}
+
+/** All the others have everything, and count. */
+function isSpread({ nodes, wanted }: ReplicaWorld, without: ReplicaNode): boolean {
+  const whole = nodes.filter((node) => {
+    const volume = node.running?.pool.volumes().find(({ name }) => name === volumeName);
+    const { phase, configuration } = volume?.replica.document ?? {};
+    return phase === 'Healthy' && configuration?.voters.length === wanted.length;
+  });
+  return whole.filter((node) => node !== without).length >= wanted.length - 1;
 }
 
 async function start(world: ReplicaWorld, node: ReplicaNode, mayCrash: boolean): Promise<void> {

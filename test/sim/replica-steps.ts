@@ -138,15 +138,17 @@ async function takeOver(world: ReplicaWorld, node: ReplicaNode): Promise<void> {
 export async function lead(world: ReplicaWorld, node: ReplicaNode): Promise<Session | undefined> {
   const { wanted, isCreated, model, blockBytes, session } = world;
   if (session?.node === node && world.isLive(session)) return session;
+  // Whoever wants a new volume asks one agent at a time for it.
+  if (!isCreated && world.isMaking) return undefined;
+  world.isMaking = true;
   const { replicas } = node.running!;
   const shape = isCreated ? {} : { sizeBytes: model.sizeBytes, blockBytes, policy: noHistory };
-  const before = replicas.led.get(volumeName);
   try {
     const request = { volume: volumeName, wanted, ...shape };
     const led = await world.answer(node, () => replicas.lead(request));
     world.isCreated = true;
-    if (led === before) return undefined;
-    // Two may be elected one after the other and be heard of in another order.
+    // Two may be elected one after the other and be heard of in another order; one that was elected
+    // where members were changed is heard of here.
     const { epoch } = led.set.leader.quorum.term;
     if (world.session !== undefined && world.session.epoch >= epoch) return undefined;
     return world.tookOver(node, led);
@@ -154,6 +156,8 @@ export async function lead(world: ReplicaWorld, node: ReplicaNode): Promise<Sess
     if (!world.excuses(error)) throw error;
     world.scheduler.note(`${node.name} does not lead: ${String(error)}`);
     return undefined;
+  } finally {
+    world.isMaking = false;
   }
 }
 

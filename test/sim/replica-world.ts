@@ -51,6 +51,7 @@ export class ReplicaWorld extends AgentWorld<ReplicaNode> {
   powerLost = false;
   era: Era = { number: 0, content: undefined };
   isCreated = false;
+  isMaking = false;
 
   constructor(options: {
     readonly seed: number;

@@ -8,6 +8,7 @@ import {
   definitions,
   installationParts,
 } from '../../src/controllers/installation/bundle.ts';
+import { installerObjects } from '../../src/controllers/installation/installer.ts';
 import { systemNamespace } from '../../src/controllers/installation/names.ts';
 import {
   type Value,
@@ -44,12 +45,24 @@ function manifests(): string {
   return `${head}\n${objects.map((object) => `---\n${yaml(object)}`).join('')}`;
 }
 
+function installer(): string {
+  const head = [
+    `# ${made}`,
+    '# For whoever installs without being an administrator: see docs/reference/rights.md.',
+  ].join('\n');
+  return `${head}\n${installerObjects()
+    .map((object) => `---\n${yaml(object)}`)
+    .join('')}`;
+}
+
 /** Each value is a mark, which no other text has. */
 function marked(): Values {
   return new Values(new Map(rows.map(({ path }) => [path, `@@${path}@@`])));
 }
 
 const expression = (path: string): string => `.Values.${path}`;
+
+const isSwitch = (path: string): boolean => typeof rowOf.get(path)?.value === 'boolean';
 
 /** A line of YAML with marks as a line of a template. */
 function templateLine(line: string): string {
@@ -64,18 +77,20 @@ function templateLine(line: string): string {
     }
     return `${before}{{ ${expression(row.path)} }}`;
   }
+  const isListed = /^\s*- /.test(line);
   const replaced = line.replaceAll(
     markPattern,
-    (_mark, path: string) => `{{ ${expression(path)} }}`,
+    // Of a word that is there or not, nothing is to be seen but the word.
+    (_mark, path: string) => (isListed && isSwitch(path) ? '' : `{{ ${expression(path)} }}`),
   );
   const optional = [...line.matchAll(markPattern)]
     .map(([, path]) => path ?? '')
-    .find((path) => rowOf.get(path)?.value === '' && /^\s*- /.test(line));
+    .find((path) => isListed && (rowOf.get(path)?.value === '' || isSwitch(path)));
   if (optional === undefined) return replaced;
   return `{{- if ${expression(optional)} }}\n${replaced}\n{{- end }}`;
 }
 
-function template(object: KubeObject, when: string | undefined): string {
+function template(object: KubeObject, when: readonly string[]): string {
   const text = stringify(object, {
     lineWidth: 0,
     aliasDuplicateObjects: false,
@@ -84,12 +99,14 @@ function template(object: KubeObject, when: string | undefined): string {
   });
   const lines = text.trimEnd().split('\n').map(templateLine).join('\n');
   const body = `---\n${lines}\n`;
-  return when === undefined ? body : `{{- if ${expression(when)} }}\n${body}{{- end }}\n`;
+  const all = when.map(expression).join(' ');
+  const condition = when.length > 1 ? `and ${all}` : all;
+  return when.length === 0 ? body : `{{- if ${condition} }}\n${body}{{- end }}\n`;
 }
 
 function templates(): string {
   const parts = installationParts(marked());
-  const body = parts.map(({ object, when }) => template(object, when)).join('');
+  const body = parts.map(({ object, when = [] }) => template(object, when)).join('');
   return `{{- /* ${made} */ -}}\n${body}`;
 }
 
@@ -235,6 +252,7 @@ const dashboardFiles = readdirSync(join(root, 'deploy/dashboards')).filter((file
 /** Each file's path, and what is in it. */
 export const chartFiles: readonly (readonly [path: string, render: () => string])[] = [
   ['deploy/install.yaml', manifests],
+  ['deploy/installer.yaml', installer],
   [`${chart}/Chart.yaml`, chartText],
   [`${chart}/values.yaml`, () => `# ${made}\n\n${valuesText(tree())}`],
   [`${chart}/values.schema.json`, schemaText],

@@ -9,6 +9,11 @@ import {
   peerRules,
   systemNamespace,
 } from '../../src/controllers/installation.ts';
+import {
+  installerRole,
+  installerRules,
+  installerSystemRules,
+} from '../../src/controllers/installation/installer.ts';
 import { code, generatedFrom, table } from './markdown.ts';
 
 type Rules = typeof controllerRules;
@@ -22,8 +27,9 @@ function rows(rules: Rules): readonly (readonly string[])[] {
   ]);
 }
 
+const headers = ['API group', 'resources', 'verbs'];
+
 export function rightsReference(): string {
-  const headers = ['API group', 'resources', 'verbs'];
   const lines = [
     generatedFrom('`src/controllers/installation.ts`'),
     '',
@@ -67,6 +73,8 @@ export function rightsReference(): string {
     'no namespaces: make them, and set its `spec.createNamespaces` to false. The check',
     '`MissingRights` of a plan names each rule that is missing.',
     '',
+    ...ofInstallers(),
+    '',
     '## People',
     '',
     'Cluster roles `view`, `edit` and `admin` include the kinds: `view` reads all of them, `edit`',
@@ -74,4 +82,33 @@ export function rightsReference(): string {
     'policies and clusters are changed by whoever administers the cluster.',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function ofInstallers(): readonly string[] {
+  return [
+    '## Whoever installs',
+    '',
+    'An administrator can install. Anybody else can with these rights, which an administrator',
+    'grants once:',
+    '',
+    '```',
+    'kubectl apply -f deploy/installer.yaml',
+    `kubectl create clusterrolebinding ${installerRole} --clusterrole ${installerRole} --user NAME`,
+    `kubectl create rolebinding ${installerRole} --role ${installerRole} --user NAME \\`,
+    `  --namespace ${systemNamespace}`,
+    '```',
+    '',
+    'They are for `transship install`, `cluster introduce` and `uninstall`. With `escalate` and',
+    '`bind` it grants our roles what they have to have, and could grant them more: guard it as',
+    'an administrator. The right that somebody lacks is named, and nothing is taken back.',
+    '',
+    'Everywhere:',
+    '',
+    ...table(headers, rows(installerRules)),
+    '',
+    `In the namespace \`${systemNamespace}\`, which is made first for that (uninstalling`,
+    'removes it, and these with it):',
+    '',
+    ...table(headers, rows(installerSystemRules)),
+  ];
 }

@@ -23,7 +23,8 @@ export interface Recipe {
   readonly files: readonly string[];
 }
 
-const shell = 'sh cat ls sync sleep env';
+/** readlink: of bin/transship, by which people call the program in a pod. */
+const shell = 'sh cat ls sync sleep env readlink';
 const words = (text: string): readonly string[] => text.split(/\s+/);
 
 /** Volumes as devices and file systems; see `src/host/run-tool.ts`. */

@@ -32,10 +32,13 @@ function pinnedVersion({ directory, module }: ModuleProgram): string {
   return found;
 }
 
-function cachedAt(wanted: ModuleProgram, env: NodeJS.ProcessEnv): string {
-  const cache = env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const version = `${pinnedVersion(wanted)}-${process.platform}-${process.arch}`;
-  return join(cache, 'transship', wanted.folder, version);
+/** What is built, and where it is kept. */
+export interface GoProgram
+  extends Pick<ModuleProgram, 'directory' | 'program' | 'folder' | 'what'> {
+  /** What `go build` is given, below `directory` or by name of its module. */
+  readonly source: string;
+  /** Of all that it is built from: another one is another program. */
+  readonly version: string;
 }
 
 /** Its path, or why there is none. Builds it the first time, which takes minutes. */
@@ -43,20 +46,30 @@ export async function ensureModuleProgram(
   wanted: ModuleProgram,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ readonly path: string } | { readonly reason: string }> {
-  const directory = cachedAt(wanted, env);
-  const path = join(directory, wanted.program);
+  const source = `${wanted.module}/${wanted.package}`;
+  return ensureGoProgram({ ...wanted, source, version: pinnedVersion(wanted) }, env);
+}
+
+/** As `ensureModuleProgram`, of what its caller names. */
+export async function ensureGoProgram(
+  { directory, source, program, folder, version, what }: GoProgram,
+  env: NodeJS.ProcessEnv,
+): Promise<{ readonly path: string } | { readonly reason: string }> {
+  const cache = env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  const platform = `${process.platform}-${process.arch}`;
+  const kept = join(cache, 'transship', folder, `${version}-${platform}`);
+  const path = join(kept, program);
   if (existsSync(path)) return { path };
-  if (!hasGo(env)) return { reason: `needs Go to build ${wanted.what}` };
-  mkdirSync(directory, { recursive: true });
-  using _lock = await lockDirectory(directory, () => undefined);
+  if (!hasGo(env)) return { reason: `needs Go to build ${what}` };
+  mkdirSync(kept, { recursive: true });
+  using _lock = await lockDirectory(kept, () => undefined);
   if (existsSync(path)) return { path };
-  const work = mkdtempSync(join(directory, '.new-'));
+  const work = mkdtempSync(join(kept, '.new-'));
   try {
     const words = ['build', '-mod=readonly', '-buildvcs=false', '-trimpath', '-ldflags', '-s -w'];
-    const out = join(work, wanted.program);
-    const source = `${wanted.module}/${wanted.package}`;
+    const out = join(work, program);
     const { status, stderr } = spawnSync('go', [...words, '-o', out, source], {
-      cwd: wanted.directory,
+      cwd: directory,
       env: { ...env, CGO_ENABLED: '0', GOWORK: 'off' },
       encoding: 'utf8',
       timeout: buildMs,

@@ -26,6 +26,9 @@ import {
   word,
 } from './schema.ts';
 
+/** Backups of one replication. */
+export const keepMax = 100;
+
 export const decisions = ['Remediate', 'Recheck', 'ProceedAnyway', 'Stop'] as const;
 
 const namespace = fields('A namespace to replicate.', {
@@ -36,10 +39,16 @@ const namespace = fields('A namespace to replicate.', {
 const spec = fields(
   'What to replicate where.',
   {
-    source: ownName('The Cluster to replicate from.', { rules: [unchanged('source')] }),
-    destination: ownName('The Cluster to replicate to; the same one for a backup.', {
-      rules: [unchanged('destination')],
-    }),
+    source: optional(
+      ownName('The Cluster to replicate from; the repository when not given.', {
+        rules: [unchanged('source')],
+      }),
+    ),
+    destination: optional(
+      ownName('The Cluster to replicate to; the repository when not given.', {
+        rules: [unchanged('destination')],
+      }),
+    ),
     namespaces: keyed('The namespaces to replicate.', ['name'], namespace, {
       min: 1,
       max: namespacesMax,
@@ -68,7 +77,25 @@ const spec = fields(
           'When not given: Standby when `continuous` is given, else Run.',
       ),
     ),
-    repository: optional(ownName('The Repository to go through where there is no direct way.')),
+    repository: optional(
+      ownName(
+        'The Repository to go through where there is no direct way. Without a destination: to ' +
+          'make backups in. Without a source: to restore one from.',
+      ),
+    ),
+    version: optional(
+      text('The backup to restore, such as shop-1f2e3d4c-3; the newest when not given.', {
+        min: 1,
+        max: 128,
+        rules: [unchanged('version')],
+      }),
+    ),
+    keep: optional(
+      count('Backups to keep in the repository, the newest ones; 7 when not given.', {
+        min: 1,
+        max: keepMax,
+      }),
+    ),
     bandwidth: optional(rate('Bytes a second at most over all volumes.')),
     continuous: optional(
       duration('Begin again so often after the last beginning, such as 5m; once when not given.'),
@@ -83,8 +110,53 @@ const spec = fields(
   {
     rules: [
       {
+        rule: 'has(self.source) || has(self.destination)',
+        message: 'give a source, a destination, or both',
+        fieldPath: '.source',
+      },
+      {
+        rule: '(has(self.source) && has(self.destination)) || has(self.repository)',
+        message: 'without a source or a destination it needs a repository in its place',
+        fieldPath: '.repository',
+      },
+      {
         rule:
-          'self.source != self.destination || ' +
+          'has(self.source) == has(oldSelf.source) && ' +
+          'has(self.destination) == has(oldSelf.destination) && ' +
+          'has(self.version) == has(oldSelf.version)',
+        message: 'source, destination and version cannot come or go; make a new object instead',
+      },
+      {
+        rule:
+          '(has(self.source) && has(self.destination)) || ' +
+          '(has(self.repository) == has(oldSelf.repository) && ' +
+          'self.repository == oldSelf.repository)',
+        message: 'the repository of backups cannot be changed; make a new object instead',
+        fieldPath: '.repository',
+      },
+      {
+        rule: '!has(self.version) || !has(self.source)',
+        message: 'a version is what is restored: it goes without a source',
+        fieldPath: '.version',
+      },
+      {
+        rule: '!has(self.keep) || !has(self.destination)',
+        message: 'keep is for backups: it goes without a destination',
+        fieldPath: '.keep',
+      },
+      {
+        rule: '!has(self.continuous) || has(self.source)',
+        message: 'what is restored does not change: continuous needs a source',
+        fieldPath: '.continuous',
+      },
+      {
+        rule: 'has(self.destination) || self.namespaces.all(one, !has(one.to))',
+        message: 'in a backup a namespace keeps its name; another one is given when it is restored',
+        fieldPath: '.namespaces',
+      },
+      {
+        rule:
+          '!has(self.source) || !has(self.destination) || self.source != self.destination || ' +
           'self.namespaces.all(one, has(one.to) && one.to != one.name)',
         message: 'within one cluster each namespace needs another name, in `to`',
         fieldPath: '.namespaces',
@@ -120,6 +192,15 @@ const replicated = fields('How many objects of one resource are there.', {
 const mapping = fields('A class and what takes its place.', {
   from: objectName('At the source.'),
   to: objectName('At the destination.'),
+});
+
+const backup = fields('A backup in the repository.', {
+  name: text('Its name there.', { min: 1, max: 128 }),
+  time: time('The moment that it is of.'),
+  objects: count('Objects in it.'),
+  volumes: count('Volumes in it.'),
+  bytes: bytes('Bytes in these volumes.'),
+  addedBytes: bytes('Bytes that the repository did not have before.'),
 });
 
 const status = fields('How far it is.', {
@@ -181,6 +262,8 @@ const status = fields('How far it is.', {
       seconds: optional(count('Seconds from start to end.')),
     }),
   ),
+  backups: optional(keyed('Backups that it keeps.', ['name'], backup, { max: keepMax + 1 })),
+  restored: optional(text('The backup that was restored.', { max: 128 })),
   notes: optional(
     list('What was kept as others have it, and what to look at.', text('One sentence.'), {
       max: 100,
@@ -188,6 +271,8 @@ const status = fields('How far it is.', {
   ),
   display: optional(
     fields('The columns of `kubectl get`, as text. For people.', {
+      from: optional(shown('A cluster, or a repository.')),
+      to: optional(shown('A cluster, or a repository.')),
       progress: optional(shown('Such as 47%.')),
       lag: optional(shown('Such as 12s.')),
       checks: optional(shown('Compatible, actionable and incompatible ones.')),
@@ -201,12 +286,14 @@ export const replicationKind = defineKind({
   singular: 'replication',
   shortNames: ['trl'],
   namespaced: true,
-  about: 'A copy of whole namespaces to another cluster, after checks that you may overrule.',
+  about:
+    'A copy of whole namespaces to another cluster, or a backup of them in a repository, after ' +
+    'checks that you may overrule.',
   spec,
   status,
   columns: [
-    columns.text('SOURCE', '.spec.source', 'Where it comes from.'),
-    columns.text('DESTINATION', '.spec.destination', 'Where it goes.'),
+    columns.text('SOURCE', '.status.display.from', 'Where it comes from.'),
+    columns.text('DESTINATION', '.status.display.to', 'Where it goes.'),
     columns.text('STATE', '.status.state', 'Summary.'),
     columns.text('PHASE', '.status.phase', 'What it is at.'),
     columns.text('CHECKS', '.status.display.checks', 'Compatible, actionable, incompatible.'),

@@ -3,7 +3,7 @@ import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
 import type { Cli } from '../context.ts';
 import type { Agents, StartAgent } from '../ports.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 
 /** One machine has to carry them all. */
 const nodesMax = 16;

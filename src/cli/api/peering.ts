@@ -12,7 +12,7 @@ import type { KubeClient } from '../../kube/api.ts';
 import { kubeconfigOf } from '../../kube/kubeconfig.ts';
 import { keyOf } from '../../kube/objects.ts';
 import { secrets } from '../../kube/resources.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import type { OpenApi } from '../ports.ts';
 
 const tokenMs = 30_000;

@@ -14,23 +14,19 @@ export async function findReplication({ client, key }: Hub): Promise<Replication
   return needObject(client, replications, key);
 }
 
-/** `BadArgument` without the two clusters, which a new one needs. */
+/** `BadArgument` without two ends, which a new one needs. */
 export async function makeReplication(
   { client, key }: Hub,
-  spec: Omit<ReplicationSpec, 'source' | 'destination'> & {
-    readonly source: string | undefined;
-    readonly destination: string | undefined;
-  },
+  spec: ReplicationSpec,
 ): Promise<Replication> {
-  const { source, destination } = spec;
-  if (source === undefined || destination === undefined) {
+  const { source, destination, repository } = spec;
+  const clusters = [source, destination].filter((one) => one !== undefined);
+  if (clusters.length + (repository === undefined ? 0 : 1) < 2 || clusters.length === 0) {
     const what = `there is no replication ${key.name}`;
-    return fail('BadArgument', `${what}: give --from and --to to make it`);
+    const ways = 'give --from and --to to make it, or one of them and --repository';
+    return fail('BadArgument', `${what}: ${ways}`);
   }
-  return client.create(replications, {
-    metadata: { ...key },
-    spec: { ...spec, source, destination },
-  });
+  return client.create(replications, { metadata: { ...key }, spec });
 }
 
 /** Begins another run of it, with what else was said now. */

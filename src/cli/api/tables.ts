@@ -9,7 +9,7 @@ import { createLineReader } from '../../kube/lines.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../../kube/objects.ts';
 import { collectionPath, queryText, resourceText } from '../../kube/paths.ts';
 import { errorOfAnswer, isExpired } from '../../kube/status-errors.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { type Column, renderTable, RunningTable } from '../table.ts';
 
 export interface Asking {

@@ -6,6 +6,7 @@ import { add, option, type Registry } from '../command.ts';
 interface ControllerFlags {
   readonly inCluster?: boolean;
   readonly name?: string;
+  readonly metricsListen?: string;
 }
 
 /** controller: what makes objects true, as a process of its own. */
@@ -16,6 +17,7 @@ export function controllerCommand(registry: Registry, program: Command): void {
     options: [
       option('--in-cluster', 'of the cluster in which this process is a pod'),
       option('--name <cluster>', 'with --in-cluster: what that cluster is called'),
+      option('--metrics-listen <host:port>', 'GET /metrics there, for everybody who can reach it'),
     ],
     details:
       'Clusters of `transship up` have one already, unless started with --no-controller.\n' +
@@ -25,17 +27,21 @@ export function controllerCommand(registry: Registry, program: Command): void {
       ['transship up east --no-controller -d && transship controller -c east', 'apart'],
       ['transship controller --context prod', 'for any Kubernetes cluster'],
     ],
-    run: async (cli, _args, { inCluster, name }) => {
+    run: async (cli, _args, { inCluster, name, metricsListen }) => {
       const { context, kubeconfig } = cli.options;
+      const shown = metricsListen === undefined ? {} : { metricsListen };
       if (inCluster === true) {
         const installedAs = checkName(name ?? '', 'cluster');
-        return cli.ports.runController({ place: { inCluster }, installedAs });
+        return cli.ports.runController({ place: { inCluster }, installedAs, ...shown });
       }
       if (name !== undefined) fail('BadArgument', '--name goes with --in-cluster');
       if (context !== undefined || kubeconfig !== undefined) {
-        return cli.ports.runController({ place: { context, kubeconfig } });
+        return cli.ports.runController({ place: { context, kubeconfig }, ...shown });
       }
-      return cli.ports.runController({ place: { cluster: (await cli.client()).cluster } });
+      return cli.ports.runController({
+        place: { cluster: (await cli.client()).cluster },
+        ...shown,
+      });
     },
   });
 }

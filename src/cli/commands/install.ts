@@ -5,7 +5,7 @@ import { asTransshipError, fail } from '../../base/errors.ts';
 import { checkName, isName } from '../../base/names.ts';
 import { chooseValues, type Values } from '../../controllers/installation/values.ts';
 import type { KubeClient } from '../../kube/api.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { add, option, type Registry, shared } from '../command.ts';
 import type { Cli } from '../context.ts';
 import { applyInstallation, objectsOf, type Step } from '../installing/apply.ts';

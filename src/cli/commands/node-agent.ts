@@ -15,6 +15,7 @@ interface NodeAgentFlags {
   readonly controlListen?: string;
   readonly controlTls?: string;
   readonly devices?: string;
+  readonly metricsListen?: string;
 }
 
 /** node-agent: what the pods of a DaemonSet run; hidden from the first page of help. */
@@ -35,6 +36,7 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
       option('--control-tls <directory>', 'with ca.crt, tls.crt (for transship-agent), tls.key', {
         completes: 'file',
       }),
+      option('--metrics-listen <host:port>', 'GET /metrics there, for everybody who can reach it'),
       option('--devices <socket>', 'of node-devices, which attaches volumes for this agent', {
         completes: 'file',
       }),
@@ -49,8 +51,8 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
       if ((flags.controlListen === undefined) !== (flags.controlTls === undefined)) {
         fail('BadArgument', '--control-listen and --control-tls go together');
       }
-      const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls, devices } =
-        flags;
+      const { pool, capacity, cacheSize, listen, advertise, controlListen, controlTls } = flags;
+      const { devices, metricsListen } = flags;
       return cli.ports.runNodeAgent({
         name: checkName(name, 'node'),
         ...(flags.of === undefined ? {} : { agentOf: checkName(flags.of, 'cluster') }),
@@ -61,6 +63,7 @@ export function nodeAgentCommand(registry: Registry, program: Command): void {
         ...(advertise === undefined ? {} : { advertise }),
         ...(controlListen === undefined ? {} : { controlListen }),
         ...(controlTls === undefined ? {} : { controlTlsDirectory: at(controlTls) }),
+        ...(metricsListen === undefined ? {} : { metricsListen }),
         ...(devices === undefined ? {} : { devicesSocket: at(devices) }),
       });
     },

@@ -5,7 +5,7 @@ import { printable } from '../../base/names.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import type { KubeObject, ResourceType } from '../../kube/objects.ts';
 import { resourceText } from '../../kube/paths.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { findResource, resourceOfManifest } from '../api/resources.ts';
 import { printListed } from '../api/printing.ts';
 import type { Asking } from '../api/tables.ts';

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import {
   type Decision,
+  keepMax,
   type Replication,
   type ReplicationSpec,
 } from '../../api/kinds/replication.ts';
 import { resources } from '../../api/kinds/resources.ts';
+import { endsText, shapeOf } from '../../api/replication-ends.ts';
 import { fail } from '../../base/errors.ts';
 import { checkName } from '../../base/names.ts';
 import { exactSize, parseDuration } from '../../base/units.ts';
@@ -38,6 +40,8 @@ interface MakeOptions {
   readonly workloads?: 'Run' | 'Standby';
   readonly repository?: string;
   readonly rate?: { readonly bytesPerSecond: number | undefined };
+  readonly version?: string;
+  readonly keep?: number;
   readonly continuous?: string;
   readonly remediate?: boolean;
   readonly wait?: boolean;
@@ -46,19 +50,29 @@ interface MakeOptions {
 
 const making = () => [
   option('--from <cluster>', 'the cluster to replicate from', { completes: 'peer' }),
-  option('--to <cluster>', 'the cluster to replicate to; the same one for a backup', {
-    completes: 'peer',
-  }),
+  option('--to <cluster>', 'the cluster to replicate to', { completes: 'peer' }),
   option('--no-volumes', 'claims without the data in them'),
   option('--workloads <what>', 'whether workloads run there (default: Run)', {
     choices: ['Run', 'Standby'],
   }),
-  option('--repository <repository>', 'go through it where there is no direct way'),
+  option(
+    '--repository <repository>',
+    'go through it where there is no direct way; without --to: back up into it; without --from: ' +
+      'restore from it',
+  ),
+  option('--version <backup>', 'the backup to restore (default: the newest)'),
+  option('--keep <count>', 'backups to keep (default: 7)', { parse: checkCount }),
   shared.rate(),
   option('--continuous <duration>', 'again and again, so often (for example 5m)', {
     parse: checkInterval,
   }),
 ];
+
+function checkCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= keepMax) return count;
+  return fail('BadArgument', `${text}: write a number from 1 to ${keepMax}`);
+}
 
 function checkInterval(text: string): string {
   parseDuration(text);
@@ -83,12 +97,14 @@ function pairOf(text: string): ReplicationSpec['namespaces'][number] {
 }
 
 function changeOf(options: MakeOptions): Partial<ReplicationSpec> {
-  const { volumes, workloads, repository, rate, continuous } = options;
+  const { volumes, workloads, repository, version, keep, rate, continuous } = options;
   const bytes = rate?.bytesPerSecond;
   return {
     ...(volumes === false ? { volumes: 'Exclude' as const } : {}),
     ...given('workloads', workloads),
     ...given('repository', repository),
+    ...given('version', version),
+    ...given('keep', keep),
     ...given('continuous', continuous),
     ...(bytes === undefined ? {} : { bandwidth: exactSize(bytes) }),
   };
@@ -114,8 +130,8 @@ async function begin(
   }
   const named = namespaces.length === 0 ? [name] : namespaces;
   const object = await makeReplication(hub, {
-    source: options.from,
-    destination: options.to,
+    ...given('source', options.from),
+    ...given('destination', options.to),
     namespaces: named.map(pairOf),
     ...changeOf(options),
     ...change,
@@ -189,7 +205,15 @@ function runCommand(registry: Registry, replicate: Command): void {
       ['transship replicate run shop --wait', 'again: only what differs travels'],
       [
         'transship replicate run night shop:shop-backup --from east --to east',
-        'a backup in the same cluster',
+        'a copy in the same cluster',
+      ],
+      [
+        'transship replicate run nightly shop --from east --repository store --continuous 24h',
+        'a backup every day',
+      ],
+      [
+        'transship replicate run back shop --to west --repository store --wait',
+        'the newest backup, restored in another cluster',
       ],
       [
         'transship replicate run shop --from east --to west --continuous 5m --remediate',
@@ -296,19 +320,27 @@ function deleteCommand(registry: Registry, replicate: Command): void {
     run: async (cli, [name], { timeout }) => {
       const hub = await hubOf(cli, name!);
       const object = await findReplication(hub);
-      const { destination, namespaces } = object.spec;
-      const there = namespaces.map(({ name: here, to = here }) => to).join(', ');
-      await cli.confirm(
-        [
-          `This deletes what replication ${name} made in ${there} of ${destination}, with its`,
-          'data.',
-          'What others have changed or use there stays. The source stays as it is.',
-        ],
-        'DELETE',
-      );
+      await cli.confirm(lossOf(object), 'DELETE');
       await remove(cli, hub, object, timeout);
     },
   });
+}
+
+function lossOf({ metadata: { name }, spec, status }: Replication): readonly string[] {
+  const { to } = endsText(spec);
+  const there = spec.namespaces.map(({ name: here, to: other = here }) => other).join(', ');
+  if (shapeOf(spec) === 'Backup') {
+    const count = status?.backups?.length ?? 0;
+    return [
+      `This deletes all backups that replication ${name} made of ${there} in ${to}; it keeps ` +
+        `${count} now. Nobody can restore them then. The source stays as it is.`,
+    ];
+  }
+  return [
+    `This deletes what replication ${name} made in ${there} of ${to}, with its`,
+    'data.',
+    'What others have changed or use there stays. The source stays as it is.',
+  ];
 }
 
 async function remove(cli: Cli, hub: Hub, object: Replication, timeoutMs?: number) {

@@ -1,12 +1,13 @@
 /** Puts an installation into a cluster: its kinds first, then everything else in order. */
-import { asTransshipError, fail } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
+import type { Reason } from '../../base/reasons.ts';
 import { type Applied, applyObject } from '../../controllers/install.ts';
 import { chosenObjects, definitions } from '../../controllers/installation/bundle.ts';
 import type { Values } from '../../controllers/installation/values.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { customResourceDefinitions } from '../../kube/resources.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import type { Cli } from '../context.ts';
 
 const servedMs = 60_000;
@@ -47,18 +48,22 @@ export async function applyInstallation(
 
 function refusal({ kind, metadata }: KubeObject, error: unknown): unknown {
   const { reason, message } = asTransshipError(error);
+  if (reason === 'NotFound' && kind === 'ServiceMonitor') {
+    const remedy = 'install the operator first, or leave out monitoring.serviceMonitor.enabled';
+    return refused('Unsupported', `the cluster has no ServiceMonitors: ${remedy}`, error);
+  }
   if (reason !== 'Forbidden') return error;
   const lines = [
     `${kind} ${metadata.name} cannot be applied: ${message}`,
-    'To install takes the rights of cluster-admin, because rights are granted to the controllers.',
+    'To install takes the rights of deploy/installer.yaml, or those of cluster-admin.',
     'What was applied before stays; the same command goes on from there.',
     'Whoever has these rights may also apply what `transship install --dry-run` prints.',
   ];
-  try {
-    return fail('Forbidden', lines.join('\n'), error);
-  } catch (told) {
-    return told;
-  }
+  return refused('Forbidden', lines.join('\n'), error);
+}
+
+function refused(reason: Reason, message: string, cause: unknown): unknown {
+  return new TransshipError(reason, message, { cause });
 }
 
 /** A kind that was just defined is not there at once. */

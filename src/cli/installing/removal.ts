@@ -19,7 +19,7 @@ import {
   persistentVolumeClaims,
   persistentVolumes,
 } from '../../kube/resources.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { daemonSets, deployments, pods } from '../../kube/workloads.ts';
 import type { Cli } from '../context.ts';
 

@@ -8,7 +8,7 @@ import { formatDuration } from '../../base/units.ts';
 import { labels } from '../../controllers/labels.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { type ConfigMap, configMaps, type Event, events } from '../../kube/resources.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { findMigration, wordsFor } from '../api/migrations.ts';
 import type { Hub } from '../api/teleports.ts';
 import type { Cli } from '../context.ts';

@@ -1,5 +1,6 @@
 /** A replication as people read it: where it stands, its checks, its steps, what to do. Pure. */
 import type { Decision, Replication } from '../../api/kinds/replication.ts';
+import { endsText } from '../../api/replication-ends.ts';
 import { formatAge, formatBytes, formatDuration } from '../../base/units.ts';
 import type { Field } from '../api/printing.ts';
 import { conditionOf } from '../api/waiting.ts';
@@ -67,14 +68,15 @@ export function replicationText(
   { nowMs, words }: { readonly nowMs: number; readonly words: (line: string) => string },
 ): string {
   const { metadata, spec, status = {} } = one;
-  const { itinerary = [], notes = [], resources = [] } = status;
+  const { itinerary = [], notes = [], resources = [], backups = [] } = status;
   const pairs = spec.namespaces.map(({ name, to = name }) =>
     name === to ? name : `${name} to ${to}`,
   );
+  const { from, to } = endsText(spec);
   const head = renderFields([
     ['Name', `${metadata.namespace}/${metadata.name}`],
-    ['From', spec.source],
-    ['To', spec.destination],
+    ['From', from],
+    ['To', to],
     ['Namespaces', pairs.join(', ')],
     ['State', [status.state, status.phase].filter((word) => word !== undefined).join(', ')],
     ...field('Message', conditionOf(one, 'Succeeded')?.message),
@@ -86,6 +88,7 @@ export function replicationText(
       status.lagSeconds === undefined ? undefined : formatAge(status.lagSeconds * 1000),
     ),
     ...field('In sync', conditionOf(one, 'InSync')?.message),
+    ...field('Restored', status.restored),
     ...field('Replicated', summaryOf(one)),
     ['Began', since(status.startTime, nowMs)],
     ...field('Ended', status.completionTime),
@@ -95,11 +98,23 @@ export function replicationText(
     head,
     (status.checks ?? []).length === 0 ? '' : `\n${checksText(one)}`,
     shown.length === 0 ? '' : `\n${renderTable(stepColumns, shown, plain)}`,
+    backups.length === 0 ? '' : `\n${renderTable(backupColumns, backups, plain)}`,
     resources.length === 0 ? '' : `\n${renderTable(resourceColumns, resources, plain)}`,
     section('Notes', notes),
     section('What to do', adviceFor(one, words)),
   ].join('');
 }
+
+type Backup = NonNullable<NonNullable<Replication['status']>['backups']>[number];
+
+const backupColumns: readonly Column<Backup>[] = [
+  { header: 'BACKUP', value: ({ name }) => name },
+  { header: 'TIME', value: ({ time }) => time },
+  { header: 'OBJECTS', value: ({ objects }) => String(objects) },
+  { header: 'VOLUMES', value: ({ volumes }) => String(volumes) },
+  { header: 'SIZE', value: ({ bytes }) => formatBytes(bytes) },
+  { header: 'ADDED', value: ({ addedBytes }) => formatBytes(addedBytes) },
+];
 
 type Resource = NonNullable<NonNullable<Replication['status']>['resources']>[number];
 

@@ -17,7 +17,7 @@ import type {
 } from '../../api/objects.ts';
 import { asTransshipError, fail, type TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
-import { sleep } from '../../kube/waiting.ts';
+import { sleep } from '../../base/sleep.ts';
 import { within } from '../pace.ts';
 import type { AgentPlace } from '../ports.ts';
 import { Seen } from './seen.ts';

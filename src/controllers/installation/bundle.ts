@@ -9,14 +9,15 @@ import type { ServiceAccount } from '../../kube/resources.ts';
 import { accessObjects, migrateBinding, serviceAccount, storageClass } from '../installation.ts';
 import { driver } from '../labels.ts';
 import { nodeAccount, partOf, systemNamespace } from './names.ts';
-import { networkPolicies, peerService } from './network.ts';
+import { monitors } from './monitoring.ts';
+import { metricsPolicy, networkPolicies, peerService } from './network.ts';
 import type { Values } from './values.ts';
 import { agentDaemonSet, controllerDeployment, devicesDaemonSet } from './workloads.ts';
 
 export interface Part {
   readonly object: KubeObject;
-  /** The value without which it is left out. */
-  readonly when?: string;
+  /** The values without which it is left out. */
+  readonly when?: readonly string[];
 }
 
 export function definitions(): readonly KubeObject[] {
@@ -28,27 +29,29 @@ export function installationParts(values: Values): readonly Part[] {
   const always = (objects: readonly KubeObject[]): readonly Part[] =>
     objects.map((object) => ({ object }));
   return [
-    { object: namespace(), when: 'createNamespace' },
+    { object: namespaceObject(), when: ['createNamespace'] },
     ...always(accessObjects()),
     { object: nodeAccountObject() },
-    { object: migrateBinding(), when: 'migrations' },
+    { object: migrateBinding(), when: ['migrations'] },
     ...always([csiDriver()]),
-    { object: chosenClass(values), when: 'storageClass.create' },
-    ...networkPolicies().map((object) => ({ object, when: 'networkPolicies' })),
-    { object: peerService(values), when: 'peers.service' },
+    { object: chosenClass(values), when: ['storageClass.create'] },
+    ...networkPolicies().map((object) => ({ object, when: ['networkPolicies'] })),
+    { object: metricsPolicy(), when: ['networkPolicies', 'monitoring.enabled'] },
+    { object: peerService(values), when: ['peers.service'] },
+    ...monitors(values).map((object) => ({ object, when: ['monitoring.serviceMonitor.enabled'] })),
     ...always([controllerDeployment(values), devicesDaemonSet(values), agentDaemonSet(values)]),
   ];
 }
 
 /** What is chosen, of `installationParts`. */
 export function chosenObjects(values: Values): readonly KubeObject[] {
-  return installationParts(values).flatMap(({ object, when }) =>
-    when === undefined || values.has(when) ? [object] : [],
+  return installationParts(values).flatMap(({ object, when = [] }) =>
+    when.every((path) => values.has(path)) ? [object] : [],
   );
 }
 
 /** Agents use directories of their nodes, devices and drivers their mounts. */
-function namespace(): KubeObject {
+export function namespaceObject(): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -76,7 +79,8 @@ function csiDriver(): KubeObject {
     kind: 'CSIDriver',
     metadata: { name: driver, labels: partOf },
     spec: {
-      attachRequired: false,
+      // So that Kubernetes asks before a pod gets a volume whose leader is on another node.
+      attachRequired: true,
       podInfoOnMount: false,
       fsGroupPolicy: 'File',
       volumeLifecycleModes: ['Persistent'],

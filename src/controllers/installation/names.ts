@@ -21,6 +21,8 @@ export const components = {
 /** Of agents: where peers come to, and where controllers do. */
 export const peerPort = 7400;
 export const controlPort = 7401;
+/** Of agents and controllers: where Prometheus comes to. */
+export const metricsPort = 7402;
 
 /** Of `Cluster.spec.agentPods`. */
 export const agentSelector = `app.kubernetes.io/name=transship,${component}=agent`;

@@ -1,6 +1,13 @@
 /** The ways to agents: a Service for peers, and who may come at all. */
 import type { KubeObject } from '../../kube/objects.ts';
-import { components, controlPort, partOf, peerPort, systemNamespace } from './names.ts';
+import {
+  components,
+  controlPort,
+  metricsPort,
+  partOf,
+  peerPort,
+  systemNamespace,
+} from './names.ts';
 import type { Values } from './values.ts';
 
 const nameLabel = { 'app.kubernetes.io/name': partOf['app.kubernetes.io/name'] };
@@ -34,16 +41,27 @@ export function peerService(values: Values): KubeObject {
   } as unknown as KubeObject;
 }
 
+function policy(name: string, spec: object): KubeObject {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace: systemNamespace, labels: partOf },
+    spec: { policyTypes: ['Ingress'], ...spec },
+  } as KubeObject;
+}
+
+const port = (number: number) => [{ protocol: 'TCP', port: number }];
+
+/** Pods of any namespace read metrics: which of them is a Prometheus, nobody can say here. */
+export function metricsPolicy(): KubeObject {
+  return policy('transship-metrics', {
+    podSelector: { matchLabels: nameLabel },
+    ingress: [{ ports: port(metricsPort), from: [{ namespaceSelector: {} }] }],
+  });
+}
+
 /** Peers come to agents, controllers to their control ports, nobody to anything else. */
 export function networkPolicies(): readonly KubeObject[] {
-  const policy = (name: string, spec: object) =>
-    ({
-      apiVersion: 'networking.k8s.io/v1',
-      kind: 'NetworkPolicy',
-      metadata: { name, namespace: systemNamespace, labels: partOf },
-      spec: { policyTypes: ['Ingress'], ...spec },
-    }) as KubeObject;
-  const port = (number: number) => [{ protocol: 'TCP', port: number }];
   const controllers = { podSelector: { matchLabels: { ...nameLabel, ...components.controller } } };
   return [
     policy('transship-closed', { podSelector: { matchLabels: nameLabel } }),

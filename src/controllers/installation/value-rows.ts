@@ -141,6 +141,30 @@ const peerRows: readonly ValueRow[] = [
   { path: 'peers.annotations', value: {}, about: 'Its annotations, for the load balancer.' },
 ];
 
+const monitoringRows: readonly ValueRow[] = [
+  {
+    path: 'monitoring.enabled',
+    value: false,
+    about: 'Agents and controllers serve GET /metrics at port 7402 of their pods, to all pods.',
+  },
+  {
+    path: 'monitoring.serviceMonitor.enabled',
+    value: false,
+    about: 'Tells the Prometheus operator of them; needs monitoring.enabled, and its kinds.',
+  },
+  {
+    path: 'monitoring.serviceMonitor.labels',
+    value: {},
+    about: 'Labels of the ServiceMonitors, as the Prometheus that is meant selects them.',
+  },
+  {
+    path: 'monitoring.serviceMonitor.interval',
+    value: '30s',
+    about: 'How often they are read.',
+    pattern: '^[0-9]+(ms|s|m|h)$',
+  },
+];
+
 const restRows: readonly ValueRow[] = [
   {
     path: 'storageClass.create',
@@ -173,5 +197,12 @@ const restRows: readonly ValueRow[] = [
 
 /** `version`: of the images, which is that of this program. */
 export function valueRows(version: string): readonly ValueRow[] {
-  return [...generalRows(version), ...controllerRows, ...agentRows, ...peerRows, ...restRows];
+  return [
+    ...generalRows(version),
+    ...controllerRows,
+    ...agentRows,
+    ...peerRows,
+    ...monitoringRows,
+    ...restRows,
+  ];
 }

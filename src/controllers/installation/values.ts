@@ -32,6 +32,14 @@ export class Values {
     return value === '' ? [] : [`${flag}=${value}`];
   }
 
+  /** A word of a command line that is there when the value is true. */
+  wordWhen(path: string, word: string): readonly string[] {
+    const value = this.#find(path);
+    // A mark in its place makes it one that Helm leaves out.
+    if (typeof value === 'string') return [`${word}${value}`];
+    return value === true ? [word] : [];
+  }
+
   /** What is false, zero or empty is not wanted. */
   has(path: string): boolean {
     return Boolean(this.#find(path));
@@ -60,6 +68,9 @@ export function chooseValues(version: string, sets: readonly string[]): Values {
       fail('BadArgument', `--set: there is no value ${path}; there are ${known.join(', ')}`);
     }
     chosen.set(path, parseValue(row, text.slice(at + 1)));
+  }
+  if (chosen.get('monitoring.serviceMonitor.enabled') && !chosen.get('monitoring.enabled')) {
+    fail('BadArgument', 'monitoring.serviceMonitor.enabled needs monitoring.enabled=true');
   }
   return new Values(chosen);
 }

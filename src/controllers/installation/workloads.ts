@@ -6,6 +6,7 @@ import {
   components,
   controllerAccount,
   controlPort,
+  metricsPort,
   nodeAccount,
   partOf,
   peerPort,
@@ -48,7 +49,14 @@ export function controllerDeployment(values: Values): KubeObject {
     name: 'controller',
     image: values.text('image'),
     imagePullPolicy: values.text('imagePullPolicy'),
-    args: ['controller', '--in-cluster', '--name', values.text('clusterName')],
+    args: [
+      'controller',
+      '--in-cluster',
+      '--name',
+      values.text('clusterName'),
+      ...shownMetrics(values),
+    ],
+    ports: [metricsContainerPort],
     env: [
       { name: 'TRANSSHIP_HOME', value: home },
       { name: 'TRANSSHIP_IMAGE', value: values.text('moverImage') },
@@ -145,9 +153,16 @@ export function agentDaemonSet(values: Values): KubeObject {
   return daemonSet('agent', spec, { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } });
 }
 
+/** Listened at only where it is asked for. */
+const metricsContainerPort = { name: 'metrics', containerPort: metricsPort, protocol: 'TCP' };
+
+function shownMetrics(values: Values): readonly string[] {
+  return values.wordWhen('monitoring.enabled', `--metrics-listen=*:${metricsPort}`);
+}
+
 function agentContainer(values: Values, place: NodePlace) {
-  const where = ['--listen', `0.0.0.0:${peerPort}`, '--advertise', values.text('peers.advertise')];
-  const control = ['--control-listen', `0.0.0.0:${controlPort}`, '--control-tls', certificates];
+  const where = ['--listen', `*:${peerPort}`, '--advertise', values.text('peers.advertise')];
+  const control = ['--control-listen', `*:${controlPort}`, '--control-tls', certificates];
   return {
     name: 'agent',
     image: values.text('image'),
@@ -164,6 +179,7 @@ function agentContainer(values: Values, place: NodePlace) {
       ...where,
       ...control,
       ...values.option('--capacity', 'agent.capacity'),
+      ...shownMetrics(values),
     ],
     env: [
       { name: 'TRANSSHIP_HOME', value: place.home },
@@ -181,6 +197,7 @@ function agentContainer(values: Values, place: NodePlace) {
         protocol: 'TCP',
       },
       { name: 'control', containerPort: controlPort, protocol: 'TCP' },
+      metricsContainerPort,
     ],
     readinessProbe: { tcpSocket: { port: 'control' }, periodSeconds: 5 },
     resources: values.block('agent.resources'),

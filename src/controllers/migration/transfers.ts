@@ -12,6 +12,7 @@ import { keyOf } from '../../kube/objects.ts';
 import { annotations } from '../labels.ts';
 import { conditionOf } from '../status.ts';
 import type { Run } from './run.ts';
+import { shortList } from './steps/sentences.ts';
 
 /** Ahead, last, back. */
 export type Pass = 'a' | 'l' | 'b';
@@ -145,4 +146,14 @@ export function progressLine({ spec, status, metadata }: VolumeTransfer): string
   }
   if (attempts > 1) words.push(`attempt ${attempts}`);
   return words.join(' ');
+}
+
+/** Why copies that are taken away are still there, such as a right that is missing. */
+export function leavingText(left: readonly VolumeTransfer[]): string {
+  const waits = left.flatMap((one) => {
+    const found = conditionOf(one, 'CleanedUp');
+    return found === undefined || found.status === 'True' ? [] : [found.message];
+  });
+  const what = `${left.length} copies are taken away`;
+  return waits.length === 0 ? what : `${what}: ${shortList([...new Set(waits)])}`;
 }

@@ -3,6 +3,7 @@
  * what can be corrected is. Every state is written down before the effect that it is about.
  */
 import { type Decision, replications } from '../../api/kinds/replication.ts';
+import { shapeOf } from '../../api/replication-ends.ts';
 import type { Outcome as Again } from '../../kube/api.ts';
 import { ensureFinalizer } from '../../kube/finalizers.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -11,6 +12,7 @@ import { finalizers } from '../labels.ts';
 import { uidOf } from '../migration/run.ts';
 import { condition } from '../status.ts';
 import type { ReplicationRun } from './as-plan.ts';
+import { type BackupFound, checkBackup, pendingBackupChecks } from './backup/checks.ts';
 import { countsOf, pendingChecks, runChecks } from './checks/all.ts';
 import { isPassed, offersFor } from './decide.ts';
 import { agreedAfter, remediate } from './fixes.ts';
@@ -18,6 +20,11 @@ import { lookAt } from './look.ts';
 import type { Saved } from './saved.ts';
 import { followUps } from './slices.ts';
 import { tellBegin, tellChecks, tellDecision, tellFixed, tellRefused } from './telling.ts';
+
+interface Findings extends BackupFound {
+  /** What a person may do afterwards. */
+  readonly followUp: readonly string[];
+}
 
 export class Answering {
   readonly #c: Context;
@@ -45,7 +52,7 @@ export class Answering {
       runs,
       startTime: saved.now(),
       completionTime: undefined,
-      checks: pendingChecks(),
+      checks: pendingOf(saved),
       compatible: undefined,
       actionable: undefined,
       incompatible: undefined,
@@ -60,17 +67,16 @@ export class Answering {
   }
 
   async check(saved: Saved): Promise<Again> {
-    const seen = await lookAt(this.#c, saved.object);
-    const checks = runChecks(seen);
+    const { checks, followUp, ...restored } = await this.#find(saved);
     const counts = countsOf(checks);
     const { onlyCheck = false, decision } = saved.object.spec;
     const isGood = isPassed(counts);
     const offers = offersFor(checks, { onlyCheck });
-    const found = { checks, ...counts, offers, checkedTime: saved.now() };
+    const found = { checks, ...counts, offers, ...restored, checkedTime: saved.now() };
     const said = messageOf(counts);
     const passed = condition('ChecksPassed', isGood, isGood ? 'Passed' : 'ChecksFailed', said);
     if (isGood && !onlyCheck) {
-      for (const sentence of followUps(saved.object, seen.slices)) saved.note(sentence);
+      for (const sentence of followUp) saved.note(sentence);
       await saved.write({ ...found, phase: 'Queued' }, [passed, ...waiting('Queued', said)]);
       tellChecks(this.#c.ports, saved.object);
       // It was given beforehand, and is not needed.
@@ -84,6 +90,15 @@ export class Answering {
     await saved.write({ ...found, phase: 'Halted', state }, drafts);
     tellChecks(this.#c.ports, saved.object);
     return { againAfterMs: 1 };
+  }
+
+  async #find(saved: Saved): Promise<Findings> {
+    const shape = shapeOf(saved.object.spec);
+    if (shape !== 'Copy') {
+      return { followUp: [], ...(await checkBackup(this.#c, saved.object, shape)) };
+    }
+    const seen = await lookAt(this.#c, saved.object);
+    return { checks: runChecks(seen), followUp: followUps(saved.object, seen.slices) };
   }
 
   /** Written down first: who comes after a crash knows that it was taken. */
@@ -104,7 +119,7 @@ export class Answering {
           ...taken,
           phase: 'Checking',
           state: 'InProgress',
-          checks: pendingChecks(),
+          checks: pendingOf(saved),
         });
         break;
       case 'ProceedAnyway': {
@@ -150,10 +165,14 @@ export class Answering {
     await saved.say('Checking', 'it is looked at what was corrected', {
       phase: 'Checking',
       agreed: agreedAfter(seen),
-      checks: pendingChecks(),
+      checks: pendingOf(saved),
     });
     return { againAfterMs: 1 };
   }
+}
+
+function pendingOf({ object }: Saved) {
+  return pendingBackupChecks(object) ?? pendingChecks();
 }
 
 function messageOf({ compatible = 0, actionable = 0, incompatible = 0 }): string {

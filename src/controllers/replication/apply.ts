@@ -126,8 +126,8 @@ export class Applying {
   }
 
   /** What could not be made, a sentence each. */
-  finish(): readonly string[] {
-    this.#run.tell([...this.#counts.values()]);
+  async finish(): Promise<readonly string[]> {
+    await this.#run.tell([...this.#counts.values()]);
     return this.#failures;
   }
 

@@ -5,6 +5,7 @@
 import type { Migration } from '../../api/kinds/migration.ts';
 import type { Plan } from '../../api/kinds/plan.ts';
 import type { Replication } from '../../api/kinds/replication.ts';
+import { clustersOf } from '../../api/replication-ends.ts';
 import type { ClusterAccess } from '../remotes/access.ts';
 import type { Context } from '../context.ts';
 import type { Run } from '../migration/run.ts';
@@ -12,7 +13,8 @@ import type { Run } from '../migration/run.ts';
 /** `isJudged`: for its checks, and not for its run. */
 export function planOf(replication: Replication, isJudged = false): Plan {
   const { apiVersion, metadata, spec, status } = replication;
-  const { source, destination, namespaces, repository, bandwidth } = spec;
+  const { namespaces, repository, bandwidth } = spec;
+  const { source, destination } = clustersOf(spec);
   const { storageClasses = [], images: isAgreed = false } = status?.agreed ?? {};
   return {
     apiVersion,
@@ -53,8 +55,13 @@ function migrationOf({ apiVersion, kind, metadata, status }: Replication): Migra
 export interface ReplicationRun extends Run {
   readonly replication: Replication;
   /** How many objects of each resource were made, kept, or could not be made. */
-  tell(counts: readonly Counted[]): void;
+  tell(counts: readonly Counted[]): Promise<void>;
+  /** Of a run with a repository: what its status says from then on. */
+  set(change: Told): void;
 }
+
+/** What steps say themselves in the status. */
+export type Told = Pick<NonNullable<Replication['status']>, 'backups' | 'report'>;
 
 /** Of one resource. */
 export type Counted = NonNullable<NonNullable<Replication['status']>['resources']>[number];
@@ -65,7 +72,8 @@ export interface RunParts {
   readonly source: ClusterAccess;
   readonly destination: ClusterAccess;
   warn(sentence: string): void;
-  tell(counts: readonly Counted[]): void;
+  tell(counts: readonly Counted[]): Promise<void>;
+  set(change: Told): void;
 }
 
 export function runOf(parts: RunParts): ReplicationRun {

@@ -4,6 +4,7 @@
  * every effect and only over what was read. Between two clusters one runs at a time.
  */
 import { type Replication, replications } from '../../api/kinds/replication.ts';
+import { clustersOf, endsText, shapeOf } from '../../api/replication-ends.ts';
 import { asTransshipError, TransshipError } from '../../base/errors.ts';
 import { beginState, type Outcome, Runner } from '../../flow/flow.ts';
 import type { Informer, Outcome as Again } from '../../kube/api.ts';
@@ -19,7 +20,8 @@ import { reach, Unsettled } from '../teleport/preflight.ts';
 import { Answering, waiting } from './answering.ts';
 import { type ReplicationRun, runOf } from './as-plan.ts';
 import { aheadOf, intervalMsOf, nextOf } from './decide.ts';
-import { journey } from './journey.ts';
+import { BackupSources } from './backup/sources.ts';
+import { journeyOf } from './backup/journey.ts';
 import { leave } from './leave.ts';
 import { progressOf, resultOf, syncOf } from './progress.ts';
 import { Saved } from './saved.ts';
@@ -34,6 +36,16 @@ const turnMs = 2_000;
 const unsettledMs = 15_000;
 /** The age of the data is told so often. */
 const lagMs = 15_000;
+
+/** Who refuses or is away is told, and asked again. */
+const told: ReadonlySet<string> = new Set([
+  'ApiUnreachable',
+  'AgentUnreachable',
+  'RepositoryUnreachable',
+  'Forbidden',
+  'NotAccessible',
+  'Unauthorized',
+]);
 
 interface Known {
   readonly runner: Runner<ReplicationRun>;
@@ -53,11 +65,13 @@ export class ReplicationController implements Controller {
   readonly #turns = new Lanes();
   readonly #startedMs: number;
   readonly #answering: Answering;
+  readonly #backups: BackupSources;
 
   constructor(context: Context) {
     this.#c = context;
     this.#startedMs = context.ports.clock.monotonicMs();
     this.#answering = new Answering(context);
+    this.#backups = new BackupSources(context);
     this.#objects = context.informers.replications;
     this.sources = sourcesOf(context);
   }
@@ -112,6 +126,7 @@ export class ReplicationController implements Controller {
 
   #forget({ metadata }: Replication): void {
     this.#known.delete(metadata.uid ?? '');
+    this.#backups.forget(metadata.uid ?? '');
     this.#c.ports.metrics.set('transship_replication_lag_seconds', 0, {
       replication: `${metadata.namespace}/${metadata.name}`,
     });
@@ -119,34 +134,40 @@ export class ReplicationController implements Controller {
 
   /** One pair of clusters is one lane: two that look at once would both see that nobody runs. */
   async #queue(saved: Saved): Promise<Again> {
-    const { source, destination } = saved.object.spec;
+    const { source, destination } = clustersOf(saved.object.spec);
     const ahead = await this.#turns.run(`${source} ${destination}`, async () => {
       const all: Replication[] = [];
       for await (const one of this.#c.client.list(replications)) all.push(one);
       const other = aheadOf(saved.object, all);
       if (other !== undefined) return other;
-      const itinerary = beginState(journey().main.itinerary);
+      const itinerary = beginState(journeyOf(saved.object).main.itinerary);
       await saved.say('Running', 'it begins', { phase: 'Running', itinerary, percent: 0 });
       return undefined;
     });
     if (ahead === undefined) return { againAfterMs: 1 };
     const name = keyText(keyOf(ahead));
-    const pair = `between ${source} and ${destination}`;
+    const { from, to } = endsText(saved.object.spec);
+    const pair = `between ${from} and ${to}`;
     const message = `it waits for replication ${name}: ${pair} one runs at a time`;
     await saved.say('WaitsForOther', message);
     return { againAfterMs: turnMs };
   }
 
   #runOf(saved: Saved): ReplicationRun {
-    const { source, destination } = saved.object.spec;
+    const { source, destination } = clustersOf(saved.object.spec);
     const { remotes } = this.#c;
+    const there = reach(remotes.find(destination), destination);
+    const isRestored = shapeOf(saved.object.spec) === 'Restore';
     return runOf({
       context: this.#c,
       replication: saved.object,
-      source: reach(remotes.find(source), source),
-      destination: reach(remotes.find(destination), destination),
+      source: isRestored
+        ? this.#backups.sourceOf(saved.object, there)
+        : reach(remotes.find(source), source),
+      destination: there,
       warn: (sentence) => saved.note(sentence),
       tell: (counts) => saved.count(counts),
+      set: (change) => saved.set(change),
     });
   }
 
@@ -159,7 +180,7 @@ export class ReplicationController implements Controller {
     }
     const { clock, log } = this.#c.ports;
     const late: { known?: Known } = {};
-    const runner = new Runner(journey(), {
+    const runner = new Runner(journeyOf(saved.object), {
       clock,
       log,
       save: async (itinerary) => (late.known?.saved ?? saved).write({ itinerary }),
@@ -218,7 +239,7 @@ export class ReplicationController implements Controller {
 
   async #succeeded(saved: Saved, progress: object): Promise<Again> {
     const isContinuous = intervalMsOf(saved.object) !== undefined;
-    const message = `the namespaces are at ${saved.object.spec.destination}`;
+    const message = `the namespaces are at ${endsText(saved.object.spec).to}`;
     const end = [
       condition('Ready', true, 'Ready', message),
       condition('Succeeded', true, 'Completed', message),
@@ -263,6 +284,7 @@ export class ReplicationController implements Controller {
   /** How old its data is goes on to be told while nothing else happens. */
   async #rest(saved: Saved, untilMs: number | undefined): Promise<Again> {
     this.#known.delete(uidOf(saved.object));
+    this.#backups.forget(uidOf(saved.object));
     const { drafts, lagSeconds } = this.#sync(saved);
     if (drafts.length > 0) {
       await saved.write({ lagSeconds }, drafts);
@@ -309,8 +331,7 @@ export class ReplicationController implements Controller {
     const { reason, message, remedy } = asTransshipError(error);
     if (!(error instanceof TransshipError) || reason === 'Stopping') throw error;
     if (error instanceof Unsettled && this.#isStarting()) return { againAfterMs: 1_000 };
-    const told = ['ApiUnreachable', 'Forbidden', 'NotAccessible', 'Unauthorized'];
-    if (!told.includes(reason)) throw error;
+    if (!told.has(reason)) throw error;
     const { drafts } = this.#sync(saved);
     const said = waiting(reason, `${message}; ${remedy}`);
     await saved.write({}, [...said, ...drafts]);

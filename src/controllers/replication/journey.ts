@@ -14,7 +14,7 @@ import { volumeSteps } from './steps/volumes.ts';
 type Shared = Step<ReplicationRun>;
 
 /** A namespace that a person agreed to stays, also when the copy into it fails. */
-const makeNamespaces: readonly Shared[] = prepareSteps
+export const makeNamespaces: readonly Shared[] = prepareSteps
   .filter(({ name }) => name === 'makeNamespaces')
   .map(({ undo: _undo, ...step }) => step);
 

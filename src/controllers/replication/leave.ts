@@ -1,13 +1,15 @@
 /** The course of deleting a replication, one look at a time. */
-import { type VolumeTransfer, volumeTransfers } from '../../api/kinds/volume-transfer.ts';
+import { volumeTransfers } from '../../api/kinds/volume-transfer.ts';
+import { clustersOf, endsText, shapeOf } from '../../api/replication-ends.ts';
 import { keyOf } from '../../kube/objects.ts';
 import type { Context } from '../context.ts';
 import { annotations } from '../labels.ts';
 import { uidOf } from '../migration/run.ts';
 import { shortList } from '../migration/steps/sentences.ts';
-import { transfersOf } from '../migration/transfers.ts';
-import { conditionOf } from '../status.ts';
+import { leavingText, transfersOf } from '../migration/transfers.ts';
 import type { ReplicationRun } from './as-plan.ts';
+import { removeUnclaimed } from './backup/restored.ts';
+import { removeBackups } from './backup/save-steps.ts';
 import { removeTransfers } from './journey.ts';
 import { removeAll } from './remove.ts';
 import type { Saved } from './saved.ts';
@@ -24,7 +26,8 @@ export async function leave(
   const { metadata, spec } = saved.object;
   const isForced = metadata.annotations?.[annotations.forceDelete] === 'true';
   const { remotes, informers } = context;
-  const isForgotten = [spec.source, spec.destination].find((name) => {
+  const { source, destination } = clustersOf(spec);
+  const isForgotten = [source, destination].find((name) => {
     return (
       remotes.find(name) === undefined &&
       informers.clusters.get({ namespace: '', name }) === undefined
@@ -32,10 +35,11 @@ export async function leave(
   });
   if (isForced || isForgotten !== undefined) {
     const why = isForced ? 'it was forced' : `cluster ${isForgotten} is not known any more`;
-    tellKept(context.ports, saved.object, `What it made at ${spec.destination} stays: ${why}.`);
+    tellKept(context.ports, saved.object, `What it made at ${endsText(spec).to} stays: ${why}.`);
     return undefined;
   }
   const slice = run();
+  if (shapeOf(spec) === 'Backup') return removeBackups(slice);
   // What a run had stopped or swapped comes back before anything is taken away.
   await undoRun(slice);
   const copies = await copiesLeft(slice);
@@ -43,6 +47,10 @@ export async function leave(
   await forgetEverything(slice);
   const { left, notes } = await removeAll(slice);
   if (left.length > 0) return `these are being deleted: ${shortList(left)}`;
+  if (shapeOf(spec) === 'Restore') {
+    const unclaimed = await removeUnclaimed(slice.destination.client, uidOf(slice.replication));
+    if (unclaimed.length > 0) return `these are being deleted: ${shortList(unclaimed)}`;
+  }
   for (const note of notes) {
     saved.note(note);
     tellKept(context.ports, saved.object, note);
@@ -57,7 +65,7 @@ async function copiesLeft(run: ReplicationRun): Promise<string | undefined> {
   const seen = await removeTransfers.observe(run);
   if (seen.kind === 'done') return undefined;
   if (seen.kind === 'notStarted') await removeTransfers.ensure(run);
-  return waitsOf(await transfersOf(run));
+  return leavingText(await transfersOf(run));
 }
 
 /** What they made is in use by what is about to go, and goes after that. */
@@ -68,13 +76,5 @@ async function endCopies(run: ReplicationRun): Promise<string | undefined> {
     if (one.metadata.deletionTimestamp !== undefined) continue;
     await client.delete(volumeTransfers, keyOf(one), { uid: uidOf(one) });
   }
-  return left.length === 0 ? undefined : waitsOf(left);
-}
-
-function waitsOf(left: readonly VolumeTransfer[]): string {
-  const waits = left.flatMap((one) => {
-    const found = conditionOf(one, 'CleanedUp');
-    return found === undefined || found.status === 'True' ? [] : [found.message];
-  });
-  return waits.length === 0 ? 'copies are being ended' : `copies are ended: ${shortList(waits)}`;
+  return left.length === 0 ? undefined : leavingText(left);
 }

@@ -37,13 +37,13 @@ export async function lookAt(context: Context, replication: Replication): Promis
   const destination = reachable(context, seen, 'destination');
   const base = { replication, plan: seen, type: 'Namespace', volumes } as const;
   if (source === undefined || destination === undefined) {
-    const nothing = { rooms: [], definitions: [], policies: [], images: [], slices: noSlices };
-    return { ...base, ...nothing, claimsThere: new Set() };
+    const nothing = { definitions: [], policies: [], images: [], slices: noSlices };
+    return { ...base, ...nothing, rooms: [], unreadRooms: [], claimsThere: new Set() };
   }
   return {
     ...base,
     claimsThere: await claimsThere(replication, destination),
-    rooms: await roomsOf(destination),
+    ...(await roomsOf(destination)),
     definitions: await definitionsOf(source, seen),
     policies: policiesOf(seen, volumes, { source, destination }),
     images: imagesOf(seen),
@@ -81,7 +81,10 @@ async function claimsThere(
 }
 
 /** Of classes of ours what the pools have left; of others what their drivers tell. */
-async function roomsOf({ client, classes }: ClusterAccess): Promise<readonly ClassRoom[]> {
+async function roomsOf({
+  client,
+  classes,
+}: ClusterAccess): Promise<Pick<ReplicationSeen, 'rooms' | 'unreadRooms'>> {
   let freeBytes: number | undefined;
   await visit(client, pools, ({ status }) => {
     if (status?.freeBytes !== undefined && status.readOnly !== true) {
@@ -94,7 +97,7 @@ async function roomsOf({ client, classes }: ClusterAccess): Promise<readonly Cla
     if (provisioner !== driver || freeBytes === undefined) continue;
     rooms.set(storageClass, { storageClass, freeBytes, largestBytes: undefined });
   }
-  await visit(client, capacities, (one: KubeObject) => {
+  const refused = await visit(client, capacities, (one: KubeObject) => {
     const storageClass = textAt(one, 'storageClassName') ?? '';
     const bytes = quantityBytes(textAt(one, 'capacity'));
     if (bytes === undefined) return;
@@ -106,7 +109,9 @@ async function roomsOf({ client, classes }: ClusterAccess): Promise<readonly Cla
       largestBytes: Math.max(known?.largestBytes ?? 0, largest),
     });
   });
-  return [...rooms.values()];
+  // Where nobody tells of room there is nothing to read.
+  const forbidden = refused.filter(({ reason }) => reason === 'Forbidden');
+  return { rooms: [...rooms.values()], unreadRooms: forbidden.map(({ message }) => message) };
 }
 
 async function definitionsOf(

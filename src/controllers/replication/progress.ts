@@ -2,6 +2,7 @@
 import type { ImageTransfer } from '../../api/kinds/image-transfer.ts';
 import type { Replication } from '../../api/kinds/replication.ts';
 import type { VolumeTransfer } from '../../api/kinds/volume-transfer.ts';
+import { endsText } from '../../api/replication-ends.ts';
 import { formatDuration } from '../../base/units.ts';
 import { type Outcome, stepAtHand } from '../../flow/flow.ts';
 import { currentOf, shareOf, totalsOf } from '../migration/status.ts';
@@ -87,9 +88,10 @@ export function syncOf(one: Replication, nowMs: number): Sync {
   const ageMs = lagSeconds === undefined ? nowMs - sinceMs : lagSeconds * 1000;
   const isBehind = ageMs > 2 * interval;
   const age = formatDuration(Math.max(0, ageMs));
+  const { to } = endsText(one.spec);
   const message = isBehind
-    ? `the data at ${one.spec.destination} is ${age} old, more than two intervals`
-    : `the data at ${one.spec.destination} is not older than two intervals`;
+    ? `the data at ${to} is ${age} old, more than two intervals`
+    : `the data at ${to} is not older than two intervals`;
   const draft = condition('InSync', !isBehind, isBehind ? 'Behind' : 'InSync', message);
   const was = conditionOf(one, 'InSync')?.status;
   return { drafts: [draft], lagSeconds, alarm: isBehind && was !== 'False' ? message : undefined };

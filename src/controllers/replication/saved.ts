@@ -10,7 +10,7 @@ import { keyOf, keyText } from '../../kube/objects.ts';
 import { mergePatchOf, withConditions } from '../../kube/status.ts';
 import type { Context } from '../context.ts';
 import { condition, type Report } from '../status.ts';
-import type { Counted } from './as-plan.ts';
+import type { Counted, Told } from './as-plan.ts';
 import { displayOf } from './display.ts';
 import { tellSteps } from './telling.ts';
 
@@ -28,6 +28,7 @@ export class Saved {
   readonly #c: Context;
   readonly #notes: Set<string>;
   readonly #counts = new Map<string, Counted>();
+  #told: Change = {};
 
   constructor(context: Context, object: Replication) {
     this.#c = context;
@@ -49,9 +50,15 @@ export class Saved {
     if (this.#notes.size < notesMax) this.#notes.add(sentence.slice(0, noteLength));
   }
 
-  /** Takes the place of what was counted of these resources before. */
-  count(counts: readonly Counted[]): void {
+  /** Takes the place of what was counted of these resources before; durable when it resolves. */
+  async count(counts: readonly Counted[]): Promise<void> {
     for (const one of counts) this.#counts.set(one.resource, one);
+    await this.write({});
+  }
+
+  /** Durable with the next write. */
+  set(change: Told): void {
+    this.#told = { ...this.#told, ...change };
   }
 
   /** A new run says anew what it kept. */
@@ -74,13 +81,14 @@ export class Saved {
     );
     const wanted: Change = {
       ...before,
+      ...this.#told,
       ...change,
       observedGeneration: generation,
       ...(conditions.length === 0 ? {} : { conditions }),
       notes: notes.length === 0 ? undefined : notes,
       resources: resources.length === 0 ? undefined : resources,
     };
-    const shown = { ...wanted, display: displayOf(wanted as ReplicationStatus) };
+    const shown = { ...wanted, display: displayOf(this.object.spec, wanted as ReplicationStatus) };
     await this.#write(shown as Change);
     tellSteps(this.#c.ports, this.object, before.itinerary, this.object.status?.itinerary);
   }

@@ -27,6 +27,8 @@ export interface Slices {
   readonly atDestination: readonly OnSlice[];
   /** Onboarded by name from all clusters of their slice. */
   readonly everywhere: readonly OnSlice[];
+  /** Slices that may not be listed, and why. */
+  readonly unread: readonly string[];
 }
 
 export interface MissingDefinition {
@@ -54,6 +56,8 @@ export interface ReplicationSeen {
   /** `namespace/claim` at the destination of those that this replication made. */
   readonly claimsThere: ReadonlySet<string>;
   readonly rooms: readonly ClassRoom[];
+  /** Why what drivers say of their room is unknown. */
+  readonly unreadRooms: readonly string[];
   readonly definitions: readonly MissingDefinition[];
   /** Those that the destination does not have. */
   readonly policies: readonly NamedPolicy[];

@@ -28,7 +28,7 @@ const configs: ResourceType = {
   namespaced: true,
 };
 
-export const noSlices: Slices = { atSource: [], atDestination: [], everywhere: [] };
+export const noSlices: Slices = { atSource: [], atDestination: [], everywhere: [], unread: [] };
 
 interface Where {
   readonly context: Context;
@@ -46,13 +46,15 @@ export async function lookAtSlices(
     [context.client, source.client, destination.client].map((one) => [one.cluster, one]),
   );
   const everywhere: OnSlice[] = [];
+  const unread = new Set<string>();
   for (const client of clients.values()) {
-    everywhere.push(...(await sameEverywhere(client, there)));
+    everywhere.push(...(await sameEverywhere(client, there, unread)));
   }
   return {
-    atSource: await onboardedAt(source.client, here),
-    atDestination: await onboardedAt(destination.client, there),
+    atSource: await onboardedAt(source.client, here, unread),
+    atDestination: await onboardedAt(destination.client, there, unread),
     everywhere,
+    unread: [...unread],
   };
 }
 
@@ -65,15 +67,17 @@ async function served(client: KubeClient, type: ResourceType): Promise<ResourceT
 async function onboardedAt(
   client: KubeClient,
   names: ReadonlySet<string>,
+  unread: Set<string>,
 ): Promise<readonly OnSlice[]> {
   const type = await served(client, slices);
   if (type === undefined) return [];
   const found: OnSlice[] = [];
-  await visit(client, type, (one: KubeObject) => {
+  const refused = await visit(client, type, (one: KubeObject) => {
     for (const namespace of onSlice(one)) {
       if (names.has(namespace)) found.push({ namespace, slice: one.metadata.name ?? '' });
     }
   });
+  for (const { message } of refused) unread.add(message);
   return found;
 }
 
@@ -89,11 +93,12 @@ function onSlice(slice: KubeObject): ReadonlySet<string> {
 async function sameEverywhere(
   client: KubeClient,
   names: ReadonlySet<string>,
+  unread: Set<string>,
 ): Promise<readonly OnSlice[]> {
   const type = await served(client, configs);
   if (type === undefined) return [];
   const found: OnSlice[] = [];
-  await visit(client, type, (one: KubeObject) => {
+  const refused = await visit(client, type, (one: KubeObject) => {
     const path = ['spec', 'namespaceIsolationProfile', 'applicationNamespaces'];
     for (const entry of fieldsListAt(one, ...path)) {
       const namespace = textAt(entry, 'namespace') ?? '';
@@ -104,6 +109,7 @@ async function sameEverywhere(
       }
     }
   });
+  for (const { message } of refused) unread.add(message);
   return found;
 }
 

@@ -1,5 +1,6 @@
 /** What events and metrics say about replications. */
 import type { Decision, Replication, ReplicationStatus } from '../../api/kinds/replication.ts';
+import { endsText } from '../../api/replication-ends.ts';
 import type { StepState } from '../../flow/flow.ts';
 import type { ControllerPorts } from '../ports.ts';
 
@@ -42,8 +43,8 @@ function aboutStep({ name, state, message = '', failure = '' }: StepState): Told
 
 /** The job was begun: what a person is notified of first (K-9). */
 export function tellBegin(ports: ControllerPorts, one: Replication): void {
-  const { source, destination } = one.spec;
-  const note = `job ${one.status?.jobId}: from ${source} to ${destination}; its checks begin`;
+  const { from, to } = endsText(one.spec);
+  const note = `job ${one.status?.jobId}: from ${from} to ${to}; its checks begin`;
   record(ports, one, ['Normal', 'ReplicationInitiated', note]);
 }
 

@@ -268,7 +268,7 @@ export class VolumeTransferController implements Controller {
       const left = hasBegun(object) ? await this.#clean(object, wantsDiscard) : undefined;
       if (left !== undefined) return await this.#left(object, left);
     } catch (error) {
-      return this.#blocked(object, error);
+      return this.#blocked(object, error, wantsDiscard);
     }
     const report = wantsDiscard
       ? discardedReport(object, this.#now())
@@ -307,13 +307,18 @@ export class VolumeTransferController implements Controller {
   }
 
   /** A cluster cannot be asked now, or refuses. */
-  #blocked(object: VolumeTransfer, error: unknown): Promise<Outcome> | Outcome {
+  #blocked(
+    object: VolumeTransfer,
+    error: unknown,
+    wantsDiscard = false,
+  ): Promise<Outcome> | Outcome {
     if (this.#isUnsettled(error)) return { againAfterMs: unsettledAgainMs };
     const { reason, message } = asTransshipError(error);
     if (reason === 'Conflict' || reason === 'Stopping') throw error;
-    const report = isCleanedUp(object)
-      ? settlingReport(object, { message })
-      : cleaningReport(object, message);
+    const report =
+      isCleanedUp(object) && !wantsDiscard
+        ? settlingReport(object, { message })
+        : cleaningReport(object, message);
     return this.#write(object, report, blockedAgainMs);
   }
 

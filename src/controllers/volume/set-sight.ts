@@ -4,6 +4,7 @@ import type { Volume } from '../../api/kinds/volume.ts';
 import type { ReplicaSetObject, VolumeObject } from '../../api/objects.ts';
 import { TransshipError } from '../../base/errors.ts';
 import { formatSize, parseRate } from '../../base/units.ts';
+import { annotations } from '../labels.ts';
 import {
   isSameSet,
   type Member,
@@ -46,14 +47,18 @@ export function setSightOf(facts: SetFacts, isReplicated: boolean): SetSight | u
   const asked = object.spec.replicas?.map(({ pool }) => pool) ?? [];
   const members = asked.length === 0 ? undefined : membersOf(asked, pools);
   const wanted = members instanceof TransshipError ? undefined : members;
-  if (!isReplicated) {
+  const isWished = isWishedElsewhere(facts);
+  if (!isReplicated && !isWished) {
     if (members === undefined || volume === undefined) return undefined;
     const here = [`${agent}/${volume.spec.pool}`];
     if (wanted !== undefined && isSameSet(wanted.map(memberText), here)) return undefined;
   }
   const there = presentOf(facts, names);
+  const asWished = isWished && !isReplicated ? stillComing(facts) : undefined;
   const problem =
-    members instanceof TransshipError ? members : wanted && refusalOf(wanted, there, facts);
+    members instanceof TransshipError
+      ? members
+      : (asWished ?? (wanted && refusalOf(wanted, there, facts)));
   const texts = wantedTexts(problem === undefined ? wanted : undefined, there, facts);
   const isTold = view !== undefined && isSameSet(texts, view.wanted) && isRateTold(facts);
   const isNothing = texts.length === 0 || (problem !== undefined && view !== undefined);
@@ -63,6 +68,21 @@ export function setSightOf(facts: SetFacts, isReplicated: boolean): SetSight | u
       ? undefined
       : { volume: name, members: texts.join(','), ...rateOf(object) };
   return { view, wanted, request, problem, names };
+}
+
+/** A volume that only its agent can serve becomes a set of one, which any agent may lead. */
+function isWishedElsewhere({ object, volume, agent }: SetFacts): boolean {
+  const wish = object.metadata.annotations?.[annotations.lead];
+  return volume !== undefined && wish !== undefined && wish !== agent;
+}
+
+function stillComing({ volume }: SetFacts): TransshipError | undefined {
+  if (volume?.status.phase !== 'Accessible') return undefined;
+  const from = volume.status.source ?? 'its source';
+  const message =
+    `its data still comes from ${from}: until all of it is here, ` +
+    'only the node of its agent can use it';
+  return new TransshipError('DataMissing', message);
 }
 
 /** Where it is now. */

@@ -246,6 +246,38 @@ export const listedSnapshots = message('ListSnapshotsResponse', {
   nextToken: text(2),
 });
 
+// Group controller.
+
+const groupSnapshot = message('VolumeGroupSnapshot', {
+  groupSnapshotId: text(1),
+  snapshots: nestedMany(2, snapshot),
+  creationTime: nested(3, timestamp),
+  readyToUse: flag(4),
+});
+export type GroupSnapshotDraft = DraftOf<typeof groupSnapshot>;
+export const createGroupSnapshot = message('CreateVolumeGroupSnapshotRequest', {
+  name: text(1),
+  sourceVolumeIds: texts(2),
+  parameters: textMap(4),
+});
+export const createdGroupSnapshot = message('CreateVolumeGroupSnapshotResponse', {
+  groupSnapshot: nested(1, groupSnapshot),
+});
+export const deleteGroupSnapshot = message('DeleteVolumeGroupSnapshotRequest', {
+  groupSnapshotId: text(1),
+  snapshotIds: texts(2),
+});
+export const getGroupSnapshot = message('GetVolumeGroupSnapshotRequest', {
+  groupSnapshotId: text(1),
+  snapshotIds: texts(2),
+});
+export const gotGroupSnapshot = message('GetVolumeGroupSnapshotResponse', {
+  groupSnapshot: nested(1, groupSnapshot),
+});
+export const groupControllerCan = { createDeleteGetVolumeGroupSnapshot: 1 } as const;
+
+// Growing.
+
 export const expandVolume = message('ControllerExpandVolumeRequest', {
   volumeId: text(1),
   capacityRange: nested(2, capacityRange),

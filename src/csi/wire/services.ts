@@ -55,6 +55,13 @@ export const controller = service('csi.v1.Controller', {
   ControllerExpandVolume: call(m.expandVolume, m.expandedVolume),
 });
 
+export const groupController = service('csi.v1.GroupController', {
+  GroupControllerGetCapabilities: call(m.empty, m.rpcCapabilities),
+  CreateVolumeGroupSnapshot: call(m.createGroupSnapshot, m.createdGroupSnapshot),
+  DeleteVolumeGroupSnapshot: call(m.deleteGroupSnapshot, m.empty),
+  GetVolumeGroupSnapshot: call(m.getGroupSnapshot, m.gotGroupSnapshot),
+});
+
 export const node = service('csi.v1.Node', {
   NodeStageVolume: call(m.stageVolume, m.empty),
   NodeUnstageVolume: call(m.unstageVolume, m.empty),

@@ -6,10 +6,17 @@ import type { CsiRun } from '../../cli/ports.ts';
 import { agentPlaces } from '../../controllers/agents/agent-pods.ts';
 import { driver } from '../../controllers/labels.ts';
 import { controllerServer } from '../../csi/controller-server.ts';
+import { groupServer } from '../../csi/group-server.ts';
 import { identityServer } from '../../csi/identity-server.ts';
 import { nodeServer } from '../../csi/node-server.ts';
 import type { AgentDoor } from '../../csi/ports.ts';
-import { controller, identity, node, registration } from '../../csi/wire/services.ts';
+import {
+  controller,
+  groupController,
+  identity,
+  node,
+  registration,
+} from '../../csi/wire/services.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { createControlClient } from '../control-client.ts';
 import { agentAt } from '../controllers.ts';
@@ -46,7 +53,9 @@ export async function runCsi(home: string, options: CsiOptions): Promise<number>
       server.add(identity, identityServer({ version, hasController, probe }));
       if (hasController && client !== undefined) {
         const { clock } = client.connection;
-        server.add(controller, controllerServer({ client, clock, agents: () => agentsOf(client) }));
+        const ports = { client, clock, agents: () => agentsOf(client) };
+        server.add(controller, controllerServer(ports));
+        server.add(groupController, groupServer(ports));
       }
       if (own !== undefined) {
         const mounts = createMounts();

@@ -11,7 +11,10 @@ import { restoreLinks } from './restore-links.ts';
 import type { ServerPaths } from './server.ts';
 import { writeManifest } from './walk.ts';
 
+/** Where nobody tells of new requests. */
 const lookMs = 200;
+/** A client that writes all the time shall not keep us busy. */
+const restMs = 10;
 const requestBytesMax = 64 * 1024;
 /** Clients that wait look at the file in which it is told. */
 const tellMs = 1000;
@@ -22,14 +25,41 @@ export async function answerRequests(
   paths: ServerPaths,
   signal: AbortSignal,
 ): Promise<void> {
+  const changes = watchFor(paths.requests, signal);
   while (!signal.aborted) {
     for (const name of fs.readdirSync(paths.requests)) {
       if (signal.aborted) return;
       const isNew = /^[0-9a-f]{32}\.json$/.test(name) && !fs.existsSync(join(paths.answers, name));
       if (isNew) await answer(config, paths, name);
     }
-    await delay(lookMs, undefined, { signal }).catch(() => undefined);
+    await changes.next();
   }
+}
+
+/** `next` resolves after a change since the one before, and after `lookMs` in any case. */
+function watchFor(directory: string, signal: AbortSignal): { next(): Promise<void> } {
+  let isChanged = false;
+  let wake: () => void = () => undefined;
+  const changed = () => {
+    isChanged = true;
+    wake();
+  };
+  try {
+    // Where there are too many watches already, looking has to do.
+    fs.watch(directory, { signal }, changed).on('error', () => undefined);
+  } catch {
+    // The same.
+  }
+  return {
+    next: async () => {
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      const until = AbortSignal.any([signal, woken.signal]);
+      if (!isChanged) await delay(lookMs, undefined, { signal: until }).catch(() => undefined);
+      isChanged = false;
+      await delay(restMs, undefined, { signal }).catch(() => undefined);
+    },
+  };
 }
 
 async function answer(config: MoverServerConfig, paths: ServerPaths, name: string): Promise<void> {

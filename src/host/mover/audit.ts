@@ -24,6 +24,9 @@ const differencesMax = 10;
 /** Between looks for the answer: a large tree takes its time. */
 const lookMsMin = 100;
 const lookMsMax = 5000;
+/** A small tree's audit takes no longer: until then nothing but its answer is asked for. */
+const quickMs = 1000;
+const quickLookMs = 50;
 
 export type Audited =
   | { readonly summary: AuditSummary; readonly notes: readonly string[] }
@@ -46,8 +49,13 @@ export async function auditVolume(
     const request = join(config.state, `${id}.json`);
     fs.writeFileSync(request, JSON.stringify({ module: config.module, scope }), { mode: 0o600 });
     const exchange = new Exchange(config, signal);
-    await exchange.pass([request, moduleUrl(controlModules.requests, '')]);
-    const here = await writeManifest(config.source, own, scope);
+    const [asked, listed] = await Promise.allSettled([
+      exchange.pass([request, moduleUrl(controlModules.requests, '')]),
+      writeManifest(config.source, own, scope),
+    ]);
+    if (asked.status === 'rejected') throw asked.reason;
+    if (listed.status === 'rejected') throw listed.reason;
+    const here = listed.value;
     const answer = await exchange.answerTo(id);
     if ('reason' in answer) return answer;
     return await compare(exchange, { id, own, here, there: answer.summary });
@@ -164,11 +172,17 @@ class Exchange {
   async answerTo(id: string): Promise<AuditAnswer | Failure> {
     const { state, timeoutSeconds = timeoutSecondsDefault } = this.#config;
     const [request, path] = [join(state, `${id}.json`), join(state, `${id}.answer`)];
+    const isAnswered = () => this.pass([moduleUrl(controlModules.answers, `${id}.json`), path]);
     let worked = '';
-    let workedMs = performance.now();
-    for (let waitMs = lookMsMin; ; waitMs = Math.min(lookMsMax, waitMs * 2)) {
-      if (await this.pass([moduleUrl(controlModules.answers, `${id}.json`), path])) break;
+    const startMs = performance.now();
+    let workedMs = startMs;
+    for (let waitMs = lookMsMin; !(await isAnswered()); ) {
+      if (performance.now() - startMs < quickMs) {
+        await this.#wait(quickLookMs);
+        continue;
+      }
       await this.#wait(waitMs);
+      waitMs = Math.min(lookMsMax, waitMs * 2);
       // A server that was replaced meanwhile knows nothing of it.
       await this.pass([request, moduleUrl(controlModules.requests, '')]);
       const now = await this.#worked(id);

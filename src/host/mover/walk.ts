@@ -10,6 +10,8 @@ import { findProgram, processorUse } from './programs.ts';
 const readBytes = 1024 * 1024;
 /** After so many entries others get a turn: a stop must not wait for a long walk. */
 const entriesPerTurn = 256;
+/** Lines are written so many at a time. */
+const linesCharacters = 64 * 1024;
 const attributesBytesMax = 256 * 1024 * 1024;
 const attributesLookMs = 1000;
 
@@ -21,6 +23,8 @@ interface Walk {
   /** First paths of files with several names, by inode. */
   readonly links: Map<string, string>;
   readonly onWork: () => void;
+  /** Not written yet. */
+  lines: string;
   entries: number;
   bytes: number;
 }
@@ -43,15 +47,24 @@ export async function writeManifest(
     digest: createHash('sha256'),
     links: new Map(),
     onWork,
+    lines: '',
     entries: 0,
     bytes: 0,
   };
+  const stop = new AbortController();
+  // A walk of its own, at the same time.
+  const attributes = digestAttributes({ root, scope, onWork, signal: stop.signal });
+  attributes.catch(() => undefined);
   try {
     await visit(walk, Buffer.alloc(0));
+    writeLines(walk);
+  } catch (error) {
+    stop.abort();
+    throw error;
   } finally {
     fs.closeSync(out);
   }
-  const attributesDigest = await digestAttributes(root, scope, onWork);
+  const attributesDigest = await attributes;
   return {
     entries: walk.entries,
     bytes: walk.bytes,
@@ -66,9 +79,8 @@ async function visit(walk: Walk, relative: Buffer): Promise<void> {
   const absolute = Buffer.concat([walk.root, slash, relative]);
   const found = fs.lstatSync(absolute, { bigint: true });
   const entry = await entryOf(walk, { relative, absolute, found });
-  const line = manifestLine(entry, walk.scope);
-  fs.writeSync(walk.out, line);
-  walk.digest.update(line);
+  walk.lines += manifestLine(entry, walk.scope);
+  if (walk.lines.length >= linesCharacters) writeLines(walk);
   walk.entries += 1;
   walk.onWork();
   if (walk.entries % entriesPerTurn === 0) await setImmediate();
@@ -78,6 +90,12 @@ async function visit(walk: Walk, relative: Buffer): Promise<void> {
     const below = relative.length === 0 ? name : Buffer.concat([relative, slash, name]);
     if (!walk.scope.excludes.includes(`/${below.toString()}`)) await visit(walk, below);
   }
+}
+
+function writeLines(walk: Walk): void {
+  fs.writeSync(walk.out, walk.lines);
+  walk.digest.update(walk.lines);
+  walk.lines = '';
 }
 
 interface Found {
@@ -140,18 +158,27 @@ async function hashOf(path: Buffer, onWork: () => void): Promise<string> {
   }
 }
 
+interface Attributes {
+  readonly root: string;
+  readonly scope: ManifestScope;
+  readonly onWork: () => void;
+  readonly signal: AbortSignal;
+}
+
 /** Undefined where the program that lists attributes is not there. */
-async function digestAttributes(
-  root: string,
-  scope: ManifestScope,
-  onWork: () => void,
-): Promise<string | undefined> {
+async function digestAttributes({
+  root,
+  scope,
+  onWork,
+  signal,
+}: Attributes): Promise<string | undefined> {
   const program = findProgram('getfattr');
   if (program === undefined) return undefined;
   const names = '^(user\\.|system\\.posix_acl_|security\\.capability)';
   const words = ['-R', '-P', '-h', '-d', '-m', names, '-e', 'hex', '--', '.'];
   const text = await new Promise<string>((resolve, reject) => {
-    const options = { cwd: root, maxBuffer: attributesBytesMax, encoding: 'latin1' } as const;
+    const encoding = 'latin1' as const;
+    const options = { cwd: root, maxBuffer: attributesBytesMax, encoding, signal };
     const child = execFile(program, words, options, (error, stdout) => {
       clearInterval(timer);
       // Files without attributes and file systems without them are no errors here.

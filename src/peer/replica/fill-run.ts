@@ -1,6 +1,7 @@
 /** The background fetch of a replica that is being rebuilt: bounded, paced, and counted. */
 import { asTransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import type { PoolApi, VolumeOrigin } from '../../volume/api.ts';
 import type { BlockRange, ChunkSource, Name, StoredChunk } from '../../volume/types.ts';
 import { fill, type FillProgress } from '../filler.ts';
@@ -95,7 +96,7 @@ class Run implements FillRun {
       } catch (error) {
         if (this.#stopped) return;
         this.#problem = asTransshipError(error).message;
-        await this.#pause(askAgainMs);
+        await sleep(this.#o.clock, askAgainMs);
       }
     }
     if (!this.#stopped) this.#o.onChange();
@@ -113,7 +114,7 @@ class Run implements FillRun {
           if (i === 0) this.#note(progress);
         },
         stopped: () => this.#stopped,
-        pause: () => this.#pause(askAgainMs),
+        pause: () => sleep(this.#o.clock, askAgainMs),
       });
       if (!whole) return false;
     }
@@ -130,12 +131,6 @@ class Run implements FillRun {
     const weight = Math.min(1, elapsed / rateWindowMs);
     this.#rate = this.#rate === 0 ? rate : this.#rate * (1 - weight) + rate * weight;
     this.#rateFrom = { atMs: nowMs, bytes };
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#o.clock.after(ms, resolve);
-    });
   }
 }
 
@@ -187,8 +182,6 @@ class PacedSource implements ChunkSource {
   async #rest(tookMs: number): Promise<void> {
     if (this.#share >= 1) return;
     const ms = Math.min(pauseMsMax, tookMs * (1 / this.#share - 1));
-    await new Promise<void>((resolve) => {
-      this.#clock.after(ms, resolve);
-    });
+    await sleep(this.#clock, ms);
   }
 }

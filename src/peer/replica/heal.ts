@@ -1,5 +1,6 @@
 /** Damaged chunks of one agent, from whichever other agent has them: a read waits for this. */
 import type { Clock } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import { nameKey } from '../../volume/name.ts';
 import type { Name, StoredChunk } from '../../volume/types.ts';
 
@@ -34,14 +35,8 @@ export async function healFrom(
     if (isDone()) break;
     const asking = ask(healer);
     asked.push(asking);
-    await Promise.race([asking, done, pause(clock)]);
+    await Promise.race([asking, done, sleep(clock, patienceMs)]);
   }
   await Promise.race([done, Promise.all(asked)]);
   return [...found.values()];
-}
-
-function pause(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(patienceMs, resolve);
-  });
 }

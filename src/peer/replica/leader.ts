@@ -6,6 +6,7 @@
 import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { BlockDevice, Extent } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import type { VolumeApi } from '../../volume/api.ts';
 import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { Member } from '../../volume/replica-types.ts';
@@ -15,6 +16,8 @@ import { Ragged } from './ragged.ts';
 
 const { sectorBytes } = limits;
 const lookAgainMs = 20;
+/** A larger write is several: one record has to fit what other agents take in one request. */
+const recordBytesMax = 1024 * 1024;
 
 export interface LeaderOptions extends QuorumOptions {
   readonly sizeBytes: number;
@@ -68,7 +71,17 @@ export class Leader implements BlockDevice {
     this.#check(offset, from.length);
     if (from.length === 0) return undefined;
     // The caller's bytes change after this call; all replicas share one copy.
-    return this.#writeOwn(new Uint8Array(from), offset);
+    const own = new Uint8Array(from);
+    if (own.length <= recordBytesMax) return this.#writeOwn(own, offset);
+    const parts: (() => undefined | Promise<void>)[] = [];
+    for (let at = 0; at < own.length; ) {
+      // Cut between sectors: the halves of one would wait for each other.
+      const cut = Math.floor((offset + at + recordBytesMax) / sectorBytes) * sectorBytes - offset;
+      const [start, end] = [at, Math.min(own.length, cut)];
+      parts.push(() => this.#writeOwn(own.subarray(start, end), offset + start));
+      at = end;
+    }
+    return allOf(parts);
   }
 
   writeZeroes(offset: number, lengthBytes: number): undefined | Promise<void> {
@@ -200,9 +213,7 @@ export class Leader implements BlockDevice {
     while (this.quorum.reader() === undefined) {
       this.quorum.usable();
       if (clock.monotonicMs() > until) throw this.quorum.noQuorum();
-      await new Promise<void>((resolve) => {
-        clock.after(lookAgainMs, resolve);
-      });
+      await sleep(clock, lookAgainMs);
     }
     await this.read(into, offset);
   }

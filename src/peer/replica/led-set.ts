@@ -34,6 +34,8 @@ export interface LedSetOptions {
   readonly rebuildBytesPerSecond: number | undefined;
   readonly port: (member: Member) => ReplicaPort;
   readonly local: () => VolumeApi | undefined;
+  /** What has a replica in this process, member of the set or not. */
+  readonly here: () => Member | undefined;
   /** Rebuilds of this agent. */
   readonly slots: Slots;
   readonly onEvent: (event: SetEvent) => void;
@@ -183,7 +185,7 @@ export class LedSet {
     const isHere = await quorum.reachedHere(await quorum.settled());
     const local = isHere ? this.#o.local() : undefined;
     if (local !== undefined) return local;
-    const whole = quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const whole = quorum.inStep();
     const names = whole.map(({ port }) => nameOf(port.member)).join(', ');
     const where = names === '' ? 'no replica is whole now' : `whole replicas: ${names}`;
     throw new TransshipError('NotAccessible', `no whole replica of ${volume} here; ${where}`);
@@ -195,7 +197,7 @@ export class LedSet {
     const obeying = await most({
       clock: this.#o.clock,
       quorum,
-      streams: quorum.streams().filter(({ standing }) => standing === 'InStep'),
+      streams: quorum.inStep(),
       work: async ({ port }) => {
         const status = await port.state();
         if (status?.promised.term === quorum.term.term) return;
@@ -267,6 +269,14 @@ export class LedSet {
     if (nowMs - this.#lookedMs < lookMs) return;
     this.#lookedMs = nowMs;
     for (const care of this.#care.values()) void care.look();
+    const here = this.#o.here();
+    if (here !== undefined && this.#isStranger(here)) this.#leftovers.leave(this.#o.port(here));
+  }
+
+  /** Made for a leader before, who asked for it so late that the election did not see it. */
+  #isStranger({ agent }: Member): boolean {
+    if (this.leader.quorum.stream(agent) !== undefined) return false;
+    return !this.#wanted.some((one) => one.agent === agent);
   }
 
   async #change(): Promise<void> {
@@ -305,7 +315,7 @@ export class LedSet {
     const durable = await most({
       clock,
       quorum,
-      streams: quorum.streams().filter(({ standing }) => standing === 'InStep'),
+      streams: quorum.inStep(),
       work: async ({ port }) => {
         try {
           await port.configure(quorum.term, to, quorum.acked);
@@ -327,6 +337,8 @@ export class LedSet {
     for (const member of all) {
       if (quorum.stream(member.agent) !== undefined) continue;
       this.#add(member);
+      // One that was a member before was not asked what is a point since.
+      this.#missed.add(member.agent);
       this.#tell('ReplicaAdded', member, `replica ${nameOf(member)} is being made`);
     }
     for (const member of [...from.voters, ...from.learners]) {
@@ -349,7 +361,7 @@ export class LedSet {
 
   async #settleAll(): Promise<void> {
     const { quorum } = this.leader;
-    const asked = quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const asked = quorum.inStep();
     const { clock } = this.#o;
     await most({
       clock,

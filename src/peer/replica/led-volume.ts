@@ -51,7 +51,7 @@ export class LedVolume implements VolumeApi {
     return false;
   }
   get replica(): VolumeReplica {
-    return this.#here('what a replica is asked').replica;
+    return this.#here().replica;
   }
 
   read(into: Uint8Array, offset: number): undefined | Promise<void> {
@@ -197,7 +197,7 @@ export class LedVolume implements VolumeApi {
   /** Not of one that is out of step: what it has was true once. */
   #known(): ReplicaStatus {
     const { led } = this.#o;
-    const inStep = led.leader.quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const inStep = led.leader.quorum.inStep();
     const [known] = inStep.flatMap(({ port }) => led.statusOf(port.member.agent) ?? []);
     this.#last = known ?? this.#last;
     return this.#last ?? led.firstStatus;
@@ -207,9 +207,9 @@ export class LedVolume implements VolumeApi {
     return this.#o.led.leader.quorum.inStepHere() !== undefined;
   }
 
-  #here(what: string): VolumeApi {
+  #here(): VolumeApi {
     const members = this.#o.led.configuration.voters.map(({ agent }) => agent).join(', ');
-    const text = `volume ${this.name} has no replica here to be ${what}; ask ${members}`;
+    const text = `volume ${this.name} has no replica here; ask ${members}`;
     return this.#o.local() ?? fail('NotAccessible', text);
   }
 }

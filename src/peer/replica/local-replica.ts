@@ -288,6 +288,8 @@ export class LocalReplica implements ReplicaPort {
     this.#stopFill();
     this.#order.end(new TransshipError('NotFound', `volume ${this.#o.volume} was deleted`));
     await this.#o.pool.deleteVolume(this.#o.volume, { force: true });
+    // Nobody may come any more who would.
+    await this.#releaseSeals();
     this.#o.onChange();
   }
 

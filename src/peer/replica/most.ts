@@ -1,6 +1,7 @@
 /** Something asked of all replicas in step: a majority is enough, and nobody is waited for long. */
 import { TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import { isMajority } from './configuration.ts';
 import type { MemberStream } from './member-stream.ts';
 import type { Quorum } from './quorum.ts';
@@ -38,18 +39,12 @@ export async function most(run: MostRun): Promise<ReadonlySet<string>> {
       if (isMajority(quorum.configuration, done)) enough.resolve();
     }),
   );
-  await firstOf([all, enough.promise, pause(clock, majorityMs)]);
-  if (done.size < streams.length) await firstOf([all, pause(clock, othersMs)]);
+  await firstOf([all, enough.promise, sleep(clock, majorityMs)]);
+  if (done.size < streams.length) await firstOf([all, sleep(clock, othersMs)]);
   ending.abort(new TransshipError('TimedOut', 'the others did not wait for it'));
   return new Set(done);
 }
 
 async function firstOf(these: readonly Promise<unknown>[]): Promise<void> {
   await Promise.race(these);
-}
-
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(ms, resolve);
-  });
 }

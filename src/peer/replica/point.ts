@@ -25,7 +25,7 @@ export interface PointResult {
 export async function atAll(run: PointRun): Promise<PointResult> {
   const { quorum, sequence, operation } = run;
   const point = { sequence, points: run.nextPoint(), operation };
-  const streams = quorum.streams().filter(({ standing }) => standing === 'InStep');
+  const streams = quorum.inStep();
   const failed = new Map<MemberStream, TransshipError>();
   const done = new Map<string, ReplicaStatus>();
   const agents = await most({

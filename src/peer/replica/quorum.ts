@@ -4,6 +4,7 @@
  */
 import { TransshipError } from '../../base/errors.ts';
 import type { Clock, Timer } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import type { SectorRecord } from '../../volume/replica-types.ts';
 import type { Configuration, Term } from '../../volume/replica-types.ts';
 import type { ReplicaPort } from './api.ts';
@@ -100,9 +101,14 @@ export class Quorum {
     return [...this.#streams.values()];
   }
 
+  /** Those that have the content and get every write. */
+  inStep(): readonly MemberStream[] {
+    return this.streams().filter(({ standing }) => standing === 'InStep');
+  }
+
   /** Of the replica in this process, when it has the content and gets every write. */
   inStepHere(): MemberStream | undefined {
-    return this.streams().find(({ port, standing }) => port.isLocal && standing === 'InStep');
+    return this.inStep().find(({ port }) => port.isLocal);
   }
 
   /** False when the replica here went out of step before it had everything up to `sequence`. */
@@ -110,7 +116,7 @@ export class Quorum {
     const here = this.inStepHere();
     while (here !== undefined && here.applied < sequence) {
       this.usable();
-      await this.#pause(5);
+      await sleep(this.#o.clock, 5);
       if (this.inStepHere() !== here) return false;
     }
     return here !== undefined;
@@ -210,12 +216,9 @@ export class Quorum {
 
   /** All in step have everything up to here; who is late by more than `waitMs` goes out of step. */
   async allApplied(sequence: number, waitMs: number): Promise<void> {
-    const late = () =>
-      this.streams().filter(({ standing, applied }) => {
-        return standing === 'InStep' && applied < sequence;
-      });
+    const late = () => this.inStep().filter(({ applied }) => applied < sequence);
     const until = this.#o.clock.monotonicMs() + waitMs;
-    while (late().length > 0 && this.#o.clock.monotonicMs() < until) await this.#pause(5);
+    while (late().length > 0 && this.#o.clock.monotonicMs() < until) await sleep(this.#o.clock, 5);
     for (const stream of late()) {
       stream.leave(new TransshipError('TimedOut', `${stream.port.member.agent} fell behind`));
     }
@@ -342,11 +345,5 @@ export class Quorum {
       if (!isFar || (this.#acked <= stream.applied && stream.standing === 'InStep')) continue;
       stream.leave(new TransshipError('TimedOut', `${stream.port.member.agent} fell behind`));
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#o.clock.after(ms, resolve);
-    });
   }
 }

@@ -5,6 +5,7 @@
  */
 import { fail, TransshipError } from '../../base/errors.ts';
 import type { Clock } from '../../base/ports.ts';
+import { sleep } from '../../base/sleep.ts';
 import type {
   CreateReplica,
   RebuildLimits,
@@ -78,7 +79,7 @@ class Rebuild {
 
   /** Near before far: it costs the fewest copies. */
   #source(): MemberStream {
-    const whole = this.#o.quorum.streams().filter(({ standing }) => standing === 'InStep');
+    const whole = this.#o.quorum.inStep();
     const found = whole.find(({ port }) => port.isLocal) ?? whole[0];
     return found ?? fail('QuorumLost', 'no healthy replica is there to rebuild from');
   }
@@ -99,9 +100,7 @@ class Rebuild {
       const now = limits();
       if (JSON.stringify(now) !== last) await stream.port.limit(quorum.term, now);
       last = JSON.stringify(now);
-      await new Promise<void>((resolve) => {
-        clock.after(lookMs, resolve);
-      });
+      await sleep(clock, lookMs);
     }
   }
 

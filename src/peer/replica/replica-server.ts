@@ -28,6 +28,8 @@ export interface ReplicaService {
   place(volume: string, pool: string): ReplicaPort;
   /** Undefined when nothing of that name is kept here. */
   state(volume: string): Promise<ReplicaStatus | undefined>;
+  /** A sealed version may be let go, also when its replica was deleted since. */
+  releaseSeal(leaseId: string): Promise<void>;
 }
 
 /** True when the operation is one of replicas: then it was, or is being, answered. */
@@ -83,7 +85,7 @@ async function change(service: ReplicaService, fields: Fields): Promise<object> 
   const volume = volumeOf(fields);
   const action = fields.text('action', 16);
   if (action === 'release') {
-    await service.find(volume).releaseSeal(fields.text('leaseId', 128));
+    await service.releaseSeal(fields.text('leaseId', 128));
     return {};
   }
   const term = decodeTerm(fields.object('term'));

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import type { TransshipError } from '../../base/errors.ts';
 import { noHistory } from '../../volume/api.ts';
 import { nameHex } from '../../volume/name.ts';
+import { pattern } from '../../volume/testing.ts';
 import { createTestSet, mib, sector, type TestSet, volumeBytes } from './fixture.ts';
 import type { LedVolume } from './led-volume.ts';
 
@@ -168,6 +169,19 @@ suite('replicated volumes', () => {
     assert.equal(nameHex(root), set.agent('b').pool.volume('db').status().root);
   });
 
+  test('a write as large as doors take reaches a replica at another agent', async () => {
+    const set = await createTestSet(three);
+    const wanted = [{ agent: 'b', pool: 'main' }];
+    const { volume } = await set.lead('a', { wanted, sizeBytes: 24 * mib });
+    await healthy(set);
+    const data = pattern(1, 12 * mib);
+    // Neither begins nor ends with a sector.
+    await set.until(Promise.resolve(volume.write(data, 100)));
+    const into = new Uint8Array(data.length);
+    await set.until(Promise.resolve(volume.read(into, 100)));
+    assert.equal(Buffer.compare(into, data), 0);
+  });
+
   test('a version has every write that was acknowledged before it was asked for', async () => {
     const set = await createTestSet(three);
     const { volume } = await set.lead('a', {});
@@ -178,6 +192,22 @@ suite('replicated volumes', () => {
     const { root } = await set.until(volume.seal());
     await rootsEqual(set, three);
     assert.equal(nameHex(root), set.agent('c').pool.volume('db').status().root);
+  });
+
+  test('a replica here is given away only when it has all that was acknowledged', async () => {
+    const set = await createTestSet(three);
+    const { volume, set: led } = await set.lead('a', {});
+    await healthy(set);
+    await put(set, volume, 1, 1);
+    const here = led.leader.quorum.inStepHere()!;
+    const all = here.applied;
+    here.applied = all - 1;
+    let isGiven = false;
+    const given = led.replicaHere().finally(() => (isGiven = true));
+    await set.clock.advance(100);
+    assert.equal(isGiven, false);
+    here.applied = all;
+    assert.equal(await set.until(given), set.agent('a').pool.volume('db'));
   });
 
   test('who was not told that another leads gives no version away', async () => {

@@ -109,6 +109,10 @@ export class Replicas implements ReplicaService {
     return this.#locate(volume) === undefined ? undefined : this.find(volume).state();
   }
 
+  async releaseSeal(leaseId: string): Promise<void> {
+    for (const { api } of this.#o.pools()) await api.releaseLease(leaseId);
+  }
+
   /**
    * Leads the set, or goes on leading it, towards the wanted members. Makes the volume when nobody
    * has it and a size is given; a volume that is here and not replicated becomes a set of one.
@@ -261,9 +265,8 @@ export class Replicas implements ReplicaService {
       volume,
       port: (member) => this.#port(volume, member),
     });
-    const here = this.#locate(volume);
-    const own = here === undefined ? [] : [{ agent: this.#o.self, pool: here.name }];
-    await electorate.ask(unique([...own, ...wanted]));
+    const here = this.#memberHere(volume);
+    await electorate.ask(unique([...(here === undefined ? [] : [here]), ...wanted]));
     const set = electorate.set();
     if (set !== undefined) return this.#take(request, await electorate.run(set, force));
     const plain = electorate.plain();
@@ -313,6 +316,11 @@ export class Replicas implements ReplicaService {
     return this.#take(request, await again.run(set, false));
   }
 
+  #memberHere(volume: string): Member | undefined {
+    const pool = this.#locate(volume);
+    return pool === undefined ? undefined : { agent: this.#o.self, pool: pool.name };
+  }
+
   #take(request: LeadRequest, elected: Elected): Led {
     const { volume, wanted, rebuildBytesPerSecond } = request;
     const local = () => this.#local.get(volume)?.volume;
@@ -323,6 +331,7 @@ export class Replicas implements ReplicaService {
       wanted,
       rebuildBytesPerSecond,
       local,
+      here: () => this.#memberHere(volume),
       port: (member) => this.#port(volume, member),
       slots: this.#rebuilds,
       onEvent: (event) => this.#o.onEvent(volume, event),

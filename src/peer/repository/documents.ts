@@ -106,7 +106,8 @@ function readShape(fields: Fields): Pick<Version, 'root' | 'sizeBytes' | 'blockB
   return { root, sizeBytes, blockBytes };
 }
 
-function reading<T>(what: string, content: Uint8Array, read: (fields: Fields) => T): T {
+/** What was sealed is ours, and may still be damaged: `DataCorrupt`. */
+export function reading<T>(what: string, content: Uint8Array, read: (fields: Fields) => T): T {
   try {
     return read(decodeJson(content));
   } catch (error) {

@@ -15,6 +15,7 @@ export const magics = {
   replaced: 'TSREPL01',
   version: 'TSVERS01',
   lock: 'TSLOCK01',
+  backup: 'TSBACK01',
 } as const;
 
 export type Magic = (typeof magics)[keyof typeof magics];

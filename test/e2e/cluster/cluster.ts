@@ -9,12 +9,14 @@ import {
 } from '../../kubernetes/control-plane/control-plane.ts';
 import { kubeletClientName } from '../../kubernetes/control-plane/flags.ts';
 import { writeKubeconfig } from '../../kubernetes/control-plane/kubeconfig.ts';
+import type { Identity } from '../../kubernetes/control-plane/request.ts';
 import { freePorts } from '../../kubernetes/control-plane/ports.ts';
 import type { Watchdog } from '../../kubernetes/control-plane/watchdog.ts';
 import { connectMachines, type Machine, startMachine } from './machine.ts';
 import { startNode } from './node.ts';
 
 const readyMs = 60_000;
+export const installer = 'installer';
 /** The first address of the service network, by which pods know the API server. */
 const apiService = '10.96.0.1';
 
@@ -39,6 +41,8 @@ export interface Cluster {
   addNode(number: number): Promise<Machine>;
   /** Of an administrator, as machines and their pods reach the API server. */
   readonly kubeconfigPath: string;
+  /** Of the user `installer`, who has no rights before somebody gives them. */
+  readonly installerKubeconfigPath: string;
   stop(): Promise<void>;
 }
 
@@ -85,11 +89,24 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await joinTo(one);
       return one;
     };
-    const kubeconfigPath = join(directory, 'admin.kubeconfig');
-    const identity = { certPem: plane.adminCertPem, keyPem: plane.adminKeyPem };
-    const admin = { path: kubeconfigPath, name, url, caPem: plane.caPem, user: 'admin' };
-    writeKubeconfig({ ...admin, identity });
-    return { name, plane, machine, machines, addNode, kubeconfigPath, stop };
+    const kubeconfigOf = (user: string, identity: Identity): string => {
+      const path = join(directory, `${user}.kubeconfig`);
+      // Names of users meet those of other clusters when files are put together.
+      const of = { name, url, caPem: plane.caPem, user: `${name}-${user}` };
+      writeKubeconfig({ path, ...of, identity });
+      return path;
+    };
+    const admin = { certPem: plane.adminCertPem, keyPem: plane.adminKeyPem };
+    return {
+      name,
+      plane,
+      machine,
+      machines,
+      addNode,
+      kubeconfigPath: kubeconfigOf('admin', admin),
+      installerKubeconfigPath: kubeconfigOf(installer, plane.issueClient({ user: installer })),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

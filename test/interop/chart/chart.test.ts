@@ -105,6 +105,9 @@ suite('the chart', { skip }, () => {
     const others = [
       'migrations=true',
       'networkPolicies=true',
+      'monitoring.enabled=true',
+      'monitoring.serviceMonitor.enabled=true',
+      'monitoring.serviceMonitor.labels={"release":"prometheus"}',
       'storageClass.default=true',
       'controller.replicas=2',
       'peers.hostPort=0',
@@ -116,6 +119,7 @@ suite('the chart', { skip }, () => {
     const quoted = Object.entries(texts).map(([path, text]) => `${path}=${JSON.stringify(text)}`);
     const plain = Object.entries(texts).map(([path, text]) => `${path}=${text}`);
     same(rendered(...quoted, ...others), chosen(...plain, ...others));
+    same(rendered('monitoring.enabled=true'), chosen('monitoring.enabled=true'));
     same(rendered('manageCRDs=false', 'storageClass.create=false'), [
       ...chosen('manageCRDs=false', 'storageClass.create=false'),
     ]);

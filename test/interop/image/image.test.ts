@@ -78,6 +78,9 @@ test('the image runs as nobody, with a root that it cannot write', { skip: reaso
   const version = await runIn(image, directory.path, ['transship', 'version']);
   assert.equal(version.stderr, '');
   assert.ok(version.stdout.includes(versionOf()), version.stdout);
+  const byName = await runIn(image, directory.path, ['/usr/local/bin/transship', 'version']);
+  assert.equal(byName.stderr, '');
+  assert.equal(byName.stdout, version.stdout);
   assert.equal(image.user, '65532:65532');
   const written = await runIn(image, directory.path, ['sh', '-c', 'echo >/opt/x']);
   assert.notEqual(written.code, 0);

@@ -156,6 +156,32 @@ test('versions are listed, forgotten and swept out; nothing secret is told', asy
   assert.equal((await refusal(arrives(west, 'a', 'db'))).reason, 'NotFound');
 });
 
+test('parts of backups are put, read elsewhere, and forgotten', async () => {
+  for (const make of [inDirectory, ...(skipS3 === false ? [inBucket] : [])]) {
+    await using all = await make();
+    const { east, west } = all;
+    const named = { name: 'between', backup: 'shop-1' };
+    // As long as a part may be.
+    const content = 'c2VjcmV0'.repeat(6 * 1024);
+    const none = west.call('repository.backups', { name: 'between' });
+    assert.equal((await refusal(none)).reason, 'NotFound');
+    await east.call('repository.put-backup', { ...named, part: 1, content });
+    assert.deepEqual((await west.call('repository.backups', { name: 'between' })).items, []);
+    await east.call('repository.put-backup', { ...named, part: 0, content: 'head' });
+    const { items } = await west.call('repository.backups', { name: 'between' });
+    assert.deepEqual(
+      items.map(({ spec, status }) => [spec.backup, spec.content, status.savedBy]),
+      [['shop-1', 'head', 'east']],
+    );
+    const read = await west.call('repository.read-backup', { ...named, part: 1 });
+    assert.equal(read.spec.content, content);
+    await west.call('repository.forget-backup', named);
+    assert.deepEqual((await east.call('repository.backups', { name: 'between' })).items, []);
+    const gone = east.call('repository.read-backup', { ...named, part: 1 });
+    assert.equal((await refusal(gone)).reason, 'NotFound');
+  }
+});
+
 test('the commands: add, check, save, versions, open, verify, forget, prune', async () => {
   await using cloud = await startCloud(['east'], { planes: true });
   const east = cloud.agent('east');

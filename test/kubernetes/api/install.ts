@@ -9,6 +9,11 @@ import {
   controllerRules,
   controllerSystemRules,
 } from '../../../src/controllers/installation.ts';
+import {
+  installerObjects,
+  installerRole,
+  installerRules,
+} from '../../../src/controllers/installation/installer.ts';
 import { systemNamespace } from '../../../src/controllers/installation/names.ts';
 import { createClock } from '../../../src/host/clock.ts';
 import { openKubeTransport } from '../../../src/host/kube-transport.ts';
@@ -104,6 +109,22 @@ async function controllersOf(t: CaseContext): Promise<KubeClient> {
   return createKubeClient({ cluster: 'here', transport, ...ports, fieldManager: 'transship' });
 }
 
+/** What deploy/installer.yaml grants, bound as docs/reference/rights.md says. */
+async function installerOf(t: CaseContext): Promise<OtherUser> {
+  const installer = await t.user(installerRules, { everywhere: true });
+  const [namespace, , role] = installerObjects();
+  await t.rest.post('/api/v1/namespaces', namespace);
+  const place = `${rbac}/namespaces/${systemNamespace}`;
+  await t.rest.post(`${place}/roles`, role);
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: installerRole };
+  await t.rest.post(`${place}/rolebindings`, {
+    metadata: { name: installerRole },
+    roleRef,
+    subjects: [{ apiGroup: roleRef.apiGroup, kind: 'User', name: installer.name }],
+  });
+  return installer;
+}
+
 export const installCases: readonly Case[] = cases('installation', {
   'all is applied once; it is refused while there is a volume; nothing is left behind': {
     alone: true,
@@ -165,6 +186,18 @@ export const installCases: readonly Case[] = cases('installation', {
         await until([]);
       }
       const gone = await transship(t, 'uninstall --yes --crds');
+      assert.equal(gone.code, 0, gone.err);
+      assert.deepEqual(await whatIsLeft(t), []);
+    },
+  },
+  'somebody with nothing but the rights of an installer installs, and removes it again': {
+    alone: true,
+    run: async (t) => {
+      const installer = await installerOf(t);
+      const values = '--migrations --set networkPolicies=true --set peers.service=NodePort';
+      const made = await transship(t, `install --name here --no-wait ${values}`, installer);
+      assert.equal(made.code, 0, made.err);
+      const gone = await transship(t, 'uninstall --yes --crds', installer);
       assert.equal(gone.code, 0, gone.err);
       assert.deepEqual(await whatIsLeft(t), []);
     },

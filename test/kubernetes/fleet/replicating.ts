@@ -34,18 +34,23 @@ export async function replicate(
   });
 }
 
-const keyOf = ({ namespace }: FleetContext) => ({ namespace: hubNamespace, name: namespace });
+const keyOf = (name: string) => ({ namespace: hubNamespace, name });
 
-export async function change(t: FleetContext, spec: object): Promise<void> {
-  await t.east.client.patch<Replication>(replications, keyOf(t), { spec });
+export async function change(t: FleetContext, spec: object, name = t.namespace): Promise<void> {
+  await t.east.client.patch<Replication>(replications, keyOf(name), { spec });
 }
 
 /** Until it is in that phase in that run; what it says is in the error. */
-export async function reached(t: FleetContext, phase: Status['phase'], runs = 1): Promise<Status> {
+export async function reached(
+  t: FleetContext,
+  phase: Status['phase'],
+  runs = 1,
+  name = t.namespace,
+): Promise<Status> {
   let last: Replication | undefined;
   const deadline = performance.now() + endMs;
   for (;;) {
-    last = await t.east.client.get(replications, keyOf(t)).catch(() => last);
+    last = await t.east.client.get(replications, keyOf(name)).catch(() => last);
     const { status, spec } = last ?? {};
     const isThere = status?.phase === phase && (status?.runs ?? 0) >= runs;
     if (isThere && spec?.decision === undefined) return status ?? {};
@@ -56,8 +61,8 @@ export async function reached(t: FleetContext, phase: Status['phase'], runs = 1)
   }
 }
 
-export async function succeeded(t: FleetContext, runs = 1): Promise<Status> {
-  const status = await reached(t, 'Done', runs);
+export async function succeeded(t: FleetContext, runs = 1, name = t.namespace): Promise<Status> {
+  const status = await reached(t, 'Done', runs, name);
   assert.equal(status.state, 'Success', JSON.stringify(status, null, 1));
   return status;
 }
@@ -66,9 +71,9 @@ export async function decided(t: FleetContext, decision: Decision): Promise<void
   await change(t, { decision });
 }
 
-export async function removed(t: FleetContext): Promise<void> {
-  await t.east.client.delete(replications, keyOf(t));
+export async function removed(t: FleetContext, name = t.namespace): Promise<void> {
+  await t.east.client.delete(replications, keyOf(name));
   await t.until('the replication to be gone', async () => {
-    return (await t.east.client.get(replications, keyOf(t))) === undefined ? true : undefined;
+    return (await t.east.client.get(replications, keyOf(name))) === undefined ? true : undefined;
   });
 }

@@ -8,6 +8,7 @@ import type { FleetContext } from './context.ts';
 import { endingWell, look, runningPods } from './migrating.ts';
 import type { Member } from './member.ts';
 import { change, decided, quotas, reached, removed, replicate, succeeded } from './replicating.ts';
+import { backedUp } from './replication-backup.ts';
 import { everyCheck } from './replication-checks.ts';
 import { makeShop, shopOf, written } from './shop.ts';
 
@@ -119,6 +120,10 @@ const cases = fleetCases({
   'a replication leaves alone what is of others, and gives back what it raised': {
     long: true,
     run: refused,
+  },
+  'a namespace is backed up into a repository, deleted, and restored from it': {
+    long: true,
+    run: backedUp,
   },
 });
 

@@ -33,7 +33,7 @@ async function withRestic(t: FleetContext, run: (name: string) => Promise<void>)
   await withRepository(t, run);
 }
 
-async function withRepository(
+export async function withRepository(
   t: FleetContext,
   run: (name: string, path: string) => Promise<void>,
 ): Promise<void> {

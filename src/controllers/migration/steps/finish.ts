@@ -21,10 +21,18 @@ import {
   type SideName,
   uidOf,
 } from '../run.ts';
-import { isCounting, isFilling, isUnfinished, passOf, transfersOf } from '../transfers.ts';
+import {
+  hasSucceeded,
+  isCounting,
+  isFilling,
+  isUnfinished,
+  leavingText,
+  passOf,
+  transfersOf,
+} from '../transfers.ts';
 import { cancelTransfers } from './copy.ts';
 import { hasHooks, removeHooks } from './hooks.ts';
-import { tornClaims } from './moving.ts';
+import { isConversion, tornClaims } from './moving.ts';
 import { shortList } from './sentences.ts';
 
 const deadlineMs = 30 * 60_000;
@@ -179,7 +187,7 @@ const removeTransfers: Step<Run> = {
     const images = await imagesOf(run);
     if (left.length + images.length === 0) return { kind: 'done' };
     if (images.length > 0 || left.some((one) => wantsMore(one))) return { kind: 'notStarted' };
-    return { kind: 'running', message: `${left.length} copies are taken away` };
+    return { kind: 'running', message: leavingText(left) };
   },
   ensure: async (run) => {
     const { client } = run.context;
@@ -187,6 +195,7 @@ const removeTransfers: Step<Run> = {
       await client.delete(imageTransfers, keyOf(one), { uid: uidOf(one) });
     }
     for (const one of await transfersOf(run)) {
+      warnOfOverwritten(run, one);
       const discard = isDiscardable(one);
       if (!isAsked(one)) {
         await client.patch(volumeTransfers, keyOf(one), { spec: { canceled: true, discard } });
@@ -223,6 +232,18 @@ async function imagesOf({ context, migration }: Run): Promise<readonly ImageTran
 /** Where the workloads of the run belong once it is taken back. */
 function homeOf({ migration }: Run): SideName {
   return migration.spec.type === 'Rollback' ? 'destination' : 'source';
+}
+
+/** Said as long as the transfer is there to tell it. */
+function warnOfOverwritten(run: Run, one: VolumeTransfer): void {
+  if (isDiscardable(one) || !hasSucceeded(one)) return;
+  const { source, destination } = one.spec;
+  const claim = isConversion(run) ? source.claim : destination.claim;
+  run.warn(
+    `The source's volume of claim ${destination.namespace}/${claim} has what was copied back ` +
+      `at ${one.status?.completionTime ?? 'this time'}, in place of what it had before: a ` +
+      'Rollback without keepData starts with that.',
+  );
 }
 
 /** A rollback that was taken back has left the source as it may not be started. */

@@ -10,6 +10,8 @@ export interface Found {
   readonly problems: readonly string[];
   /** What Remediate would do, one sentence each; empty: it can do nothing about one of them. */
   readonly fixes: readonly string[];
+  /** What may not be listed, so that something of it may be wrong. */
+  readonly unread?: readonly string[];
 }
 
 export interface Check {
@@ -28,8 +30,11 @@ export function runCheck({ name, remedy, find }: Check, seen: ReplicationSeen): 
     const message = 'it cannot be told while a cluster cannot be asked';
     return { name, result: 'Incompatible', message, remedy: 'See `transship cluster check`.' };
   }
-  const { problems, fixes } = found;
-  if (problems.length === 0) return { name, result: 'Compatible' };
+  const { problems, fixes, unread = [] } = found;
+  if (problems.length === 0) {
+    if (unread.length === 0) return { name, result: 'Compatible' };
+    return { name, result: 'Compatible', message: `not looked at: ${sentences(unread)}` };
+  }
   const message = sentences(problems);
   if (fixes.length === 0) return { name, result: 'Incompatible', message, remedy };
   return { name, result: 'Actionable', message, fix: sentences(fixes), remedy };

@@ -40,6 +40,10 @@ export const impossible: ReadonlySet<string> = new Set([
   'DestinationClusterNotReady',
   'NamespaceNotFoundAtSource',
   'DuplicateNamespaceAtDestination',
+  // Of backups, and of what is restored.
+  'RepositoryNotReady',
+  'BackupNotFound',
+  'EngineNotInstalled',
 ]);
 
 /** What replications say otherwise than plans, which have fields for it. */

@@ -12,6 +12,7 @@ export const sliceChecks: readonly Check[] = [
         return `namespace ${namespace} is on slice ${slice} from ${replication.spec.destination}`;
       }),
       fixes: [],
+      unread: slices.unread,
     }),
   },
   {
@@ -24,6 +25,7 @@ export const sliceChecks: readonly Check[] = [
         return `slice ${slice} has namespace sameness on for ${namespace}`;
       }),
       fixes: [],
+      unread: slices.unread,
     }),
   },
 ];

@@ -113,13 +113,15 @@ export const storageChecks: readonly Check[] = [
   {
     name: 'StorageTooSmall',
     remedy: 'Add a pool or a disk at the destination, or free space there.',
-    find: (seen) =>
-      pairs(
+    find: (seen) => {
+      const found = pairs(
         tightClasses(seen).map((tight) => {
           const to = roomierThan(seen, tight);
           const fix = to && `class ${to}, which has room, takes the place of ${tight.name}`;
           return { problem: tight.problem, fix };
         }),
-      ),
+      );
+      return { ...found, unread: seen.volumes.length === 0 ? [] : seen.unreadRooms };
+    },
   },
 ];

@@ -81,6 +81,13 @@ const cleanUp: Step<Run> = {
   },
 };
 
+/** A run that could not tidy up behind itself leaves that to the next one. */
+const endEarlier: Step<Run> = {
+  ...cleanUp,
+  name: 'endEarlier',
+  description: 'Ends what an earlier run has left.',
+};
+
 /** After a run was taken back. */
 const forgetRun: Step<Run> = {
   name: 'forgetRun',
@@ -90,4 +97,4 @@ const forgetRun: Step<Run> = {
   ensure: forgetEverything,
 };
 
-export const finishSteps: readonly Step<Run>[] = [cleanUp, forgetRun];
+export const finishSteps: readonly Step<Run>[] = [endEarlier, cleanUp, forgetRun];

@@ -104,7 +104,7 @@ async function applyWave(run: Run, wave: Wave): Promise<void> {
     scaled: new Set(edits.scaled),
   });
   await eachOfKind(wanted(run, await surveyRun(run), wave), (one) => applying.apply(one));
-  const failures = applying.finish();
+  const failures = await applying.finish();
   if (failures.length === 0 || run.replication.status?.overruled === true) return;
   fail('Invalid', `${shortList(failures)}. Correct them at the source, or ProceedAnyway`);
 }

@@ -109,9 +109,9 @@ export async function settleClaim(transfer: Transfer): Promise<string> {
   }
   const moveId = await moveIdOf(context, object);
   const isLast = object.spec.pass === 'Last';
-  const marks = isMadeBy(transfer.object, claim)
-    ? marksOf(object, moveId)
-    : { [preparedFor]: moveId };
+  // What is written over somebody's data stays theirs.
+  const own = object.spec.overwrite === true ? {} : { [preparedFor]: moveId };
+  const marks = isMadeBy(transfer.object, claim) ? marksOf(object, moveId) : own;
   const spec = isLast ? { spec: { persistentVolumeReclaimPolicy: 'Retain' } } : {};
   await client.patch(
     persistentVolumes,
@@ -119,7 +119,7 @@ export async function settleClaim(transfer: Transfer): Promise<string> {
     { metadata: { annotations: marks }, ...spec },
   );
   if (isLast) {
-    const notes = { [preparedFor]: moveId, [annotations.torn]: null };
+    const notes = { ...own, [annotations.torn]: null };
     await client.patch(persistentVolumeClaims, key, { metadata: { annotations: notes } });
   }
   return name;

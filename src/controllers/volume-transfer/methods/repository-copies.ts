@@ -7,41 +7,41 @@ import { repositories, type Repository } from '../../../api/kinds/repository.ts'
 import { asTransshipError, fail } from '../../../base/errors.ts';
 import { type Secret, secrets } from '../../../kube/resources.ts';
 import { repositoryPrefix } from '../../../workload/ours.ts';
+import type { Context } from '../../context.ts';
 import { systemNamespace } from '../../installation.ts';
 import { annotations } from '../../labels.ts';
 import type { ClusterAccess } from '../../remotes/access.ts';
 import { passwordOf } from '../../repository/access.ts';
 import { placeOfRepository } from '../../repository/place.ts';
 import { conditionOf } from '../../status.ts';
-import type { Transfer } from '../method.ts';
-import { repositoryOf } from './mover-repository.ts';
 
 /** Undefined: agents there can use it. Else what is waited for. */
 export async function makeRepositoryKnown(
-  transfer: Transfer,
+  context: Context,
+  name: string,
   { client, name: cluster }: ClusterAccess,
 ): Promise<string | undefined> {
-  const { repository: name = '' } = transfer.object.spec;
-  const own = repositoryOf(transfer) ?? fail('NotFound', `there is no Repository ${name}`);
+  const known = context.informers.repositories.get({ namespace: '', name });
+  const own = known ?? fail('NotFound', `there is no Repository ${name}`);
   const there = await client.get(repositories, { namespace: '', name });
   // The hub's own cluster has the very object.
   const isOwn = there?.metadata.uid === own.metadata.uid;
   const isOurs = there?.metadata.annotations?.[annotations.madeFor] !== undefined;
   if (!isOwn && (there === undefined || isOurs)) {
-    await copySecret(transfer, own, client);
+    await copySecret(context, own, client);
     if (there === undefined) await copyObject(own, client);
   }
-  const known = there === undefined ? undefined : conditionOf(there, 'Known');
-  if (known?.status === 'True') return undefined;
+  const heard = there === undefined ? undefined : conditionOf(there, 'Known');
+  if (heard?.status === 'True') return undefined;
   const what = `Repository ${name} of cluster ${cluster}`;
   const ready = there === undefined ? undefined : conditionOf(there, 'Ready');
-  const told = [ready, known].find((one) => one?.status === 'False');
+  const told = [ready, heard].find((one) => one?.status === 'False');
   return told === undefined ? `${what} is being tried` : `${what}: ${told.message}`;
 }
 
 /** Other credentials of the hub's are passed on, too. */
 async function copySecret(
-  { context }: Transfer,
+  context: Context,
   own: Repository,
   client: ClusterAccess['client'],
 ): Promise<void> {

@@ -11,6 +11,7 @@ import type { Undoing } from '../../../flow/step.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import { handleOf, isOurVolume } from '../../claim/made.ts';
 import { annotations, labels } from '../../labels.ts';
+import type { ClusterAccess } from '../../remotes/access.ts';
 import { conditionOf, isTrue } from '../../status.ts';
 import { NotYet } from '../../teleport/preflight.ts';
 import { checkClaimFree, claimOf, removeOnce } from '../bound.ts';
@@ -76,6 +77,10 @@ function savedOf({ object, source }: Transfer): Promise<SavedVersion | undefined
   return source.client.get(savedVersions, { namespace: '', name: ownNameOf(object) });
 }
 
+function makeKnown({ context, object }: Transfer, access: ClusterAccess) {
+  return makeRepositoryKnown(context, object.spec.repository ?? '', access);
+}
+
 async function advance(transfer: Transfer): Promise<Advance> {
   const { object, source, destination } = transfer;
   const saved = await savedOf(transfer);
@@ -83,7 +88,7 @@ async function advance(transfer: Transfer): Promise<Advance> {
   if (saved === undefined && volume === undefined) {
     if (object.spec.paused === true) return running(transfer, 'it begins when it is not paused');
     await checkClaimFree(transfer);
-    const waiting = await makeRepositoryKnown(transfer, source);
+    const waiting = await makeKnown(transfer, source);
     if (waiting !== undefined) return running(transfer, waiting);
     await save(transfer);
     return running(transfer, `the volume is to be saved in ${routeOf(transfer)}`);
@@ -92,7 +97,7 @@ async function advance(transfer: Transfer): Promise<Advance> {
     return saving(transfer, saved);
   }
   if (volume === undefined) {
-    const waiting = await makeRepositoryKnown(transfer, destination);
+    const waiting = await makeKnown(transfer, destination);
     if (waiting !== undefined) return running(transfer, waiting);
     await open(transfer, saved!);
     return running(transfer, 'the volume is to be opened at the destination');

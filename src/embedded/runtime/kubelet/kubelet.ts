@@ -2,7 +2,7 @@
  * Runs the pods of this machine's nodes. Its memory can be lost at any moment: what runs is found
  * in the processes' directories, and what should run in the API.
  */
-import type { Clock } from '../../../base/ports.ts';
+import { sleep } from '../../../base/sleep.ts';
 import type { Outcome } from '../../../kube/api.ts';
 import { type ObjectKey, keyOf, keyText, parseKey } from '../../../kube/objects.ts';
 import { type Reconciler, createReconciler, watching } from '../../../kube/reconciler.ts';
@@ -132,7 +132,7 @@ async function endAll({ processes, files, volumes, client, log }: RuntimePorts):
       log.log('error', 'processes that cannot be ended', { count: left.length });
       return;
     }
-    if (left.length > 0) await wait(clock, stopLookMs);
+    if (left.length > 0) await sleep(clock, stopLookMs);
   }
   for (const uid of processes.pods()) {
     await releaseVolumes({ files, volumes }, uid, () => processes.pods());
@@ -148,8 +148,4 @@ function runningAttempts(processes: Processes): readonly Attempt[] {
         .map(([container, number]) => ({ pod, container, number }))
         .filter((attempt) => processes.look(attempt).state === 'running'),
     );
-}
-
-function wait(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(ms, resolve));
 }

@@ -3,7 +3,7 @@
  * that use volumes of the engine are ended, lose them, and begin again as their policy says.
  */
 import { asTransshipError } from '../../../base/errors.ts';
-import { sleep } from '../../../kube/waiting.ts';
+import { sleep } from '../../../base/sleep.ts';
 import type { RuntimePorts } from '../ports.ts';
 import { type PodState, attemptOf } from './pod-state.ts';
 import { notedVolumes } from './volumes.ts';

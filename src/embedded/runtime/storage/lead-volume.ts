@@ -6,7 +6,7 @@ import type { ControlClient } from '../../../api/control-client.ts';
 import type { ReplicaSetObject, VolumeObject } from '../../../api/objects.ts';
 import { asTransshipError, fail } from '../../../base/errors.ts';
 import type { Clock } from '../../../base/ports.ts';
-import { sleep } from '../../../kube/waiting.ts';
+import { sleep } from '../../../base/sleep.ts';
 
 /** Then the pod says why it waits, and asks again. */
 const patienceMs = 30_000;
