@@ -48,10 +48,17 @@ function shortStack(error: Error): string {
   return lines.filter((line) => !/^\s+at .*\(?node:internal\//.test(line)).join('\n');
 }
 
+/** Of a test that failed and then could not clean up after itself, both, the first one first. */
+function shownOf(error: unknown): string {
+  if (!(error instanceof Error)) return inspect(error);
+  const { error: last, suppressed } = error as Partial<SuppressedError>;
+  if (suppressed === undefined) return shortStack(error);
+  return `${shownOf(suppressed)}\nand then: ${shownOf(last)}`;
+}
+
 function failureOf(outcome: Outcome): string {
   const { error } = outcome.details;
-  const cause = error?.cause ?? error;
-  const shown = cause instanceof Error ? shortStack(cause) : inspect(cause);
+  const shown = shownOf(error?.cause ?? error);
   const file = fromHere(outcome.file);
   // A file that fails as a whole is named as a test of its own.
   const isWhole = outcome.name === outcome.file || outcome.name.endsWith('.ts');

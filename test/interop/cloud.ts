@@ -23,7 +23,7 @@ import { createPlanes } from '../../src/host/control-planes.ts';
 import { connectNbd, unixNbdUri } from '../../src/host/nbd-client.ts';
 import type { NbdClient } from '../../src/nbd/client.ts';
 import { type Relay, startRelay } from '../relay/relay.ts';
-import { type Ran, scratch } from './tools.ts';
+import { mountsBelow, type Ran, scratch } from './tools.ts';
 
 const mainPath = join(import.meta.dirname, '../../src/main.ts');
 const pollMs = 20;
@@ -188,8 +188,10 @@ export class Cloud implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    // Their pods are processes that would outlive a killed control plane.
-    for (const cluster of this.#upped) await this.cli('down', cluster);
+    // Their pods are processes that would outlive a killed control plane, as would their mounts.
+    const hasPods = mountsBelow(this.home).length > 0;
+    const upped = hasPods ? new Set(this.agents.keys()) : this.#upped;
+    for (const cluster of upped) await this.cli('down', cluster);
     for (const name of this.agents.keys()) await this.#stopPlane(name);
     for (const agent of this.agents.values()) {
       await agent.kill();

@@ -1,6 +1,6 @@
 // Runs the programs of others that we must work with.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -41,4 +41,9 @@ export async function must(tool: string, ...words: readonly string[]): Promise<s
 export function scratch(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'ts-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export function mountsBelow(directory: string): readonly string[] {
+  const lines = readFileSync('/proc/mounts', 'utf8').split('\n');
+  return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(directory));
 }

@@ -10,7 +10,7 @@ import { createPlanes } from '../../../src/host/control-planes.ts';
 import type { KubeObject, ResourceType } from '../../../src/kube/objects.ts';
 import { persistentVolumeClaims } from '../../../src/kube/resources.ts';
 import { startCloud, until } from '../cloud.ts';
-import { missing } from '../tools.ts';
+import { missing, mountsBelow } from '../tools.ts';
 
 const deployments: ResourceType = {
   group: 'apps',
@@ -65,8 +65,7 @@ test('a pod with a claim, its control plane killed, and the end', { skip: reason
   await client.create(deployments, { metadata: key, spec: writer(mark) } as never);
   const available = async () => isAvailable(await client.get(deployments, key));
   await until('the pod to run', available);
-  const shells = () => processesWith(`TEST_MARK=${mark}`).filter((pid) => isShell(pid));
-  const before = shells();
+  const before = shellsOf(mark);
   assert.ok(before.length > 0);
 
   const { pid } = planePaths(cloud.home, 'east');
@@ -75,7 +74,7 @@ test('a pod with a claim, its control plane killed, and the end', { skip: reason
   await until('the control plane to end', () => recordedProcess(pid) === undefined);
   await cloud.must('up', 'east', '--detach');
   await until('the pod to be looked after again', available);
-  assert.deepEqual(shells(), before, 'the same process, and no other');
+  assert.deepEqual(shellsOf(mark), before, 'the same process, and no other');
 
   await cloud.must('down', 'east');
   assert.deepEqual(processesWith(`TEST_MARK=${mark}`), []);
@@ -112,16 +111,25 @@ test('a volume that was mounted before is mounted again, as it was', { skip: rea
   await cloud.must('down', 'east');
 });
 
-function mountsBelow(home: string): readonly string[] {
-  const lines = readFileSync('/proc/mounts', 'utf8').split('\n');
-  return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(home));
+/** The containers' own shells: what one of them is about to run is for a moment a copy of it. */
+function shellsOf(mark: string): readonly number[] {
+  const shells = processesWith(`TEST_MARK=${mark}`).filter((pid) => isShell(pid));
+  return shells.filter((pid) => !shells.includes(parentOf(pid)));
 }
 
-/** The container's own shell, not what it runs for a moment. */
 function isShell(pid: number): boolean {
+  return textOf(`/proc/${pid}/cmdline`).includes('while :');
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+/** Nothing, when the process has ended meanwhile. */
+function textOf(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('while :');
+    return readFileSync(path, 'utf8');
   } catch {
-    return false;
+    return '';
   }
 }
