@@ -1,41 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { TransshipError } from '../base/errors.ts';
-import type { Clock } from '../base/ports.ts';
+import { createManualClock } from '../peer/manual-clock.ts';
 import { createFakePool } from './fake-pool.ts';
 import { Exports } from './doors.ts';
 import { Holds, holdMsMax } from './holds.ts';
 import { Pools } from './pools.ts';
 
-/** Time passes when the test says so. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  #waiting: { readonly atMs: number; readonly run: () => void }[] = [];
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-  after(ms: number, run: () => void) {
-    const one = { atMs: this.#nowMs + ms, run };
-    this.#waiting.push(one);
-    const cancel = () => {
-      this.#waiting = this.#waiting.filter((other) => other !== one);
-    };
-    return { cancel };
-  }
-  pass(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#waiting.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#waiting = this.#waiting.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { run } of due) run();
-  }
-}
-
 async function begin() {
-  const clock = new HandClock();
+  const clock = createManualClock();
   const pool = createFakePool();
   const pools = new Pools([{ name: 'main', path: '/pool', api: pool.api }]);
   const doors = new Exports(pools);
@@ -74,7 +47,7 @@ suite('volumes that are held', () => {
   test('go on when nobody comes back, and what is kept too late is refused', async () => {
     const { clock, holds, isOpen } = await begin();
     const forgotten = await holds.take(['a'], 1_000_000);
-    clock.pass(holdMsMax);
+    await clock.advance(holdMsMax);
     assert.equal(await isOpen('a'), true);
     await assert.rejects(
       holds.use(forgotten, async (name) => name),
@@ -83,7 +56,7 @@ suite('volumes that are held', () => {
     const slow = await holds.take(['a'], 1_000);
     const { promise, resolve } = Promise.withResolvers<void>();
     const using = holds.use(slow, () => promise);
-    clock.pass(1_000);
+    await clock.advance(1_000);
     assert.equal(await isOpen('a'), true, 'writers wait no longer than was said');
     resolve();
     await assert.rejects(using, isLate);

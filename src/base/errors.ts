@@ -37,6 +37,16 @@ export function unreachable(value: never): never {
   throw new AssertionFailure(`unexpected value ${JSON.stringify(value)}`);
 }
 
+/** What is being made, or undefined when there is one of that name already, whoever made it. */
+export async function unlessThere<T>(making: Promise<T>): Promise<T | undefined> {
+  try {
+    return await making;
+  } catch (error) {
+    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
+    return undefined;
+  }
+}
+
 /** The error as one of ours, so that edges can rely on a reason. */
 export function asTransshipError(error: unknown): TransshipError {
   if (error instanceof TransshipError) return error;

@@ -2,7 +2,7 @@
 import { type Pool, pools } from '../api/kinds/pool.ts';
 import { type Volume, volumes } from '../api/kinds/volume.ts';
 import type { SnapshotObject, VolumeObject } from '../api/objects.ts';
-import { asTransshipError, fail } from '../base/errors.ts';
+import { asTransshipError, fail, unlessThere } from '../base/errors.ts';
 import { annotations, labels } from '../controllers/labels.ts';
 import { conditionOf, isTrue } from '../controllers/status.ts';
 import { sleep } from '../base/sleep.ts';
@@ -51,12 +51,8 @@ export class VolumeStore {
   async ensure(name: string, spec: Volume['spec']): Promise<Volume> {
     const found = await this.find(name);
     if (found !== undefined) return found;
-    try {
-      return await this.#ports.client.create<Volume>(volumes, { metadata: { name }, spec });
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-      return this.get(name);
-    }
+    const making = this.#ports.client.create<Volume>(volumes, { metadata: { name }, spec });
+    return (await unlessThere(making)) ?? this.get(name);
   }
 
   patch(name: string, patch: Readonly<Record<string, unknown>>): Promise<Volume> {

@@ -4,6 +4,7 @@ import { replications } from '../../src/api/kinds/replication.ts';
 import { repositories } from '../../src/api/kinds/repository.ts';
 import { savedVersions } from '../../src/api/kinds/saved-version.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
+import { conditionOf } from '../../src/controllers/status.ts';
 import { configMaps, secrets } from '../../src/kube/resources.ts';
 import {
   change,
@@ -107,6 +108,24 @@ suite('replications into a repository', () => {
     await world.until('it is gone', isGone);
     assert.deepEqual(await saved(world), []);
     assert.equal(world.cloud.backups.parts.size, 0);
+    await world.stop();
+  });
+
+  test('what is saved is not let go of because no agent answers just now', async () => {
+    const world = await open();
+    await make(world, 'nightly', { source: 'east' });
+    await succeeded(world, 'nightly');
+    const [name = ''] = await saved(world);
+    world.cloud.find('east').isDown = true;
+    await world.run(10_000);
+    await world.admin('east').delete(savedVersions, { namespace: '', name });
+    await world.run(20_000);
+    const waiting = await world.find('east', savedVersions, { name });
+    assert.equal(conditionOf(waiting, 'Succeeded')?.reason, 'AgentUnreachable');
+    assert.deepEqual(world.cloud.forgotten, []);
+    world.cloud.find('east').isDown = false;
+    await world.until('it is gone', async () => (await saved(world)).length === 0);
+    assert.equal(world.cloud.forgotten.length, 1);
     await world.stop();
   });
 

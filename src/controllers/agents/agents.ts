@@ -1,4 +1,5 @@
 /** The agents of this cluster: those that its local `Cluster` object names. */
+import { fail } from '../../base/errors.ts';
 import type { Source } from '../../kube/reconciler.ts';
 import type { AgentPlace, ControllerPorts } from '../ports.ts';
 import { AgentMirror, type MirrorChange } from './mirror.ts';
@@ -18,6 +19,12 @@ export class Agents {
   /** In the order in which the `Cluster` object names them. */
   get all(): readonly AgentMirror[] {
     return [...this.#mirrors.values()];
+  }
+
+  /** For what any of them can do. `AgentUnreachable`, also just after the controllers started. */
+  anyUsable(): AgentMirror {
+    const found = this.all.find(({ usable }) => usable);
+    return found ?? fail('AgentUnreachable', 'no agent of this cluster answers');
   }
 
   find(name: string): AgentMirror | undefined {

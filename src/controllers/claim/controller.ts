@@ -5,7 +5,7 @@
  * PersistentVolume is deleted again: its label says that nobody else answers for it yet.
  */
 import { type Volume, volumes } from '../../api/kinds/volume.ts';
-import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError, unlessThere } from '../../base/errors.ts';
 import { exactSize, parseVolumeSize } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf, keyText, parseKey } from '../../kube/objects.ts';
@@ -151,12 +151,10 @@ export class ClaimController implements Controller {
         storageClassName: storageClass.metadata.name ?? '',
         storageClass,
       });
-      try {
-        await client.create<PersistentVolume>(persistentVolumes, made);
+      const created = await unlessThere(client.create<PersistentVolume>(persistentVolumes, made));
+      if (created !== undefined) {
         const note = `volume ${name} is there and its PersistentVolume names this claim`;
         this.#tell(claim, 'Normal', 'ProvisioningSucceeded', note);
-      } catch (error) {
-        if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
       }
     }
     await this.#handOver(volume);

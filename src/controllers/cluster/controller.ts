@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { type Cluster, clusters } from '../../api/kinds/cluster.ts';
 import type { ClusterObject, ReportObject } from '../../api/objects.ts';
-import { asTransshipError, fail, type TransshipError } from '../../base/errors.ts';
+import { asTransshipError, fail, type TransshipError, unlessThere } from '../../base/errors.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
 import { type Source, watching } from '../../kube/reconciler.ts';
@@ -104,9 +104,7 @@ export class ClusterController implements Controller {
     const peer = this.#peer(name);
     if (peer === undefined || !this.#c.informers.clusters.isSynced) return;
     const metadata = { name, labels: { [labels.adopted]: 'true' } };
-    await this.#c.client.create(clusters, { metadata, spec: {} }).catch((error: unknown) => {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    });
+    await unlessThere(this.#c.client.create(clusters, { metadata, spec: {} }));
   }
 
   /** One of those, when no agent knows the peer any more. */

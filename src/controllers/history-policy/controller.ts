@@ -5,7 +5,7 @@
 import { historyPolicies, type HistoryPolicy } from '../../api/kinds/history-policy.ts';
 import { retentionText } from '../../api/kinds/retention.ts';
 import type { HistoryPolicyObject } from '../../api/objects.ts';
-import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError, unlessThere } from '../../base/errors.ts';
 import { parseDuration } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { ensureFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
@@ -85,18 +85,16 @@ export class HistoryPolicyController implements Controller {
     const { preset } = view.status;
     if (!preset && !(await this.#isStillThere(name))) return;
     const mark = preset ? labels.preset : labels.adopted;
-    try {
-      await this.#c.client.create<HistoryPolicy>(historyPolicies, {
+    await unlessThere(
+      this.#c.client.create<HistoryPolicy>(historyPolicies, {
         metadata: {
           name,
           labels: { [mark]: 'true' },
           ...(preset ? {} : { finalizers: [finalizers.historyPolicy] }),
         },
         spec: specOf(view),
-      });
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    }
+      }),
+    );
   }
 
   /** What is seen may be older than a deletion that has just been done. */
@@ -217,11 +215,8 @@ export class HistoryPolicyController implements Controller {
 async function ensureAt(mirror: AgentMirror, name: string, wanted: Retention): Promise<void> {
   const view = mirror.policies.get(name);
   if (view === undefined) {
-    try {
-      return void (await mirror.call('policy.create', { name, ...wanted }));
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    }
+    const made = await unlessThere(mirror.call('policy.create', { name, ...wanted }));
+    if (made !== undefined) return;
   } else if (sameRetention(retentionOf(view.spec), wanted)) {
     return;
   }

@@ -3,7 +3,7 @@
  * claim that somebody adds, while the copies run must not change what is being made.
  */
 import type { VolumeTransferSpec } from '../../api/kinds/volume-transfer.ts';
-import { fail, TransshipError } from '../../base/errors.ts';
+import { fail, unlessThere } from '../../base/errors.ts';
 import { exactSize } from '../../base/units.ts';
 import { ownerReference } from '../../kube/api.ts';
 import type { ObjectKey } from '../../kube/objects.ts';
@@ -72,18 +72,16 @@ export async function ensureChoices(
   const found = await settle(plannedVolumes(seen).map((one) => choiceOf(run, one)));
   const hidden = seen.seenSource.survey.inventory.unreadable.map(kindOf);
   const owner = { ...ownerReference(run.migration), controller: true };
-  try {
-    await run.context.client.create<Secret>(secrets, {
+  await unlessThere(
+    run.context.client.create<Secret>(secrets, {
       metadata: {
         ...choicesKey(run),
         ownerReferences: [owner],
         labels: { [labels.migration]: uidOf(run.migration) },
       },
       data: { choices: packed(found), hidden: packed(hidden) },
-    });
-  } catch (error) {
-    if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
   return (await loadChoices(run)) ?? found;
 }
 

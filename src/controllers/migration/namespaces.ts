@@ -1,5 +1,5 @@
 /** Namespaces of the destination that a migration makes, and takes away while they are empty. */
-import { fail, TransshipError } from '../../base/errors.ts';
+import { fail, unlessThere } from '../../base/errors.ts';
 import { createDiscovery } from '../../kube/discovery.ts';
 import { persistentVolumeClaims, type Namespace, namespaces } from '../../kube/resources.ts';
 import { takeInventory } from '../../workload/inventory.ts';
@@ -42,17 +42,15 @@ export async function makeNamespaces(run: Run): Promise<void> {
 
 async function make(run: Run, { metadata }: Namespace, name: string): Promise<void> {
   const own = { [preparedFor]: moveId(run), [annotations.madeBy]: uidOf(run.migration) };
-  try {
-    await run.destination.client.create<Namespace>(namespaces, {
+  await unlessThere(
+    run.destination.client.create<Namespace>(namespaces, {
       metadata: {
         name,
         labels: withoutDerived(metadata.labels),
         annotations: { ...withoutDerived(metadata.annotations), ...own },
       },
-    });
-  } catch (error) {
-    if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
 }
 
 /** Set by a cluster for itself: names, ranges of users, tools that apply. */

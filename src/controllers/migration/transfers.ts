@@ -5,7 +5,7 @@ import {
   type VolumeTransferSpec,
   volumeTransfers,
 } from '../../api/kinds/volume-transfer.ts';
-import { TransshipError } from '../../base/errors.ts';
+import { unlessThere } from '../../base/errors.ts';
 import { exactSize, formatSize, parseRate } from '../../base/units.ts';
 import { ownerReference } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -87,8 +87,8 @@ export async function makeTransfer(
   const { context, migration } = run;
   const { namespace } = keyOf(migration);
   const owner = { ...ownerReference(migration), controller: true };
-  try {
-    await context.client.create<VolumeTransfer>(volumeTransfers, {
+  await unlessThere(
+    context.client.create<VolumeTransfer>(volumeTransfers, {
       metadata: {
         namespace,
         name,
@@ -96,10 +96,8 @@ export async function makeTransfer(
         annotations: { [annotations.retry]: String(migration.status?.retried ?? 0) },
       },
       spec: { ...spec, migration: migration.metadata.name ?? '' },
-    });
-  } catch (error) {
-    if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
 }
 
 /** What of a transfer follows the plan and the migration while it runs. */

@@ -1,7 +1,7 @@
 /** Pools: an object for each pool of this cluster's agents, with what the agent says of it. */
 import { type Pool, type PoolStatus, pools } from '../../api/kinds/pool.ts';
 import type { PoolObject } from '../../api/objects.ts';
-import { asTransshipError } from '../../base/errors.ts';
+import { unlessThere } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -114,17 +114,15 @@ export class PoolController implements Controller {
   async #create(name: string, { mirror, pool }: Place, view: PoolObject): Promise<void> {
     const agent = mirror.place.name;
     const { path, capacity } = view.spec;
-    try {
-      await this.#c.client.create<Pool>(pools, {
+    await unlessThere(
+      this.#c.client.create<Pool>(pools, {
         metadata: {
           name,
           labels: { [labels.agent]: agent, [labels.pool]: pool, [labels.hostname]: agent },
         },
         spec: { node: agent, path, capacity },
-      });
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    }
+      }),
+    );
   }
 
   /** That a pool fills up or turned read-only is worth an event, once (I-31). */

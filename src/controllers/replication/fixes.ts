@@ -4,7 +4,7 @@
  */
 import { historyPolicies } from '../../api/kinds/history-policy.ts';
 import type { ReplicationStatus } from '../../api/kinds/replication.ts';
-import { fail, TransshipError } from '../../base/errors.ts';
+import { fail, unlessThere } from '../../base/errors.ts';
 import type { Draft } from '../../kube/api.ts';
 import { createDiscovery } from '../../kube/discovery.ts';
 import { keyOf, keyText, type KubeObject, type ResourceType } from '../../kube/objects.ts';
@@ -97,12 +97,8 @@ async function make<T extends KubeObject>(
   const annotations = { ...metadata.annotations, [preparedFor]: uidOf(run.replication) };
   const { destination } = run;
   if ((await destination.client.get(type, keyOf({ metadata } as T))) !== undefined) return;
-  try {
-    const marked = { ...rest, metadata: { ...metadata, annotations } };
-    await destination.client.create<T>(type, marked as Draft<T>);
-  } catch (error) {
-    if (!(error instanceof TransshipError) || error.reason !== 'AlreadyExists') throw error;
-  }
+  const marked = { ...rest, metadata: { ...metadata, annotations } };
+  await unlessThere(destination.client.create<T>(type, marked as Draft<T>));
 }
 
 /** `NotAccessible`, retryable, until the destination serves the kind. */

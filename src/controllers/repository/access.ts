@@ -1,7 +1,7 @@
 /** What an agent needs to save volumes in a Repository: where it is, and the password. */
 import type { Repository } from '../../api/kinds/repository.ts';
 import type { RequestOf } from '../../api/control.ts';
-import { asTransshipError, fail } from '../../base/errors.ts';
+import { fail, unlessThere } from '../../base/errors.ts';
 import { type Secret, secrets } from '../../kube/resources.ts';
 import { repositoryPrefix } from '../../workload/ours.ts';
 import type { Context } from '../context.ts';
@@ -58,13 +58,11 @@ async function makePassword(
   const password = Buffer.from(ports.random.bytes(passwordBytes)).toString('hex');
   const data = { [entry]: Buffer.from(password).toString('base64') };
   const notes = { [annotations.madeFor]: `Repository ${metadata.name}` };
-  try {
-    await client.create<Secret>(secrets, {
+  await unlessThere(
+    client.create<Secret>(secrets, {
       metadata: { ...place, annotations: notes },
       type: 'Opaque',
       data,
-    });
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
 }

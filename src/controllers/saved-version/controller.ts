@@ -96,13 +96,17 @@ export class SavedVersionController implements Controller {
     return { mirror, access: await accessOf(this.#c, object) };
   }
 
-  /** What nobody can be asked about any more is let go of: `repository forget` still finds it. */
+  /**
+   * What nobody can be asked about any more is let go of: `repository forget` still finds it. Agents
+   * that do not answer now are waited for.
+   */
   async #forget(name: string, object: SavedVersion): Promise<Outcome> {
     const { volume, repository } = object.spec;
     const known = this.#c.informers.repositories.get({ namespace: '', name: repository });
-    const mirror = this.#c.agents.all.find((one) => one.usable);
-    if (known !== undefined && mirror !== undefined && object.status?.root !== undefined) {
+    const hasAgents = this.#c.agents.all.length > 0;
+    if (known !== undefined && hasAgents && object.status?.root !== undefined) {
       try {
+        const mirror = this.#c.agents.anyUsable();
         await mirror.call('repository.add', await accessOf(this.#c, known));
         await mirror.call('repository.forget', { name: repository, volume, version: name });
       } catch (error) {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { type Volume, volumes } from '../../api/kinds/volume.ts';
 import { type VolumeReplica, volumeReplicas } from '../../api/kinds/volume-replica.ts';
-import { asTransshipError } from '../../base/errors.ts';
+import { unlessThere } from '../../base/errors.ts';
 import { formatAge, formatSize } from '../../base/units.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { apiVersionOf, keyOf } from '../../kube/objects.ts';
@@ -82,19 +82,16 @@ export class VolumeReplicaController implements Controller {
   ): Promise<VolumeReplica | undefined> {
     const { name = '', uid = '' } = volume.metadata;
     const owner = { apiVersion: apiVersionOf(volumes), kind: volumes.kind, name, uid };
-    try {
-      return await this.#c.client.create<VolumeReplica>(volumeReplicas, {
+    return unlessThere(
+      this.#c.client.create<VolumeReplica>(volumeReplicas, {
         metadata: {
           name: candidate,
           labels: { [labels.volume]: name },
           ownerReferences: [{ ...owner, controller: true }],
         },
         spec: { volume: name, pool, ...(node === undefined ? {} : { node }) },
-      });
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-      return undefined;
-    }
+      }),
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** Volumes that an agent has and no object names get one, so that `kubectl get volumes` is true. */
 import { type Volume, volumes } from '../../api/kinds/volume.ts';
 import type { VolumeObject } from '../../api/objects.ts';
-import { asTransshipError } from '../../base/errors.ts';
+import { asTransshipError, unlessThere } from '../../base/errors.ts';
 import type { AgentMirror } from '../agents/mirror.ts';
 import type { Context } from '../context.ts';
 import { MemberNames } from './members.ts';
@@ -29,8 +29,8 @@ export async function adopt(context: Context, name: string): Promise<void> {
   const pools = kept.filter(({ pool }) => hasPool(context, pool));
   const { size, historyPolicy } = view.spec;
   const blockSize = view.spec.blockSize as NonNullable<Spec['blockSize']>;
-  try {
-    await client.create<Volume>(volumes, {
+  await unlessThere(
+    client.create<Volume>(volumes, {
       metadata: {
         name,
         labels: { [labels.adopted]: 'true' },
@@ -43,10 +43,8 @@ export async function adopt(context: Context, name: string): Promise<void> {
         ...(historyPolicy === 'custom' ? {} : { historyPolicy }),
         ...(pools.length === 0 ? {} : { replicas: pools.map(({ pool }) => ({ pool })) }),
       },
-    });
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
 }
 
 async function stillThere(mirror: AgentMirror, name: string): Promise<VolumeObject | undefined> {

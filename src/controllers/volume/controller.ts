@@ -4,7 +4,7 @@
  * the finalizer and the chosen agent are written before the first effect.
  */
 import { volumes, type Volume } from '../../api/kinds/volume.ts';
-import { asTransshipError, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, TransshipError, unlessThere } from '../../base/errors.ts';
 import { removeFinalizer } from '../../kube/finalizers.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -260,11 +260,7 @@ export class VolumeController implements Controller {
 
   /** That it exists already may be the work of one who could not tell any more: look again. */
   async #make(name: string, mirror: AgentMirror, make: () => Promise<unknown>): Promise<void> {
-    try {
-      await make();
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    }
+    await unlessThere(make());
     if (!mirror.volumes.has(name)) await mirror.call('volume.show', { name });
   }
 

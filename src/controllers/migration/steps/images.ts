@@ -8,7 +8,7 @@ import {
   imageTransfers,
   type ImageTransferSpec,
 } from '../../../api/kinds/image-transfer.ts';
-import { asTransshipError, fail, TransshipError } from '../../../base/errors.ts';
+import { asTransshipError, fail, TransshipError, unlessThere } from '../../../base/errors.ts';
 import { isReason, type Reason } from '../../../base/reasons.ts';
 import { formatSize } from '../../../base/units.ts';
 import type { Observation, Step, Undoing } from '../../../flow/flow.ts';
@@ -179,11 +179,7 @@ async function makeStreams(run: Run, { inventory, streams }: FoundImages): Promi
   const parts = { ...inventory, items: streams };
   for await (const { item, object } of preparedObjectsOf(plan, parts, from)) {
     if (object === undefined) continue;
-    try {
-      await destination.client.create(item.type, object);
-    } catch (error) {
-      if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-    }
+    await unlessThere(destination.client.create(item.type, object));
   }
 }
 

@@ -1,6 +1,5 @@
 /** The steps that are only of what is restored: its volumes are opened, and then they fill. */
 import type { BackupHead, BackupVolume } from './content.ts';
-import { fail } from '../../../base/errors.ts';
 import type { Observation, Step } from '../../../flow/flow.ts';
 import { shortList } from '../../migration/steps/sentences.ts';
 import { conditionOf, isTrue } from '../../status.ts';
@@ -13,16 +12,13 @@ type Run = ReplicationRun;
 const minuteMs = 60_000;
 
 /** `NotFound` when it was forgotten meanwhile. */
-export async function headOf(run: Run): Promise<BackupHead> {
-  const { restored } = run.replication.status ?? {};
-  const found = (await (await storeOf(run)).list()).find(({ name }) => name === restored);
-  return found ?? fail('NotFound', `backup ${restored} is not in the repository any more`);
+async function headOf(run: Run): Promise<BackupHead> {
+  return (await storeOf(run)).find(run.replication.status?.restored);
 }
 
 /** In the namespaces that are asked for. */
-async function volumesOf(run: Run): Promise<readonly BackupVolume[]> {
+function volumesOf(run: Run, { volumes }: BackupHead): readonly BackupVolume[] {
   const wanted = new Set(run.replication.spec.namespaces.map(({ name }) => name));
-  const { volumes } = await headOf(run);
   return volumes.filter(({ namespace }) => wanted.has(namespace));
 }
 
@@ -42,7 +38,7 @@ const openVolumes: Step<Run> = {
   isNeeded: async ({ replication }) => hasVolumes(replication),
   observe: async (run): Promise<Observation> => {
     const coming: string[] = [];
-    for (const saved of await volumesOf(run)) {
+    for (const saved of volumesOf(run, await headOf(run))) {
       const claim = await claimThere(run, saved);
       if (claim?.status?.phase === 'Bound' && isMadeFor(run, claim)) continue;
       if (await isOthers(run, saved)) continue;
@@ -57,11 +53,11 @@ const openVolumes: Step<Run> = {
     return { kind: 'running', message: shortList(coming) };
   },
   ensure: async (run) => {
-    const { cluster } = await headOf(run);
-    for (const saved of await volumesOf(run)) {
+    const head = await headOf(run);
+    for (const saved of volumesOf(run, head)) {
       if (await isOthers(run, saved)) continue;
       const volume = await volumeOf(run, saved);
-      if (volume === undefined) await openVolume(run, saved, cluster);
+      if (volume === undefined) await openVolume(run, saved, head.cluster);
       else if (isTrue(volume, 'Ready')) await claimVolume(run, saved, volume);
     }
   },
@@ -74,7 +70,7 @@ const fillRestored: Step<Run> = {
   deadlineMs: 60 * minuteMs,
   isNeeded: async ({ replication }) => hasVolumes(replication),
   observe: async (run) => {
-    const wanted = await volumesOf(run);
+    const wanted = volumesOf(run, await headOf(run));
     let [bytes, wireBytes, count, percents] = [0, 0, 0, 0];
     const coming: string[] = [];
     for (const saved of wanted) {

@@ -1,6 +1,6 @@
 /** Volumes of a backup under claims of the cluster that it is restored in. */
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
-import { asTransshipError } from '../../../base/errors.ts';
+import { unlessThere } from '../../../base/errors.ts';
 import { exactSize } from '../../../base/units.ts';
 import type { KubeClient } from '../../../kube/api.ts';
 import { keyText, type ObjectKey } from '../../../kube/objects.ts';
@@ -59,14 +59,6 @@ const marksOf = (run: Run, key: ObjectKey) => ({
   [annotations.madeFor]: keyText(key),
 });
 
-async function once(make: () => Promise<unknown>): Promise<void> {
-  try {
-    await make();
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
-}
-
 /** The claim as the backup has it. */
 function claimBefore(run: Run, { namespace, claim: name }: BackupVolume) {
   return run.source.client.get(persistentVolumeClaims, { namespace, name });
@@ -81,7 +73,7 @@ export async function openVolume(run: Run, saved: BackupVolume, cluster: string)
   const from = { cluster, volume: saved.volume, snapshot: saved.version, repository };
   const rate = bandwidth === undefined ? {} : { bandwidth };
   const annotated = marksOf(run, keyThere(run, saved));
-  await once(() =>
+  await unlessThere(
     run.destination.client.create<Volume>(volumes, {
       metadata: { name: nameOf(run, saved), annotations: annotated },
       spec: {
@@ -115,7 +107,7 @@ export async function claimVolume(run: Run, saved: BackupVolume, volume: Volume)
   // The blocks bring their file system along, whatever the class would make.
   const fsType = saved.fsType ?? fsTypeOf(storageClass);
   const csi = { driver, volumeHandle: nameOf(run, saved) };
-  await once(() =>
+  await unlessThere(
     client.create<PersistentVolume>(persistentVolumes, {
       metadata: {
         ...made.metadata,
@@ -129,7 +121,7 @@ export async function claimVolume(run: Run, saved: BackupVolume, volume: Volume)
     }),
   );
   const kept = before === undefined ? { labels: {}, annotations: {} } : inheritedFrom(before);
-  await once(() =>
+  await unlessThere(
     client.create<PersistentVolumeClaim>(persistentVolumeClaims, {
       metadata: {
         ...key,

@@ -209,7 +209,9 @@ async function ownBackups(run: Run, store: BackupStore): Promise<readonly Backup
 function split(run: Run, heads: readonly BackupHead[]) {
   const keep = run.replication.spec.keep ?? keepDefault;
   const first = Math.max(0, heads.length - keep);
-  return { old: heads.slice(0, first), kept: heads.slice(first) };
+  const kept = heads.slice(first);
+  const versions = new Set(kept.flatMap(({ volumes }) => volumes.map(({ version }) => version)));
+  return { old: heads.slice(0, first), kept, versions };
 }
 
 /** Also what runs that failed have saved: without a backup nobody finds it. */
@@ -218,19 +220,17 @@ const keepBackups: Step<Run> = {
   description: 'Forgets old backups, and what belongs to none.',
   deadlineMs: 30 * minuteMs,
   observe: async (run) => {
-    const { old, kept } = split(run, await ownBackups(run, await storeOf(run)));
-    const names = new Set(kept.flatMap(({ volumes }) => volumes.map(({ version }) => version)));
-    const left = [...(await savedOf(run)).keys()].filter((name) => !names.has(name));
+    const { old, kept, versions } = split(run, await ownBackups(run, await storeOf(run)));
+    const left = [...(await savedOf(run)).keys()].filter((name) => !versions.has(name));
     run.set({ backups: kept.map(shown), ...reportOf(run, kept) });
     return { kind: old.length + left.length === 0 ? 'done' : 'notStarted' };
   },
   ensure: async (run) => {
     const store = await storeOf(run);
-    const { old, kept } = split(run, await ownBackups(run, store));
+    const { old, versions } = split(run, await ownBackups(run, store));
     // First the backup: one that is there is whole.
     for (const { name } of old) await store.forget(name);
-    const names = new Set(kept.flatMap(({ volumes }) => volumes.map(({ version }) => version)));
-    await forgetVersions(run, (name) => names.has(name));
+    await forgetVersions(run, (name) => versions.has(name));
   },
 };
 

@@ -1,6 +1,5 @@
 /** Backups that are being restored, as the clusters that they were made of. */
 import type { Replication } from '../../../api/kinds/replication.ts';
-import { fail } from '../../../base/errors.ts';
 import type { Context } from '../../context.ts';
 import { uidOf } from '../../migration/run.ts';
 import type { ClusterAccess } from '../../remotes/access.ts';
@@ -38,8 +37,6 @@ export class BackupSources {
 
   async #load({ spec, status }: Replication): Lines {
     const store = await BackupStore.open(this.#c, spec.repository ?? '');
-    const head = (await store.list()).find(({ name }) => name === status?.restored);
-    if (head !== undefined) return store.read(head);
-    return fail('NotFound', `backup ${status?.restored} is not in Repository ${spec.repository}`);
+    return store.read(await store.find(status?.restored));
   }
 }

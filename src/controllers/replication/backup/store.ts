@@ -18,10 +18,7 @@ export class BackupStore {
   static async open(context: Context, name: string): Promise<BackupStore> {
     const repository = context.informers.repositories.get({ namespace: '', name });
     if (repository === undefined) return fail('NotFound', `there is no Repository ${name}`);
-    const mirror = context.agents.all.find((one) => one.usable);
-    if (mirror === undefined) {
-      return fail('AgentUnreachable', 'no agent of this cluster, which writes backups, answers');
-    }
+    const mirror = context.agents.anyUsable();
     await mirror.call('repository.add', await accessOf(context, repository));
     return new BackupStore(mirror, name);
   }
@@ -35,6 +32,12 @@ export class BackupStore {
       if (asTransshipError(error).reason === 'NotFound') return [];
       throw error;
     }
+  }
+
+  /** `NotFound` when it was forgotten meanwhile. */
+  async find(backup: string | undefined): Promise<BackupHead> {
+    const found = (await this.list()).find(({ name }) => name === backup);
+    return found ?? fail('NotFound', `Repository ${this.#name} has no backup ${backup} any more`);
   }
 
   async putPart(backup: string, part: number, content: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The SavedVersions of a replication that makes backups, in the cluster of the volumes. */
 import { createHash } from 'node:crypto';
 import { type SavedVersion, savedVersions } from '../../../api/kinds/saved-version.ts';
-import { asTransshipError } from '../../../base/errors.ts';
+import { unlessThere } from '../../../base/errors.ts';
 import type { KubeClient } from '../../../kube/api.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
 import {
@@ -75,12 +75,8 @@ export async function saveVolume(run: Run, { claim, volume }: Bound): Promise<vo
   };
   const rate = bandwidth === undefined ? {} : { bandwidth };
   const spec = { volume: volume === undefined ? '' : handleOf(volume), repository, ...rate };
-  try {
-    await source.client.create<SavedVersion>(savedVersions, { metadata, spec });
-  } catch (error) {
-    // The name is of this run alone.
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
+  // The name is of this run alone.
+  await unlessThere(source.client.create<SavedVersion>(savedVersions, { metadata, spec }));
 }
 
 /** All that this replication has saved, by name. */

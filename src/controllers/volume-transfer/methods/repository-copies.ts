@@ -4,7 +4,7 @@
  * with a Secret of its own in the namespace of the controllers there.
  */
 import { repositories, type Repository } from '../../../api/kinds/repository.ts';
-import { asTransshipError, fail } from '../../../base/errors.ts';
+import { fail, unlessThere } from '../../../base/errors.ts';
 import { type Secret, secrets } from '../../../kube/resources.ts';
 import { repositoryPrefix } from '../../../workload/ours.ts';
 import type { Context } from '../../context.ts';
@@ -60,7 +60,7 @@ async function copySecret(
   const there = await client.get(secrets, key);
   if (there === undefined) {
     const metadata = { ...key, annotations: { [annotations.madeFor]: madeFor(own) } };
-    await once(() => client.create<Secret>(secrets, { metadata, type: 'Opaque', data }));
+    await unlessThere(client.create<Secret>(secrets, { metadata, type: 'Opaque', data }));
     return;
   }
   const isSame = entries.every(([name, value]) => there.data?.[name] === value);
@@ -75,7 +75,7 @@ async function copyObject(own: Repository, client: ClusterAccess['client']): Pro
   const where =
     s3 === undefined ? { directory: directory! } : { s3: { ...s3, credentialsSecretRef: key } };
   const spec = { ...where, passwordSecretRef: key };
-  await once(() => client.create<Repository>(repositories, { metadata, spec }));
+  await unlessThere(client.create<Repository>(repositories, { metadata, spec }));
 }
 
 function secretKey({ metadata }: Repository) {
@@ -84,12 +84,4 @@ function secretKey({ metadata }: Repository) {
 
 function madeFor({ metadata }: Repository): string {
   return `Repository ${metadata.name} of another cluster`;
-}
-
-async function once(make: () => Promise<unknown>): Promise<void> {
-  try {
-    await make();
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
 }

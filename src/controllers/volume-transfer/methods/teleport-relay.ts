@@ -5,7 +5,7 @@
  */
 import { type SavedVersion, savedVersions } from '../../../api/kinds/saved-version.ts';
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
-import { asTransshipError, fail } from '../../../base/errors.ts';
+import { fail, unlessThere } from '../../../base/errors.ts';
 import { formatBytes } from '../../../base/units.ts';
 import type { Undoing } from '../../../flow/step.ts';
 import { keyOf, keyText } from '../../../kube/objects.ts';
@@ -219,7 +219,7 @@ async function save(transfer: Transfer): Promise<void> {
   if (!isOurVolume(volume)) {
     fail('Unsupported', `claim ${from.claim} is not on a volume of Transship any more`);
   }
-  await makeOnce(() =>
+  await unlessThere(
     source.client.create<SavedVersion>(savedVersions, {
       metadata: {
         name: ownNameOf(object),
@@ -244,7 +244,7 @@ async function open(transfer: Transfer, saved: SavedVersion): Promise<void> {
   const name = ownNameOf(object);
   const rate = bandwidth === undefined ? {} : { bandwidth };
   const from = { cluster: source.name, volume, snapshot: saved.metadata.name ?? '', repository };
-  await makeOnce(() =>
+  await unlessThere(
     destination.client.create<Volume>(volumes, {
       metadata: { name, annotations: { [annotations.madeFor]: keyText(keyOf(object)) } },
       spec: {
@@ -253,15 +253,6 @@ async function open(transfer: Transfer, saved: SavedVersion): Promise<void> {
       },
     }),
   );
-}
-
-/** The names are of this transfer alone: what is there already was made by an earlier attempt. */
-async function makeOnce(make: () => Promise<unknown>): Promise<void> {
-  try {
-    await make();
-  } catch (error) {
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
 }
 
 /** Of earlier passes: all they had is in this one, here and in the repository. */

@@ -7,7 +7,7 @@
 import { type Teleport, teleports } from '../../../api/kinds/teleport.ts';
 import { type Volume, volumes } from '../../../api/kinds/volume.ts';
 import type { VolumeTransfer } from '../../../api/kinds/volume-transfer.ts';
-import { asTransshipError, fail } from '../../../base/errors.ts';
+import { fail, unlessThere } from '../../../base/errors.ts';
 import { isReason } from '../../../base/reasons.ts';
 import { exactSize, formatBytes, parseRate } from '../../../base/units.ts';
 import type { Undoing } from '../../../flow/step.ts';
@@ -159,8 +159,9 @@ async function start(transfer: Transfer): Promise<void> {
   const policy = targetClaimOf(transfer, found).storageClass?.parameters?.['historyPolicy'];
   const bandwidth = linkRateOf(transfer);
   const name = ownNameOf(object);
-  try {
-    await context.client.create<Teleport>(teleports, {
+  // The name is of this transfer alone: an earlier attempt made it.
+  await unlessThere(
+    context.client.create<Teleport>(teleports, {
       metadata: {
         ...keyAtHub(transfer),
         labels: { [labels.stage]: stageOf(object) },
@@ -175,11 +176,8 @@ async function start(transfer: Transfer): Promise<void> {
         },
         ...(bandwidth === undefined ? {} : { bandwidth }),
       },
-    });
-  } catch (error) {
-    // The name is of this transfer alone: an earlier attempt made it.
-    if (asTransshipError(error).reason !== 'AlreadyExists') throw error;
-  }
+    }),
+  );
 }
 
 async function passOn(transfer: Transfer, teleport: Teleport): Promise<void> {
