@@ -97,8 +97,8 @@ export class SavedVersionController implements Controller {
   }
 
   /**
-   * What nobody can be asked about any more is let go of: `repository forget` still finds it. Agents
-   * that do not answer now are waited for.
+   * What nobody can be asked about any more is let go of: `repository forget` still finds it.
+   * Agents that do not answer now are waited for.
    */
   async #forget(name: string, object: SavedVersion): Promise<Outcome> {
     const { volume, repository } = object.spec;

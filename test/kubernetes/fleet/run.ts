@@ -1,4 +1,5 @@
 /** Runs the cases of the controllers on fleets over one or both kinds of API servers. */
+import { secondLooksMax, unsteadyLine } from '../../second.ts';
 import { addTallies, closingLine } from '../../tally.ts';
 import type { Part } from '../part.ts';
 import { FleetContext } from './context.ts';
@@ -78,7 +79,9 @@ async function runSide(side: Side, chosen: Chosen): Promise<FleetTally> {
   const fleet = await startFleet(side);
   const ready = performance.now();
   try {
-    for (const [group, all] of chosen) await runGroup(fleet, group, all, tally);
+    const failed: Failed[] = [];
+    for (const [group, all] of chosen) failed.push(...(await runGroup(fleet, group, all, tally)));
+    await lookAgain(fleet, failed, tally);
   } finally {
     await fleet.close();
   }
@@ -89,17 +92,43 @@ async function runSide(side: Side, chosen: Chosen): Promise<FleetTally> {
   return tally;
 }
 
+interface Failed {
+  readonly group: string;
+  readonly one: FleetCase;
+}
+
+/** What failed beside others, by itself. */
+async function lookAgain(fleet: Fleet, all: readonly Failed[], tally: FleetTally): Promise<void> {
+  if (all.length > secondLooksMax) return;
+  for (const { group, one } of all) {
+    const error = await runOne(fleet, group, one, '-again');
+    if (error !== undefined) {
+      console.log(`FAILED by itself, too: ${one.name}\n${textOf(error)}`);
+      continue;
+    }
+    console.log(unsteadyLine(`${fleet.side} ${group}: ${one.name}`));
+    tally.failed -= 1;
+    tally.passed += 1;
+  }
+}
+
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return text.replace(/^/gm, '    ');
+}
+
+/** Those that failed. */
 async function runGroup(
   fleet: Fleet,
   group: string,
   all: readonly FleetCase[],
   tally: FleetTally,
-): Promise<void> {
-  if (all.length === 0) return;
-  let failed = 0;
+): Promise<readonly Failed[]> {
+  if (all.length === 0) return [];
+  const failed: Failed[] = [];
   const run = async (one: FleetCase): Promise<void> => {
     const started = performance.now();
-    const error = await runOne(fleet, group, one);
+    const error = await runOne(fleet, group, one, '');
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     if (one.long) console.log(`${fleet.side} ${group}: ${one.name}: ${seconds} s`);
     if (error === undefined) return void (tally.passed += 1);
@@ -107,9 +136,8 @@ async function runGroup(
       console.log(`skipped on ${fleet.side}: ${one.name}: ${error.message}`);
       return void (tally.skipped += 1);
     }
-    failed += 1;
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    console.log(`FAILED ${fleet.side} ${group}: ${one.name}\n${text.replace(/^/gm, '    ')}`);
+    failed.push({ group, one });
+    console.log(`FAILED ${fleet.side} ${group}: ${one.name}\n${textOf(error)}`);
     return undefined;
   };
   const together = all.filter(({ alone }) => !alone).values();
@@ -118,15 +146,22 @@ async function runGroup(
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   for (const one of all.filter(({ alone }) => alone)) await run(one);
-  tally.failed += failed;
-  const note = failed > 0 ? ` (${failed} failed)` : '';
+  tally.failed += failed.length;
+  const note = failed.length > 0 ? ` (${failed.length} failed)` : '';
   console.log(`${group}: ${all.length} cases on ${fleet.side}${note}`);
+  return failed;
 }
 
-async function runOne(fleet: Fleet, group: string, one: FleetCase): Promise<unknown> {
+/** `suffix`: of its namespaces, where an earlier attempt may have left something. */
+async function runOne(
+  fleet: Fleet,
+  group: string,
+  one: FleetCase,
+  suffix: string,
+): Promise<unknown> {
   const number = fleetSuites.findIndex(([name]) => name === group);
   const index = fleetSuites[number]![1].indexOf(one);
-  const context = new FleetContext(fleet, `case-${number}-${index}`);
+  const context = new FleetContext(fleet, `case-${number}-${index}${suffix}`);
   const late = Promise.withResolvers<never>();
   const ms = one.long ? longCaseMs : caseMs;
   const timer = setTimeout(() => late.reject(new Error(`not over in ${ms / 1000} s`)), ms);
