@@ -110,6 +110,14 @@ test('the cluster is named, taken from the environment, or the only one', async 
   assert.match(unknown.terminal.written.err, /'north' is not on this machine \(known: east\)/);
 });
 
+test('--version answers, and stays an option of those commands that have it', async () => {
+  const { ports, terminal } = createFakeWorld({});
+  assert.equal(await runCli(['--version'], ports), 0);
+  assert.equal(terminal.written.out, `transship ${ports.version}\n`);
+  const other = createFakeWorld({});
+  assert.equal(await runCli(['volume', 'list', '--version'], other.ports), 2);
+});
+
 test('a report that failed exits 3', async () => {
   const report = (passed: boolean) => ({
     kind: 'Report',
