@@ -92,7 +92,7 @@ export function buildProgram(registry: Registry): Command {
 export async function runCli(args: readonly string[], ports: CliPorts): Promise<number> {
   const line = createCommandLine(buildProgram, ports);
   if (args[0] === '__complete') return complete(args.slice(1), line.program, ports);
-  // As an option of the program it would take the word from `transship replicate … --version BACKUP`.
+  // An option of the program would take the word from commands that have `--version BACKUP`.
   return line.run(args[0] === '--version' ? ['version', ...args.slice(1)] : args);
 }
 
