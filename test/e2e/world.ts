@@ -27,15 +27,23 @@ export interface World {
 /** What to undo, newest first; can be run at any time, also while more is being started. */
 export class Undo {
   readonly #steps: (() => Promise<unknown>)[] = [];
+  #running: Promise<void> = Promise.resolve();
 
   push(step: () => Promise<unknown>): void {
     this.#steps.push(step);
   }
 
-  async run(): Promise<void> {
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
+  /** Resolves when all is undone, also what another call undoes. */
+  run(): Promise<void> {
+    this.#running = this.#running.then(async () => {
+      for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
+    });
+    return this.#running;
   }
 }
+
+/** This machine runs no clusters: nothing that Transship could do about. */
+export class NoClusters extends Error {}
 
 export interface WorldOptions {
   readonly directory: string;
@@ -45,6 +53,7 @@ export interface WorldOptions {
   readonly undo: Undo;
 }
 
+/** Rejects with `NoClusters` before anything of ours is in them. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   const { directory, binaries, report, undo } = options;
   const watchdog = startWatchdog();
@@ -60,10 +69,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     return new Member(cluster, binaries.path('kubectl'), home);
   };
   const [east, west] = await report.time('starting two clusters', async () => {
-    // One after the other: the second would only be waited for by the first.
-    return [await start('east', 1), await start('west', 2)] as const;
+    try {
+      // One after the other: the second would only be waited for by the first.
+      const both = [await start('east', 1), await start('west', 2)] as const;
+      await connectMachines(both[0].cluster.machine, both[1].cluster.machine);
+      return both;
+    } catch (cause) {
+      throw new NoClusters('the clusters did not start', { cause });
+    }
   });
-  await connectMachines(east.cluster.machine, west.cluster.machine);
   await report.time('installing Transship in both', async () => {
     for (const member of [east, west]) await member.install();
   });

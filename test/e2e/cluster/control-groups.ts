@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const mounted = '/sys/fs/cgroup';
-const prefix = 'transship-e2e-';
+export const controlGroupPrefix = 'transship-e2e-';
 const emptyMs = 20_000;
 const pollMs = 50;
 
 export function controlGroupOf(machine: string): string {
-  return `${prefix}${process.pid}-${machine}`;
+  return `${controlGroupPrefix}${process.pid}-${machine}`;
 }
 
 function controllers(): readonly string[] {
@@ -27,7 +27,9 @@ function controllers(): readonly string[] {
 async function clearDead(): Promise<void> {
   const names = controllers().flatMap((controller) => {
     return readdirSync(controller).filter((name) => {
-      const owner = name.startsWith(prefix) ? Number(name.slice(prefix.length).split('-')[0]) : 0;
+      const owner = name.startsWith(controlGroupPrefix)
+        ? Number(name.slice(controlGroupPrefix.length).split('-')[0])
+        : 0;
       return owner > 0 && !existsSync(`/proc/${owner}`);
     });
   });
