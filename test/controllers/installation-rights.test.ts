@@ -11,8 +11,10 @@ import { chooseValues } from '../../src/controllers/installation/values.ts';
 import {
   controllerAccount,
   controllerRules,
+  controllerSystemRules,
   systemNamespace,
 } from '../../src/controllers/installation.ts';
+import { missingRights } from '../../src/controllers/cluster/rights.ts';
 import { startControllers } from '../../src/controllers/manager.ts';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { createApiServer } from '../../src/embedded/server/server.ts';
@@ -22,7 +24,7 @@ import { createClock } from '../../src/host/clock.ts';
 import { controllerPorts } from '../../src/host/controllers.ts';
 import { createMetrics } from '../../src/host/metrics.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { clusterRoles } from '../../src/kube/rights.ts';
+import { clusterRoles, roles } from '../../src/kube/rights.ts';
 
 const patienceMs = 60_000;
 const account = {
@@ -30,7 +32,8 @@ const account = {
   groups: ['system:serviceaccounts', 'system:authenticated'],
 };
 
-test('controllers of an installation say which of their rights they lack', async (t) => {
+/** An API server with what an installation puts there. */
+async function installed() {
   const messages: string[] = [];
   const log = { log: (_level: string, text: string) => void messages.push(text) };
   const clock = createClock();
@@ -50,7 +53,11 @@ test('controllers of an installation say which of their rights they lack', async
   const boss = clientOf(admin);
   await applyObjects(boss, definitions());
   await applyObjects(boss, chosenObjects(chooseValues('1.0.0', ['clusterName=east'])));
-  const own = clientOf(account);
+  return { boss, own: clientOf(account), server, messages };
+}
+
+test('controllers of an installation say which of their rights they lack', async (t) => {
+  const { boss, own, server, messages } = await installed();
   await ensureLocalCluster(own, 'east');
   const agentTls = await ensureAgentCertificates(
     own,
@@ -97,4 +104,50 @@ test('controllers of an installation say which of their rights they lack', async
   );
   await boss.patch(clusterRoles, { namespace: '', name }, { rules: controllerRules });
   await permitted('True');
+});
+
+/** Each with one verb of one resource less, and that as a condition names it. */
+function* withoutOne(
+  rules: typeof controllerRules,
+  place: string,
+): Generator<readonly [rules: typeof controllerRules, name: string]> {
+  for (const [index, rule] of rules.entries()) {
+    const { apiGroups, resources, verbs, resourceNames = [''] } = rule;
+    for (const resource of resources) {
+      for (const verb of verbs) {
+        const rest = resources.filter((one) => one !== resource);
+        const less = [
+          { ...rule, resources: rest },
+          { ...rule, resources: [resource], verbs: verbs.filter((one) => one !== verb) },
+        ].filter((one) => one.resources.length > 0 && one.verbs.length > 0);
+        const [group = ''] = apiGroups;
+        const what = group === '' ? resource : `${resource}.${group}`;
+        const names = resourceNames.map((one) => {
+          return `${verb} ${what}${one === '' ? '' : ` ${one}`}${place}`;
+        });
+        yield [rules.toSpliced(index, 1, ...less), names.join(', ')];
+      }
+    }
+  }
+}
+
+test('each right of the controllers is named when it alone is taken away', async (t) => {
+  const { boss, own, server } = await installed();
+  t.after(() => server.close());
+  assert.deepEqual(await missingRights(own), []);
+  let count = 0;
+  const cluster = { namespace: '', name: 'transship-controller' };
+  for (const [rules, name] of withoutOne(controllerRules, '')) {
+    await boss.patch(clusterRoles, cluster, { rules });
+    assert.equal((await missingRights(own)).join(', '), name);
+    count++;
+  }
+  await boss.patch(clusterRoles, cluster, { rules: controllerRules });
+  const system = { namespace: systemNamespace, name: 'transship-controller' };
+  for (const [rules, name] of withoutOne(controllerSystemRules, ` in ${systemNamespace}`)) {
+    await boss.patch(roles, system, { rules });
+    assert.equal((await missingRights(own)).join(', '), name);
+    count++;
+  }
+  assert.ok(count > 40, `${count} rights`);
 });
