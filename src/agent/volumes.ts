@@ -3,6 +3,7 @@ import { apiVersion, listOf, type SnapshotObject, type VolumeObject } from '../a
 import { fail } from '../base/errors.ts';
 import { exactSize, formatMoment } from '../base/units.ts';
 import type { Moment } from '../volume/api.ts';
+import { changedOf } from './changed.ts';
 import { refuseFollowed } from './followed.ts';
 import type { AgentParts, HandlersOf } from './parts.ts';
 import { retentionView } from './policies.ts';
@@ -198,7 +199,7 @@ function copyHandlers(parts: AgentParts): Pick<Plain, 'volume.clone'> {
 
 function pastHandlers(
   parts: AgentParts,
-): Pick<Plain, 'volume.history' | 'volume.restore' | 'volume.trace'> {
+): Pick<Plain, 'volume.history' | 'volume.changed' | 'volume.restore' | 'volume.trace'> {
   const { pools, policies, info } = parts;
   return {
     'volume.history': async ({ volume: name }) => {
@@ -219,6 +220,7 @@ function pastHandlers(
         },
       };
     },
+    'volume.changed': (request) => changedOf(parts, request),
     'volume.restore': async ({ volume: name, ...request }) => {
       const moment = momentFrom(request);
       if (moment.atMs === undefined && moment.snapshot === undefined) {

@@ -126,6 +126,16 @@ export const operations = {
   'volume.history': operation('Snapshots and restorable times.', {
     volume: 'text',
   }).answers<objects.HistoryObject>(),
+  'volume.changed': operation(
+    'What a snapshot has allocated or, with `from`, what changed since that one: a page at a time.',
+    {
+      volume: 'text',
+      snapshot: 'text',
+      from: 'text?',
+      offset: 'number?',
+      rangesMax: 'number?',
+    },
+  ).answers<objects.ChangesObject>(),
   'volume.restore': operation('Puts a moment of the past in place of the content.', {
     volume: 'text',
     atMs: 'number?',

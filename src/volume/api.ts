@@ -115,6 +115,8 @@ export interface VolumeApi extends BlockDevice {
   history(): HistoryInfo;
   /** The version of a moment; `NotFound` when it is outside what is kept. */
   versionAt(moment: Moment): Promise<Version>;
+  /** A page of the tree of a version, as `docs/formats/tree.md` numbers them, wherever it is. */
+  treePage(name: Name, level: number, number: number): Promise<Uint8Array>;
   /** Replaces the content by that of a moment. Refused (`InUse`) while a door is open. */
   restore(moment: Moment): Promise<void>;
   /** Most recently used first; of the moment's saved trace when it is a snapshot that has one. */

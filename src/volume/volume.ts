@@ -298,6 +298,11 @@ export class Volume implements VolumeApi {
     });
   }
 
+  treePage(name: Name, level: number, number: number): Promise<Uint8Array> {
+    this.#checkAlive();
+    return this.#o.upstream.page(name, level, number);
+  }
+
   async restore(moment: Moment): Promise<void> {
     this.#checkNoDoors('restored');
     const version = await this.versionAt(moment);

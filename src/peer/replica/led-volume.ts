@@ -15,7 +15,7 @@ import { checkName } from '../../base/names.ts';
 import { Doors } from '../../volume/doors.ts';
 import { policyProblem } from '../../volume/history.ts';
 import { checkSize } from '../../volume/shape.ts';
-import type { BlockRange, Version } from '../../volume/types.ts';
+import type { BlockRange, Name, Version } from '../../volume/types.ts';
 import type { ReplicaStatus } from './api.ts';
 import type { LedSet } from './led-set.ts';
 
@@ -162,6 +162,11 @@ export class LedVolume implements VolumeApi {
   async versionAt(moment: Moment): Promise<Version> {
     const here = await this.#o.led.replicaHere();
     return here.versionAt(moment);
+  }
+
+  async treePage(name: Name, level: number, number: number): Promise<Uint8Array> {
+    const here = await this.#o.led.replicaHere();
+    return here.treePage(name, level, number);
   }
 
   async restore(_moment: Moment): Promise<void> {
