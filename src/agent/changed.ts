@@ -4,6 +4,7 @@ import { apiVersion, type ChangesObject } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
 import { differenceOf } from '../volume/difference.ts';
 import { nameHex } from '../volume/name.ts';
+import { blockCount } from '../volume/tree.ts';
 import type { Version } from '../volume/types.ts';
 import type { VolumeApi } from '../volume/api.ts';
 import type { AgentParts } from './parts.ts';
@@ -36,7 +37,9 @@ export async function changedOf(
     {
       ...(from === undefined ? {} : { from }),
       to,
-      firstBlock: Math.floor(offset / blockBytes),
+      // Of a block at the end that is not whole, nothing is left behind the end.
+      firstBlock:
+        offset === sizeBytes ? blockCount(sizeBytes, blockBytes) : Math.floor(offset / blockBytes),
       rangesMax: Math.min(rangesMax, rangesMost),
       pagesMax: pagesMost,
     },

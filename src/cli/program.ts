@@ -27,6 +27,7 @@ import { shellCommands } from './commands/shell.ts';
 import { uninstallCommand } from './commands/uninstall.ts';
 import { teleportCommands } from './commands/teleport.ts';
 import { volumeCommands } from './commands/volume.ts';
+import { volumeChangedCommand } from './commands/volume-changed.ts';
 import { volumeDataCommands } from './commands/volume-data.ts';
 import { volumeDoorCommands } from './commands/volume-doors.ts';
 import { completeWords } from './completion.ts';
@@ -48,6 +49,7 @@ export function buildProgram(registry: Registry): Command {
   const volume = group(program, 'volume', 'volumes: make, look, copy, open, delete');
   volumeCommands(registry, volume);
   volumeDataCommands(registry, volume);
+  volumeChangedCommand(registry, volume);
   volumeDoorCommands(registry, volume);
   replicaCommands(registry, group(program, 'replica', 'copies of a volume on several nodes'));
   teleportCommands(registry, group(program, 'teleport', 'volumes on their way to this cluster'));

@@ -13,7 +13,7 @@ export interface IdentityOptions {
 
 export function identityServer(options: IdentityOptions): Answers<typeof identity> {
   const services = options.hasController
-    ? [pluginServices.controller, pluginServices.topology, pluginServices.groupController]
+    ? Object.values(pluginServices)
     : [pluginServices.topology];
   return {
     GetPluginInfo: async () => ({ name: driver, vendorVersion: options.version }),

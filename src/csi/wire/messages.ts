@@ -276,6 +276,29 @@ export const gotGroupSnapshot = message('GetVolumeGroupSnapshotResponse', {
 });
 export const groupControllerCan = { createDeleteGetVolumeGroupSnapshot: 1 } as const;
 
+// Snapshot metadata.
+
+export const getAllocated = message('GetMetadataAllocatedRequest', {
+  snapshotId: text(1),
+  startingOffset: int64(2),
+  maxResults: int32(3),
+});
+export const getDelta = message('GetMetadataDeltaRequest', {
+  baseSnapshotId: text(1),
+  targetSnapshotId: text(2),
+  startingOffset: int64(3),
+  maxResults: int32(4),
+});
+const blockRange = message('BlockMetadata', { byteOffset: int64(1), sizeBytes: int64(2) });
+/** The answers to both have the same fields. */
+export const blockMetadata = message('GetMetadataResponse', {
+  blockMetadataType: int32(1),
+  volumeCapacityBytes: int64(2),
+  blockMetadata: nestedMany(3, blockRange),
+});
+export type BlockMetadataDraft = DraftOf<typeof blockMetadata>;
+export const blockMetadataTypes = { fixedLength: 1, variableLength: 2 } as const;
+
 // Growing.
 
 export const expandVolume = message('ControllerExpandVolumeRequest', {

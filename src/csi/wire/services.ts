@@ -2,9 +2,15 @@
 import type { DraftOf, Message, MessageOf } from './message.ts';
 import * as m from './messages.ts';
 
-export interface Call<In extends Message = Message, Out extends Message = Message> {
+export interface Call<
+  In extends Message = Message,
+  Out extends Message = Message,
+  Many extends boolean = boolean,
+> {
   readonly asks: In;
   readonly answers: Out;
+  /** Whether one request is answered by messages one after another. */
+  readonly many: Many;
 }
 
 export type Calls = Readonly<Record<string, Call>>;
@@ -21,12 +27,25 @@ export type Answers<S> =
     ? {
         readonly [K in keyof C]: (
           request: MessageOf<C[K]['asks']>,
-        ) => Promise<DraftOf<C[K]['answers']>>;
+        ) => C[K]['many'] extends true
+          ? AsyncIterable<DraftOf<C[K]['answers']>>
+          : Promise<DraftOf<C[K]['answers']>>;
       }
     : never;
 
-function call<In extends Message, Out extends Message>(asks: In, answers: Out): Call<In, Out> {
-  return { asks, answers };
+function call<In extends Message, Out extends Message>(
+  asks: In,
+  answers: Out,
+): Call<In, Out, false> {
+  return { asks, answers, many: false };
+}
+
+/** Nothing more is asked of the answer once its reader has gone away. */
+function stream<In extends Message, Out extends Message>(
+  asks: In,
+  answers: Out,
+): Call<In, Out, true> {
+  return { asks, answers, many: true };
 }
 
 function service<const C extends Calls>(name: string, calls: C): Service<C> {
@@ -60,6 +79,11 @@ export const groupController = service('csi.v1.GroupController', {
   CreateVolumeGroupSnapshot: call(m.createGroupSnapshot, m.createdGroupSnapshot),
   DeleteVolumeGroupSnapshot: call(m.deleteGroupSnapshot, m.empty),
   GetVolumeGroupSnapshot: call(m.getGroupSnapshot, m.gotGroupSnapshot),
+});
+
+export const snapshotMetadata = service('csi.v1.SnapshotMetadata', {
+  GetMetadataAllocated: stream(m.getAllocated, m.blockMetadata),
+  GetMetadataDelta: stream(m.getDelta, m.blockMetadata),
 });
 
 export const node = service('csi.v1.Node', {

@@ -12,6 +12,7 @@ const stopMs = 10_000;
 const prefix = 'unix://';
 
 type Work = (request: object) => Promise<object>;
+type ManyWork = (request: object) => AsyncIterable<object>;
 
 export class GrpcServer {
   readonly #server = new grpc.Server();
@@ -25,20 +26,23 @@ export class GrpcServer {
   add<S extends Service>(service: S, answers: Answers<S>): void {
     const definition: Record<string, grpc.MethodDefinition<object, object>> = {};
     const handlers: grpc.UntypedServiceImplementation = {};
-    for (const [name, { asks, answers: out }] of Object.entries(service.calls)) {
+    for (const [name, { asks, answers: out, many }] of Object.entries(service.calls)) {
       const serialize = (value: object): Buffer => Buffer.from(this.#codec.encode(out, value));
       const deserialize = (bytes: Buffer): object => this.#codec.decode(asks, bytes);
       definition[name] = {
         path: `/${service.name}/${name}`,
         requestStream: false,
-        responseStream: false,
+        responseStream: many,
         requestSerialize: (value) => Buffer.from(this.#codec.encode(asks, value)),
         requestDeserialize: deserialize,
         responseSerialize: serialize,
         responseDeserialize: (bytes) => this.#codec.decode(out, bytes),
       };
-      const work = (answers as Readonly<Record<string, Work>>)[name]!;
-      handlers[name] = this.#handler(`${service.name}/${name}`, work);
+      const path = `${service.name}/${name}`;
+      const work = (answers as Readonly<Record<string, unknown>>)[name];
+      handlers[name] = many
+        ? this.#streamHandler(path, work as ManyWork)
+        : this.#handler(path, work as Work);
     }
     this.#server.addService(definition, handlers);
   }
@@ -47,14 +51,25 @@ export class GrpcServer {
     return (call, answer) => {
       work(call.request).then(
         (value) => answer(null, value),
-        (error: unknown) => {
-          const { code, details } = statusOf(error);
-          const level = code === codes.internal ? 'error' : 'info';
-          this.#log.log(level, 'CSI call failed', { call: name, code, details });
-          answer({ code, details });
-        },
+        (error: unknown) => answer(this.#failure(name, error)),
       );
     };
+  }
+
+  #streamHandler(name: string, work: ManyWork): grpc.handleServerStreamingCall<object, object> {
+    return (call) => {
+      sendAll(call, work(call.request)).catch((error: unknown) => {
+        // Who went away hears nothing any more; anybody else gets this as the status.
+        if (!call.cancelled) call.emit('error', this.#failure(name, error));
+      });
+    };
+  }
+
+  #failure(name: string, error: unknown): { readonly code: number; readonly details: string } {
+    const { code, details } = statusOf(error);
+    const level = code === codes.internal ? 'error' : 'info';
+    this.#log.log(level, 'CSI call failed', { call: name, code, details });
+    return { code, details };
   }
 
   /** `endpoint`: `unix:///PATH`. What a killed process left there is taken away. */
@@ -84,6 +99,30 @@ export class GrpcServer {
       });
     });
   }
+}
+
+/** As fast as the reader takes them; leaves off where the reader goes away. */
+async function sendAll(
+  call: grpc.ServerWritableStream<object, object>,
+  messages: AsyncIterable<object>,
+): Promise<void> {
+  for await (const message of messages) {
+    if (call.cancelled) return;
+    if (!call.write(message)) await drained(call);
+    if (call.cancelled) return;
+  }
+  call.end();
+}
+
+function drained(call: grpc.ServerWritableStream<object, object>): Promise<void> {
+  const ends = ['drain', 'cancelled', 'close'];
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of ends) call.off(event, done);
+      resolve();
+    };
+    for (const event of ends) call.on(event, done);
+  });
 }
 
 /** The path of `unix:///PATH`, or of a path as it is. */

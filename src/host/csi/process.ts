@@ -9,6 +9,7 @@ import { controllerServer } from '../../csi/controller-server.ts';
 import { groupServer } from '../../csi/group-server.ts';
 import { identityServer } from '../../csi/identity-server.ts';
 import { nodeServer } from '../../csi/node-server.ts';
+import { metadataServer } from '../../csi/metadata-server.ts';
 import type { AgentDoor } from '../../csi/ports.ts';
 import {
   controller,
@@ -16,6 +17,7 @@ import {
   identity,
   node,
   registration,
+  snapshotMetadata,
 } from '../../csi/wire/services.ts';
 import type { KubeClient } from '../../kube/api.ts';
 import { createControlClient } from '../control-client.ts';
@@ -56,6 +58,7 @@ export async function runCsi(home: string, options: CsiOptions): Promise<number>
         const ports = { client, clock, agents: () => agentsOf(client) };
         server.add(controller, controllerServer(ports));
         server.add(groupController, groupServer(ports));
+        server.add(snapshotMetadata, metadataServer(ports));
       }
       if (own !== undefined) {
         const mounts = createMounts();

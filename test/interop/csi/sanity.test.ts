@@ -5,10 +5,10 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ensureSanity } from '../../../tools/csi/sanity.ts';
-import { type Cloud, signal, startCloud, until } from '../cloud.ts';
+import { startCloud } from '../cloud.ts';
 import { missing, scratch } from '../tools.ts';
+import { startDriver } from './driver.ts';
 
-const mainPath = join(import.meta.dirname, '../../../src/main.ts');
 const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
 const reason = isRoot
   ? missing('nbdfuse', 'losetup', 'mkfs.ext4', 'blkid')
@@ -40,31 +40,6 @@ function toItsEnd(program: string, ...words: readonly string[]): Promise<void> {
     child.once('error', reject);
     child.once('close', () => resolve());
   });
-}
-
-/** A driver as a process; gone when disposed. */
-async function startDriver(cloud: Cloud, endpoint: string): Promise<AsyncDisposable> {
-  const shared = await cloud.planes.writeShared(['east']);
-  const words = ['csi', '--endpoint', endpoint, '--node', 'east', '--controller'];
-  const where = ['--context', 'east', '--kubeconfig', shared];
-  const child = spawn(process.execPath, ['--no-warnings', mainPath, ...words, ...where], {
-    env: { ...process.env, TRANSSHIP_HOME: cloud.home },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  await until('the driver to serve', () => {
-    if (child.exitCode !== null) throw new Error(`the driver ended: ${said}`);
-    return said.includes('CSI driver ready');
-  });
-  return {
-    [Symbol.asyncDispose]: async () => {
-      child.kill('SIGTERM');
-      await until('the driver to end', () => child.exitCode !== null || !signal(child.pid!, 0));
-    },
-  };
 }
 
 test('the CSI sanity suite', { skip: reason, timeout: 20 * 60_000 }, async (t) => {
