@@ -1,6 +1,7 @@
 /** What a snapshot has allocated, or what changed since another one: names are compared only. */
+import type { ChangesObject } from '../api/changes-object.ts';
 import type { RequestOf } from '../api/control.ts';
-import { apiVersion, type ChangesObject } from '../api/objects.ts';
+import { apiVersion } from '../api/objects.ts';
 import { fail } from '../base/errors.ts';
 import { differenceOf } from '../volume/difference.ts';
 import { nameHex } from '../volume/name.ts';

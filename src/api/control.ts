@@ -3,6 +3,7 @@
  * from. A field's type is text, number (whole, not negative) or flag; `?` makes it optional. Text
  * with units never travels: the command line turns it into bytes and milliseconds.
  */
+import type { ChangesObject } from './changes-object.ts';
 import type * as objects from './objects.ts';
 
 export type FieldType = 'text' | 'number' | 'flag' | 'text?' | 'number?' | 'flag?';
@@ -135,7 +136,7 @@ export const operations = {
       offset: 'number?',
       rangesMax: 'number?',
     },
-  ).answers<objects.ChangesObject>(),
+  ).answers<ChangesObject>(),
   'volume.restore': operation('Puts a moment of the past in place of the content.', {
     volume: 'text',
     atMs: 'number?',

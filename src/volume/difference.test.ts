@@ -60,7 +60,7 @@ async function take(volume: VolumeApi, model: Model, one: Step): Promise<void> {
     const sizeBytes = sizes[one.to] ?? 0;
     await volume.resize(sizeBytes, { force: true });
     model.sizeBytes = sizeBytes;
-    for (const sector of [...model.written.keys()]) {
+    for (const sector of model.written.keys()) {
       if (sector * sectorBytes >= sizeBytes) model.written.delete(sector);
     }
     return;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import type { ChangesObject } from '../../api/changes-object.ts';
 import type { ControlClient } from '../../api/control-client.ts';
 import type { RequestOf } from '../../api/control.ts';
-import type { ChangesObject } from '../../api/objects.ts';
 import { fail } from '../../base/errors.ts';
 import { exactSize, formatBytes, parseSize } from '../../base/units.ts';
 import { add, given, option, type Registry } from '../command.ts';
@@ -33,9 +33,9 @@ export function volumeChangedCommand(registry: Registry, volume: Command): void 
       }),
     ],
     details:
-      'Copy these ranges out of --to over a copy of --from and it is --to; give it the size of ' +
-      '--to first. A range that was discarded is listed too: it reads as zeroes. Ranges are whole ' +
-      'blocks of the volume. Backup software gets the same through CSI (snapshot metadata).',
+      'Copy these ranges out of --to over a copy of --from, and it is --to; it needs the size ' +
+      'of --to first. A range that was discarded is listed too: it reads as zeroes. Ranges are ' +
+      'whole blocks of the volume. Backup software gets the same through CSI (snapshot metadata).',
     examples: [
       ['transship volume changed db --from monday --to tuesday', 'what a backup has to read'],
       ['transship volume changed db --to monday -o json', 'all that holds data, in bytes'],

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import type { TransshipError } from '../../base/errors.ts';
 import { noHistory } from '../../volume/api.ts';
 import { nameHex } from '../../volume/name.ts';
+import { nameOf } from '../../volume/pack.ts';
 import { pattern } from '../../volume/testing.ts';
 import { createTestSet, mib, sector, type TestSet, volumeBytes } from './fixture.ts';
 import type { LedVolume } from './led-volume.ts';
@@ -167,6 +168,8 @@ suite('replicated volumes', () => {
     const { root } = await set.until(third.volume.seal());
     await rootsEqual(set, three);
     assert.equal(nameHex(root), set.agent('b').pool.volume('db').status().root);
+    const page = await set.until(third.volume.treePage(root, 0, 0));
+    assert.equal(nameHex(nameOf(page)), nameHex(root));
   });
 
   test('a write as large as doors take reaches a replica at another agent', async () => {
