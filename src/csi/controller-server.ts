@@ -3,6 +3,7 @@ import type { Volume } from '../api/kinds/volume.ts';
 import { fail } from '../base/errors.ts';
 import { annotations } from '../controllers/labels.ts';
 import { problemOf } from './capability.ts';
+import { modifyCalls } from './controller-modify.ts';
 import { snapshotCalls } from './controller-snapshots.ts';
 import { publishedTo, volumeCalls } from './controller-volumes.ts';
 import { codes, CsiError, required } from './errors.ts';
@@ -26,6 +27,7 @@ const can: readonly number[] = [
   controllerCan.volumeCondition,
   controllerCan.getVolume,
   controllerCan.singleNodeMultiWriter,
+  controllerCan.modifyVolume,
 ];
 
 export function controllerServer(ports: ControllerPorts): ControllerAnswers {
@@ -33,6 +35,7 @@ export function controllerServer(ports: ControllerPorts): ControllerAnswers {
   return {
     ...volumeCalls(store),
     ...snapshotCalls(store),
+    ...modifyCalls(store),
     ControllerGetCapabilities: async () => ({
       capabilities: can.map((type) => ({ rpc: { type } })),
     }),

@@ -9,6 +9,7 @@ import { labels } from '../controllers/labels.ts';
 import { choosePools, Room } from '../controllers/pool/moves.ts';
 import { isTrue } from '../controllers/status.ts';
 import { checkPresent, problemOf } from './capability.ts';
+import { checkedModification } from './controller-modify.ts';
 import { codes, CsiError, required } from './errors.ts';
 import { nameFor, parseSnapshotId } from './ids.ts';
 import { pageOf } from './paging.ts';
@@ -53,13 +54,15 @@ export function volumeCalls(
       await store.delete(name);
       return {};
     },
-    ValidateVolumeCapabilities: async ({ volumeId, volumeCapabilities, parameters }) => {
+    ValidateVolumeCapabilities: async ({ volumeId, volumeCapabilities, ...given }) => {
+      const { parameters, mutableParameters } = given;
       const name = required(volumeId, 'volume id');
       checkPresent(volumeCapabilities);
       await store.get(name);
       const problem = volumeCapabilities.map(problemOf).find((one) => one !== undefined);
       if (problem !== undefined) return { message: problem };
-      return { confirmed: { volumeCapabilities, parameters } };
+      await checkedModification(store, mutableParameters);
+      return { confirmed: { volumeCapabilities, parameters, mutableParameters } };
     },
     ListVolumes: async ({ maxEntries, startingToken }) => {
       const { entries, nextToken } = pageOf(await store.list(), maxEntries, startingToken);
@@ -121,7 +124,9 @@ function checkCapabilities(capabilities: readonly VolumeCapability[]): void {
 }
 
 async function specOf(store: VolumeStore, request: CreateRequest): Promise<Volume['spec']> {
-  const { parameters, volumeContentSource, accessibilityRequirements } = request;
+  const { mutableParameters, volumeContentSource, accessibilityRequirements } = request;
+  await checkedModification(store, mutableParameters);
+  const parameters = { ...request.parameters, ...mutableParameters };
   checkParameters({ parameters });
   const { blockSize, historyPolicy } = parameters;
   const size = exactSize(sizeFor(request.capacityRange));

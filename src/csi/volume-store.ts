@@ -1,4 +1,5 @@
 /** Volumes and their snapshots, as the calls of the controller service need them. */
+import { historyPolicies } from '../api/kinds/history-policy.ts';
 import { type Pool, pools } from '../api/kinds/pool.ts';
 import { type Volume, volumes } from '../api/kinds/volume.ts';
 import type { SnapshotObject, VolumeObject } from '../api/objects.ts';
@@ -41,6 +42,10 @@ export class VolumeStore {
     const all: Pool[] = [];
     for await (const one of this.#ports.client.list(pools)) all.push(one);
     return all;
+  }
+
+  async hasPolicy(name: string): Promise<boolean> {
+    return (await this.#ports.client.get(historyPolicies, keyOf(name))) !== undefined;
   }
 
   agents(): Promise<readonly AgentDoor[]> {

@@ -19,7 +19,7 @@ export interface ClaimView {
 }
 
 /** Parameters of a class (I-26); an unknown one is a mistake that nobody else would tell. */
-const parametersKnown: ReadonlySet<string> = new Set([
+export const parametersKnown: ReadonlySet<string> = new Set([
   'type',
   'blockSize',
   'historyPolicy',

@@ -218,6 +218,7 @@ export const controllerCan = {
   volumeCondition: 11,
   getVolume: 12,
   singleNodeMultiWriter: 13,
+  modifyVolume: 14,
 } as const;
 export const nodeCan = {
   stageUnstageVolume: 1,
@@ -244,6 +245,11 @@ const snapshotEntry = message('SnapshotEntry', { snapshot: nested(1, snapshot) }
 export const listedSnapshots = message('ListSnapshotsResponse', {
   entries: nestedMany(1, snapshotEntry),
   nextToken: text(2),
+});
+
+export const modifyVolume = message('ControllerModifyVolumeRequest', {
+  volumeId: text(1),
+  mutableParameters: textMap(3),
 });
 
 // Group controller.

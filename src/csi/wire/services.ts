@@ -71,6 +71,7 @@ export const controller = service('csi.v1.Controller', {
   CreateSnapshot: call(m.createSnapshot, m.createdSnapshot),
   DeleteSnapshot: call(m.deleteSnapshot, m.empty),
   ListSnapshots: call(m.listSnapshots, m.listedSnapshots),
+  ControllerModifyVolume: call(m.modifyVolume, m.empty),
   ControllerExpandVolume: call(m.expandVolume, m.expandedVolume),
 });
 
