@@ -46,6 +46,7 @@ export const controllerRules: readonly Rule[] = [
   rule('', ['persistentvolumeclaims/status', 'persistentvolumes/status'], ['update', 'patch']),
   rule('', ['namespaces', 'nodes', 'pods'], look),
   rule('storage.k8s.io', ['storageclasses', 'csidrivers', 'csinodes', 'volumeattachments'], look),
+  rule('storage.k8s.io', ['volumeattributesclasses'], ['get']),
   rule('storage.k8s.io', ['volumeattachments/status'], ['patch']),
   rule('snapshot.storage.k8s.io', ['volumesnapshots', 'volumesnapshotclasses'], look),
   rule('apiextensions.k8s.io', ['customresourcedefinitions'], look),

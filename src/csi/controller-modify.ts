@@ -29,8 +29,8 @@ export async function checkedModification(
   parameters: Readonly<Record<string, string>>,
 ): Promise<Modification> {
   const wanted = modificationOf(parameters);
-  const { historyPolicy } = wanted;
-  if (historyPolicy !== undefined && !(await store.hasPolicy(historyPolicy))) {
+  const { historyPolicy = 'none' } = wanted;
+  if (historyPolicy !== 'none' && !(await store.hasPolicy(historyPolicy))) {
     fail('BadArgument', `there is no history policy ${historyPolicy}`);
   }
   return wanted;

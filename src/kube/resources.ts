@@ -119,6 +119,7 @@ export interface PersistentVolume extends KubeObject {
     readonly capacity?: { readonly storage?: string };
     readonly accessModes?: readonly AccessMode[];
     readonly persistentVolumeReclaimPolicy?: 'Retain' | 'Delete' | 'Recycle';
+    readonly volumeAttributesClassName?: string;
     readonly storageClassName?: string;
     readonly volumeMode?: 'Filesystem' | 'Block';
     readonly mountOptions?: readonly string[];
@@ -151,6 +152,7 @@ export interface PersistentVolumeClaim extends KubeObject {
     };
     /** Empty: no class, and none is wanted. Absent: the default class. */
     readonly storageClassName?: string;
+    readonly volumeAttributesClassName?: string;
     readonly volumeName?: string;
     readonly volumeMode?: 'Filesystem' | 'Block';
     readonly selector?: object;
@@ -170,6 +172,11 @@ export interface PersistentVolumeClaim extends KubeObject {
     readonly phase?: 'Pending' | 'Bound' | 'Lost';
     readonly accessModes?: readonly AccessMode[];
     readonly capacity?: { readonly storage?: string };
+    readonly currentVolumeAttributesClassName?: string;
+    readonly modifyVolumeStatus?: {
+      readonly targetVolumeAttributesClassName?: string;
+      readonly status: string;
+    };
     readonly conditions?: readonly Partial<Condition>[];
   };
 }
@@ -181,6 +188,12 @@ export interface StorageClass extends KubeObject {
   readonly volumeBindingMode?: 'Immediate' | 'WaitForFirstConsumer';
   readonly allowVolumeExpansion?: boolean;
   readonly mountOptions?: readonly string[];
+}
+
+/** What of a volume may be changed while it is used, by a name that claims choose. */
+export interface VolumeAttributesClass extends KubeObject {
+  readonly driverName: string;
+  readonly parameters?: Readonly<Record<string, string>>;
 }
 
 /** What asks that a volume can be used on a node, and tells when it can. */
@@ -328,6 +341,16 @@ export const storageClasses = clusterWide<StorageClass>(
   'storage.k8s.io/v1',
   'storageclasses',
   'StorageClass',
+);
+export const volumeAttributesClasses = clusterWide<VolumeAttributesClass>(
+  'storage.k8s.io/v1',
+  'volumeattributesclasses',
+  'VolumeAttributesClass',
+);
+export const volumeAttributesClassesBeta = clusterWide<VolumeAttributesClass>(
+  'storage.k8s.io/v1beta1',
+  'volumeattributesclasses',
+  'VolumeAttributesClass',
 );
 export const volumeAttachments = clusterWide<VolumeAttachment>(
   'storage.k8s.io/v1',

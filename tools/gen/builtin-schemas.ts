@@ -30,7 +30,8 @@ const kinds: Readonly<Record<string, string>> = {
     'ReplicationController Binding',
   'io.k8s.api.apps.v1': 'Deployment ReplicaSet StatefulSet DaemonSet ControllerRevision',
   'io.k8s.api.batch.v1': 'Job CronJob',
-  'io.k8s.api.storage.v1': 'StorageClass CSIDriver CSINode VolumeAttachment CSIStorageCapacity',
+  'io.k8s.api.storage.v1':
+    'StorageClass CSIDriver CSINode VolumeAttachment CSIStorageCapacity VolumeAttributesClass',
   'io.k8s.api.rbac.v1': 'Role ClusterRole RoleBinding ClusterRoleBinding',
   'io.k8s.api.coordination.v1': 'Lease',
   'io.k8s.api.events.v1': 'Event',

@@ -21,6 +21,7 @@ import type { Context, Controller } from '../context.ts';
 import { annotations, driver, labels } from '../labels.ts';
 import { choosePools, Room } from '../pool/moves.ts';
 import { isTrue } from '../status.ts';
+import { attributesClassOf, attributesOf, modifyBound } from './attributes.ts';
 import { handleOf, isOurVolume, persistentVolumeOf, quantityBytes, volumeModeOf } from './made.ts';
 import { specOf } from './request.ts';
 
@@ -102,17 +103,25 @@ export class ClaimController implements Controller {
   ): Promise<Volume> {
     const { client, informers, ports } = this.#c;
     const node = claim.metadata.annotations?.[annotations.selectedNode];
-    const spec = specOf(claim, storageClass, {
-      nowMs: ports.clock.wallMs(),
-      findClaim: (namespace, one) => informers.claims.get({ namespace, name: one }),
-      findPersistentVolume: (one) => informers.persistentVolumes.get({ namespace: '', name: one }),
-      choosePools: (count) => {
-        const room = new Room(informers.pools.list(), informers.volumes.list());
-        const chosen = choosePools(count, room, node);
-        if (chosen instanceof TransshipError) throw chosen;
-        return chosen;
+    const attributes = attributesClassOf(claim);
+    const changed = attributes === '' ? {} : (await attributesOf(this.#c, attributes)).parameters;
+    const parameters = { ...storageClass.parameters, ...changed };
+    const spec = specOf(
+      claim,
+      { ...storageClass, parameters },
+      {
+        nowMs: ports.clock.wallMs(),
+        findClaim: (namespace, one) => informers.claims.get({ namespace, name: one }),
+        findPersistentVolume: (one) =>
+          informers.persistentVolumes.get({ namespace: '', name: one }),
+        choosePools: (count) => {
+          const room = new Room(informers.pools.list(), informers.volumes.list());
+          const chosen = choosePools(count, room, node);
+          if (chosen instanceof TransshipError) throw chosen;
+          return chosen;
+        },
       },
-    });
+    );
     const metadata = {
       name,
       labels: { [labels.claim]: claim.metadata.uid ?? '' },
@@ -150,6 +159,7 @@ export class ClaimController implements Controller {
         volumeMode: volumeModeOf(claim),
         storageClassName: storageClass.metadata.name ?? '',
         storageClass,
+        attributesClass: attributesClassOf(claim),
       });
       const created = await unlessThere(client.create<PersistentVolume>(persistentVolumes, made));
       if (created !== undefined) {
@@ -208,7 +218,7 @@ export class ClaimController implements Controller {
     } else if (claim.status?.phase === 'Bound') {
       await this.#showCapacity(claim, bound.spec?.capacity?.storage ?? '');
     }
-    return {};
+    return modifyBound(this.#c, { claim, bound, volume });
   }
 
   async #showCapacity(claim: PersistentVolumeClaim, storage: string): Promise<void> {

@@ -44,11 +44,14 @@ export interface PersistentVolumePlan {
   readonly volumeMode: 'Filesystem' | 'Block';
   readonly storageClassName: string;
   readonly storageClass: StorageClass | undefined;
+  /** The VolumeAttributesClass that the volume was made by; empty or absent: none. */
+  readonly attributesClass?: string;
   readonly labels?: Readonly<Record<string, string>>;
 }
 
 export function persistentVolumeOf(plan: PersistentVolumePlan): Draft<PersistentVolume> {
   const { name, sizeBytes, claim, accessModes, volumeMode, storageClass } = plan;
+  const { attributesClass = '' } = plan;
   const { mountOptions } = storageClass ?? {};
   return {
     metadata: {
@@ -66,6 +69,7 @@ export function persistentVolumeOf(plan: PersistentVolumePlan): Draft<Persistent
       storageClassName: plan.storageClassName,
       claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', ...claim },
       ...(mountOptions === undefined ? {} : { mountOptions }),
+      ...(attributesClass === '' ? {} : { volumeAttributesClassName: attributesClass }),
       csi: {
         driver,
         volumeHandle: name,

@@ -99,4 +99,5 @@ export const storageColumns: Readonly<Record<string, readonly PrinterColumn[]>> 
     column('Attached', flag('status', 'attached'), 'boolean'),
     age,
   ],
+  'storage.VolumeAttributesClass': [name, column('DriverName', text('driverName')), age],
 };

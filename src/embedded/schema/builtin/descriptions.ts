@@ -58,6 +58,7 @@ const kinds: Readonly<Record<string, string>> = {
   'storage.CSIStorageCapacity': 'How much room a storage class has in a part of the cluster.',
   'storage.StorageClass': 'A way to get volumes: who makes them, and how.',
   'storage.VolumeAttachment': 'A volume that is, or should be, attached to a node.',
+  'storage.VolumeAttributesClass': 'What of a volume may be changed while it is used.',
 };
 
 const fields: Readonly<Record<string, string>> = {

@@ -64,7 +64,8 @@ const table: readonly (readonly [string, string, string, string])[] = [
      csinodes CSINode c
      csistoragecapacities CSIStorageCapacity n
      storageclasses StorageClass c sc
-     volumeattachments VolumeAttachment c +status`,
+     volumeattachments VolumeAttachment c +status
+     volumeattributesclasses VolumeAttributesClass c vac`,
   ],
   [
     'rbac',

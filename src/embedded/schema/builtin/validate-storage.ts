@@ -142,3 +142,12 @@ export const checkStorageClass: Validate = (object, old) => {
   const fixed = [['parameters'], ['provisioner'], ['reclaimPolicy'], ['volumeBindingMode']];
   return [...errors, ...checkFixed(object, old, fixed)];
 };
+
+export const checkAttributesClass: Validate = (object, old) => {
+  const errors = [...checkTexts(object, '', ['driverName'])];
+  const parameters = object['parameters'];
+  if (!isObject(parameters) || Object.keys(parameters).length === 0) {
+    errors.push(required('parameters', 'must contain at least one key/value pair'));
+  }
+  return [...errors, ...checkFixed(object, old, [['driverName'], ['parameters']])];
+};

@@ -13,7 +13,12 @@ import {
   checkService,
 } from './validate-cluster.ts';
 import { checkPod } from './validate-pods.ts';
-import { checkClaim, checkStorageClass, checkVolume } from './validate-storage.ts';
+import {
+  checkAttributesClass,
+  checkClaim,
+  checkStorageClass,
+  checkVolume,
+} from './validate-storage.ts';
 import {
   checkCronJob,
   checkDaemonSet,
@@ -46,6 +51,7 @@ const checks: Readonly<Record<string, Validate>> = {
   'rbac.RoleBinding': checkBinding(['Role', 'ClusterRole']),
   'scheduling.PriorityClass': checkPriorityClass,
   'storage.StorageClass': checkStorageClass,
+  'storage.VolumeAttributesClass': checkAttributesClass,
 };
 
 /** Undefined where the schema says all. */
