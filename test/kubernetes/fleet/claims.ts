@@ -7,6 +7,8 @@ import {
   type PersistentVolumeClaim,
   persistentVolumeClaims,
   persistentVolumes,
+  type VolumeAttributesClass,
+  volumeAttributesClasses,
 } from '../../../src/kube/resources.ts';
 import { fleetCases } from './case.ts';
 import { MiB } from './context.ts';
@@ -39,6 +41,48 @@ export const claimCases = fleetCases({
       return claim?.status?.capacity?.['storage'] === '32Mi' ? true : undefined;
     });
     assert.equal((await east.agent.volume(volume)).status.sizeBytes, 32 * MiB);
+  },
+
+  'a claim asks for another attributes class, and its volume follows': async (t) => {
+    const { east } = t;
+    const name = `${t.namespace}-kept`;
+    await t.makeClaim(east, 'data');
+    const volume = await t.bound(east, 'data');
+    const ask = (className: string) =>
+      east.client.patch<PersistentVolumeClaim>(persistentVolumeClaims, t.key('data'), {
+        spec: { volumeAttributesClassName: className },
+      });
+    const status = async () => (await t.object(east, persistentVolumeClaims, 'data')).status;
+    await ask(name);
+    await t.until('it to wait for the class', async () => {
+      return (await status())?.modifyVolumeStatus?.status === 'Pending' ? true : undefined;
+    });
+    await east.client.create<VolumeAttributesClass>(volumeAttributesClasses, {
+      metadata: { name },
+      driverName: 'transship.dev',
+      parameters: { historyPolicy: 'one-hour' },
+    });
+    await t.until('the volume to be so', async () => {
+      const { currentVolumeAttributesClassName: current } = (await status()) ?? {};
+      return current === name ? true : undefined;
+    });
+    assert.equal((await status())?.modifyVolumeStatus, undefined);
+    assert.equal((await east.agent.volume(volume)).spec.historyPolicy, 'one-hour');
+    const { spec } = await t.object(east, persistentVolumes, volume);
+    assert.equal(spec?.volumeAttributesClassName, name);
+    await east.client.delete(persistentVolumeClaims, t.key('data'));
+    await t.gone(east, resources.volumes, volume);
+    // A claim that begins with a class is bound to what was made by it.
+    await t.makeClaim(east, 'data', { attributesClass: name });
+    const made = await t.bound(east, 'data');
+    await t.until('the claim to say so', async () => {
+      const { currentVolumeAttributesClassName: current } = (await status()) ?? {};
+      return current === name ? true : undefined;
+    });
+    assert.equal((await east.agent.volume(made)).spec.historyPolicy, 'one-hour');
+    await east.client.delete(persistentVolumeClaims, t.key('data'));
+    await t.gone(east, resources.volumes, made);
+    await east.client.delete(volumeAttributesClasses, { namespace: '', name });
   },
 
   'a claim is cloned by its annotation': async (t) => {

@@ -133,13 +133,16 @@ export class FleetContext {
       readonly annotations?: Readonly<Record<string, string>>;
       readonly size?: string;
       readonly storageClass?: string;
+      readonly attributesClass?: string;
     } = {},
   ): Promise<void> {
     const { annotations = {}, size = '16Mi', storageClass = 'transship' } = extra;
+    const { attributesClass } = extra;
     await at.client.create<PersistentVolumeClaim>(persistentVolumeClaims, {
       metadata: { name, namespace: this.namespace, annotations },
       spec: {
         storageClassName: storageClass,
+        ...(attributesClass === undefined ? {} : { volumeAttributesClassName: attributesClass }),
         accessModes: ['ReadWriteOnce'],
         resources: { requests: { storage: size } },
       },
