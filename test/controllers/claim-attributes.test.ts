@@ -139,12 +139,9 @@ suite('volume attributes classes', () => {
     ] as const) {
       await makeClass(world, name, parameters, driverName);
       await ask(world, name);
-      const target = { targetVolumeAttributesClassName: name, status: 'Infeasible' };
       await world.until(`${name} is infeasible`, async () => {
-        return (
-          JSON.stringify(Object.entries((await modifying(world)) ?? {}).toSorted()) ===
-          JSON.stringify(Object.entries(target).toSorted())
-        );
+        const { targetVolumeAttributesClassName: target, status } = (await modifying(world)) ?? {};
+        return target === name && status === 'Infeasible';
       });
       assert.match(world.told('VolumeModifyFailed').at(-1) ?? '', words);
     }

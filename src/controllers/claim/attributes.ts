@@ -71,7 +71,7 @@ async function findClass(
   );
 }
 
-/** One step on the way to what the class asks for; it is called again whenever something changed. */
+/** One step on the way to what the class asks for; called again whenever something changed. */
 export async function modifyBound(context: Context, all: BoundClaim): Promise<Outcome> {
   const { claim, volume } = all;
   const name = attributesClassOf(claim);

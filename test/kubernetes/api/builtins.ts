@@ -160,6 +160,33 @@ export const builtInCases = cases('built-ins', {
     const made = await t.rest.post(path, body);
     t.recorded('object', changed(made, { 'metadata.managedFields': undefined }));
   },
+  'a VolumeAttributesClass says what it asks for, once': async (t) => {
+    const path = '/apis/storage.k8s.io/v1/volumeattributesclasses';
+    const metadata = { name: `${t.namespace}-fast` };
+    const good = { metadata, driverName: 'example.com', parameters: { iops: '100' } };
+    for (const [label, body] of Object.entries({
+      'without parameters': { metadata, driverName: 'example.com' },
+      'without driver': { metadata, parameters: { iops: '100' } },
+    })) {
+      const answer = await t.rest.send('POST', path, body);
+      refused(answer, 422, 'Invalid');
+      t.recorded(label, answer.body);
+    }
+    const made = await t.rest.post(path, good);
+    // That one in use stays until nobody uses it is a controller's work, and not embedded.
+    const plain = { 'metadata.managedFields': undefined, 'metadata.finalizers': undefined };
+    t.recorded('object', changed(made, plain));
+    const own = `${path}/${metadata.name}`;
+    for (const [label, change] of Object.entries({
+      'other parameters': { parameters: { iops: '200' } },
+      'another driver': { driverName: 'example.org' },
+    })) {
+      const answer = await t.rest.send('PUT', own, { ...made, ...change });
+      refused(answer, 422, 'Invalid');
+      t.recorded(label, answer.body);
+    }
+    await t.rest.delete(own);
+  },
   'defaults of roles and bindings': async (t) => {
     const kind = 'rbac.authorization.k8s.io/v1/rolebindings';
     const made = await filled(t, kind, {

@@ -68,7 +68,7 @@ const served: Readonly<Record<string, readonly string[]>> = {
     'rolebindings',
     'roles',
   ],
-  '/apis/storage.k8s.io/v1': ['storageclasses'],
+  '/apis/storage.k8s.io/v1': ['storageclasses', 'volumeattributesclasses'],
 };
 
 const notEmbedded = new Set(['bindings', 'limitranges', 'endpoints', 'controllerrevisions']);

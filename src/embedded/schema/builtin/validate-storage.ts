@@ -149,5 +149,10 @@ export const checkAttributesClass: Validate = (object, old) => {
   if (!isObject(parameters) || Object.keys(parameters).length === 0) {
     errors.push(required('parameters', 'must contain at least one key/value pair'));
   }
-  return [...errors, ...checkFixed(object, old, [['driverName'], ['parameters']])];
+  if (old === undefined) return errors;
+  for (const field of ['driverName', 'parameters']) {
+    if (equal(object[field] ?? null, old[field] ?? null)) continue;
+    errors.push(forbidden(field, `updates to ${field} are forbidden.`));
+  }
+  return errors;
 };
