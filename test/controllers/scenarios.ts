@@ -4,7 +4,12 @@ import { teleports } from '../../src/api/kinds/teleport.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { historyPolicies } from '../../src/api/kinds/history-policy.ts';
 import { conditionOf, isTrue } from '../../src/controllers/status.ts';
-import { configMaps, persistentVolumeClaims, persistentVolumes } from '../../src/kube/resources.ts';
+import {
+  configMaps,
+  persistentVolumeClaims,
+  persistentVolumes,
+  volumeAttributesClasses,
+} from '../../src/kube/resources.ts';
 import type { Name, World } from './world.ts';
 
 export interface Step {
@@ -224,6 +229,36 @@ export const scenarios: readonly Scenario[] = [
     isOver: async (world) => {
       const bound = await world.list('east', persistentVolumes);
       return bound.length === 1 && world.cloud.find('east').state.volumes.size === 1;
+    },
+  },
+  {
+    name: 'a claim that asks for a class of attributes before there is one',
+    steps: [
+      {
+        when: atOnce,
+        act: async (world) => {
+          const spec = { volumeAttributesClassName: 'kept' };
+          await world.admin('east').patch(persistentVolumeClaims, db, { spec });
+        },
+      },
+      {
+        when: async (world) => {
+          const claim = await world.find('east', persistentVolumeClaims, db);
+          return claim?.status?.modifyVolumeStatus?.status === 'Pending';
+        },
+        act: async (world) => {
+          await world.admin('east').create(volumeAttributesClasses, {
+            metadata: { name: 'kept' },
+            driverName: 'transship.dev',
+            parameters: { historyPolicy: 'one-hour' },
+          });
+        },
+      },
+    ],
+    isOver: async (world) => {
+      const claim = await world.find('east', persistentVolumeClaims, db);
+      const { currentVolumeAttributesClassName, modifyVolumeStatus } = claim?.status ?? {};
+      return currentVolumeAttributesClassName === 'kept' && modifyVolumeStatus === undefined;
     },
   },
   {
