@@ -11,7 +11,7 @@ export const ourImages = ['transship', 'transship-mover'] as const;
 export const databaseImage = 'transship.test/database:1';
 
 const pausePrograms = ['sh', 'sleep'];
-const databasePrograms = ['sh', 'sqlite3', 'fio', 'sync', 'sleep', 'cat', 'date'];
+const databasePrograms = ['sh', 'sqlite3', 'fio', 'sync', 'sleep', 'cat', 'date', 'df'];
 
 /** Why they cannot be built here; undefined when they can. */
 export function obstacleToImages(): string | undefined {

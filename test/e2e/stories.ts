@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { systemNamespace } from '../../src/controllers/installation.ts';
 import { metricsPort } from '../../src/controllers/installation/names.ts';
 import { claim, databasePod, databaseSet, dataVolume, rowsOf, written } from './database.ts';
+import { grown } from './grow-story.ts';
 import { databaseImage } from './images.ts';
 import { until } from './kubectl.ts';
 import { roamed } from './node-stories.ts';
@@ -259,6 +260,7 @@ export const allStories: readonly Story[] = [
   { name: 'a database writes on a claim of our class', tell: writes },
   { name: 'it goes on when the agent is killed', tell: agentKilled },
   { name: 'it goes on when the agent gets another pod', tell: agentReplaced },
+  { name: 'its claim gets more room while it writes', tell: grown },
   { name: 'fio finds all that it wrote over a killed agent', tell: verified },
   { name: 'controllers that are killed go on', tell: controllerKilled },
   { name: 'its metrics are read by another pod', tell: measured },
