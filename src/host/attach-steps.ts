@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '../base/errors.ts';
+import type { AttachRecord } from './attach-record.ts';
 import {
   argumentsOf,
   canDiscard,
@@ -76,7 +77,7 @@ export async function startFuse(
   return fail('SourceUnreachable', `nbdfuse does not serve ${uri}: ${said || failure}`);
 }
 
-/** Undoes `startFuse`, done, half done or never begun. */
+/** Undoes `startFuse`, or what the keeper did; done, half done or never begun. */
 export async function stopFuse(directory: string, force: boolean): Promise<void> {
   if (mounts().some((mount) => mount.path === directory)) {
     const lazily = force ? ['--lazy'] : [];
@@ -116,6 +117,15 @@ export async function stopLoop(directory: string, force: boolean): Promise<void>
   for (const device of loopDevicesOf(file)) await mustRunTool('losetup', '--detach', device);
   if (force || (await eventually(() => loopDevicesOf(file).length === 0))) return;
   fail('InUse', `${loopDevicesOf(file).join(', ')} is still used by the kernel`);
+}
+
+/**
+ * Makes the device as large as its file is now. The kernel knows the size of a file as of when it
+ * was last asked for.
+ */
+export async function growLoop(directory: string, device: string): Promise<void> {
+  await fs.promises.stat(diskFile(directory));
+  await mustRunTool('losetup', '--set-capacity', device);
 }
 
 export function freeKernelDevice(): string | undefined {
@@ -243,8 +253,12 @@ export async function syncDevice(device: string): Promise<boolean> {
   }
 }
 
-export function isFuseAlive(directory: string, pid: number | undefined): boolean {
-  return pid !== undefined && isAlive(pid) && isOurFuse(argumentsOf(pid), directory);
+/** Whether the process that serves the file is there: nbdfuse, or of a kept device the keeper. */
+export function isFuseAlive(fuse: NonNullable<AttachRecord['fuse']>): boolean {
+  const { directory, pid, kept } = fuse;
+  if (pid === undefined || !isAlive(pid)) return false;
+  const words = argumentsOf(pid);
+  return kept === true ? words.includes('door-keeper') : isOurFuse(words, directory);
 }
 
 /**

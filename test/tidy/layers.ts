@@ -7,7 +7,7 @@ export const layers: readonly (readonly string[])[] = [
   ['base'],
   ['api'],
   ['volume'],
-  ['nbd'],
+  ['nbd', 'fuse'],
   ['peer'],
   ['kube'],
   ['workload'],
