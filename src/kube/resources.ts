@@ -170,6 +170,9 @@ export interface PersistentVolumeClaim extends KubeObject {
     readonly phase?: 'Pending' | 'Bound' | 'Lost';
     readonly accessModes?: readonly AccessMode[];
     readonly capacity?: { readonly storage?: string };
+    readonly allocatedResources?: { readonly storage?: string };
+    /** Of what grows, how far it is: `NodeResizePending` is the kubelet's to do. */
+    readonly allocatedResourceStatuses?: { readonly storage?: string };
     readonly conditions?: readonly Partial<Condition>[];
   };
 }

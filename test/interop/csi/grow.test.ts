@@ -131,7 +131,7 @@ for (const fsType of ['ext4', 'xfs']) {
     };
     await using writer = startFio(join(target, 'data'), 20);
     let last = before;
-    for (const [round, sizeMiB] of [400, 512, 1024].entries()) {
+    for (const [round, sizeMiB] of [400, 512, 768].entries()) {
       const written = await agent.metric('transship_nbd_');
       await until('some writes', async () => {
         return writer.hasEnded() || (await agent.metric('transship_nbd_')) > written;
@@ -146,7 +146,7 @@ for (const fsType of ['ext4', 'xfs']) {
     }
     assert.equal(await writer.ended, 0, writer.said());
     // There is as much room as it says, also where nothing was before.
-    await must('dd', 'if=/dev/urandom', `of=${join(target, 'more')}`, 'bs=1M', 'count=600');
+    await must('dd', 'if=/dev/urandom', `of=${join(target, 'more')}`, 'bs=1M', 'count=400');
     await must('sync', '--file-system', target);
     const sums = await must('sh', '-c', `cd ${target} && sha256sum data more`);
     await clear(volumeId);
