@@ -81,10 +81,10 @@ export class FuseSession {
       case opcode.access:
       case opcode.destroy:
         return this.#send(replyWith(unique, 0));
+      // Of an interrupted request: it is done soon, and has its answer then.
+      case opcode.interrupt:
       case opcode.forget:
       case opcode.batchForget:
-      // What is being done is done soon; an interrupted request still has its answer.
-      case opcode.interrupt:
         return undefined;
       default:
         return this.#send(this.#describe(unique, view, request));
@@ -172,9 +172,9 @@ export class FuseSession {
     } catch (error) {
       return this.#fail(unique, error);
     }
-    const done = () => this.#send(reply ?? replyWith(unique, 0));
-    if (pending === undefined) return done();
-    pending.then(done, (error: unknown) => this.#fail(unique, error));
+    const answer = () => this.#send(reply ?? replyWith(unique, 0));
+    if (pending === undefined) return answer();
+    pending.then(answer, (error: unknown) => this.#fail(unique, error));
     return undefined;
   }
 

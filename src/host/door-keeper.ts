@@ -166,8 +166,8 @@ export async function openKept(place: KeeperPlace, request: OpenRequest): Promis
 }
 
 /**
- * The same, as the file `disk` of a mount at `directory`. Returns the keeper's process id; undefined
- * when the one that runs is of an older version, which opened the door only.
+ * The same, as the file `disk` of a mount at `directory`. Returns the keeper's process id;
+ * undefined when the one that runs is of an older version, which opened the door only.
  */
 export async function serveKept(
   place: KeeperPlace,
