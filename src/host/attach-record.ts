@@ -12,8 +12,11 @@ export interface AttachRecord {
   readonly fuse?: {
     readonly directory: string;
     readonly pid?: number;
-    /** The process is the keeper of devices, not nbdfuse: the file can grow. */
-    readonly kept?: boolean;
+    /**
+     * The process is the keeper of devices, not nbdfuse: the file can grow. When it was started, in
+     * ticks of the kernel: in containers, another one may soon have its number.
+     */
+    readonly keptSince?: string;
   };
   /** Without a device: about to be made. */
   readonly loop?: { readonly device?: string };

@@ -16,6 +16,7 @@ import {
   loopDevicesOf,
   mounts,
 } from './block-probe.ts';
+import { statOf } from './control-plane/processes-table.ts';
 import { parseNbdUri } from './nbd-client.ts';
 import { findTool, mustRunTool, runTool } from './run-tool.ts';
 
@@ -253,12 +254,17 @@ export async function syncDevice(device: string): Promise<boolean> {
   }
 }
 
+/** When a process was started; empty where the kernel does not say. */
+export function startOf(pid: number): string {
+  return statOf(pid)?.startedTicks ?? '';
+}
+
 /** Whether the process that serves the file is there: nbdfuse, or of a kept device the keeper. */
 export function isFuseAlive(fuse: NonNullable<AttachRecord['fuse']>): boolean {
-  const { directory, pid, kept } = fuse;
+  const { directory, pid, keptSince } = fuse;
   if (pid === undefined || !isAlive(pid)) return false;
-  const words = argumentsOf(pid);
-  return kept === true ? words.includes('door-keeper') : isOurFuse(words, directory);
+  if (keptSince !== undefined) return startOf(pid) === keptSince;
+  return isOurFuse(argumentsOf(pid), directory);
 }
 
 /**

@@ -27,6 +27,7 @@ import {
   startKernel,
   startLoop,
   startMount,
+  startOf,
   stopFuse,
   stopKernel,
   stopLoop,
@@ -135,7 +136,7 @@ export function listAttachments(stateDirectory: string): Attachment[] {
  */
 export async function growAttached(stateDirectory: string, name: string): Promise<void> {
   const record = readRecord(stateDirectory, name);
-  if (record?.fuse?.kept !== true) return;
+  if (record?.fuse?.keptSince === undefined) return;
   for (const device of devicesOf(record)) await growLoop(record.fuse.directory, device);
 }
 
@@ -198,9 +199,9 @@ async function makeDevice(progress: Progress, request: AttachRequest): Promise<s
   );
   progress.note({ fuse: { directory } });
   const keeper = await request.serve?.(directory);
-  const kept = keeper !== undefined;
   const pid = keeper ?? (await startFuse(uri, directory, readOnly));
-  progress.note({ fuse: { directory, pid, kept }, loop: {} });
+  const kept = keeper === undefined ? {} : { keptSince: startOf(keeper) };
+  progress.note({ fuse: { directory, pid, ...kept }, loop: {} });
   const device = await startLoop(directory, readOnly);
   progress.note({ loop: { device } });
   return device;
@@ -251,7 +252,7 @@ function attachmentOf(record: AttachRecord): Attachment | undefined {
     mount: mount?.path,
     readOnly,
     way: fuse === undefined ? 'kernel' : 'fuse',
-    grows: fuse?.kept === true,
+    grows: fuse?.keptSince !== undefined,
     working: record.complete && isServed && isMounted,
   };
 }
