@@ -5,15 +5,16 @@ import { fileName, fuseLimits, initFlags, nodes, sizes, version } from './protoc
 const directoryMode = 0o040_500;
 const fileMode = 0o100_600;
 const readOnlyFileMode = 0o100_400;
+/** Reported as the block of the file system: a loop device takes it for what can be discarded. */
 const sectorBytes = 512;
+/** Of the file. No larger than a page, which the kernel's cache relies on. */
+const blockBytes = 4096;
 /** Types of directory entries (DT_DIR, DT_REG). */
 const entryTypes = { directory: 4, file: 8 } as const;
 
 /** What the kernel sees of the file and of the directory around it. */
 export interface FileFacts {
   readonly sizeBytes: number;
-  /** Reported as the optimal block: discards of a loop device are cut at it. */
-  readonly blockSizeBytes: number;
   readonly readOnly: boolean;
 }
 
@@ -80,7 +81,7 @@ function writeAttributes(reply: Buffer, at: number, node: number, facts: FileFac
   const mode = facts.readOnly ? readOnlyFileMode : fileMode;
   reply.writeUInt32LE(isFile ? mode : directoryMode, at + 60);
   reply.writeUInt32LE(isFile ? 1 : 2, at + 64);
-  reply.writeUInt32LE(facts.blockSizeBytes, at + 80);
+  reply.writeUInt32LE(blockBytes, at + 80);
 }
 
 /**
@@ -119,14 +120,14 @@ export function directoryReply(unique: bigint, from: number): Buffer {
   return reply;
 }
 
-/** Nothing is free, as nothing can be added; the block size is what matters. */
+/** Nothing is free, as nothing can be added. */
 export function statisticsReply(unique: bigint, facts: FileFacts): Buffer {
   const reply = replyWith(unique, 80);
   const at = sizes.outHeader;
-  reply.writeBigUInt64LE(BigInt(Math.ceil(facts.sizeBytes / facts.blockSizeBytes)), at);
+  reply.writeBigUInt64LE(BigInt(Math.ceil(facts.sizeBytes / sectorBytes)), at);
   reply.writeBigUInt64LE(2n, at + 24);
-  reply.writeUInt32LE(facts.blockSizeBytes, at + 40);
+  reply.writeUInt32LE(sectorBytes, at + 40);
   reply.writeUInt32LE(255, at + 44);
-  reply.writeUInt32LE(facts.blockSizeBytes, at + 48);
+  reply.writeUInt32LE(sectorBytes, at + 48);
   return reply;
 }

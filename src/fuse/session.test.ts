@@ -190,6 +190,14 @@ suite('a device as a file of a mount', () => {
     assert.equal(kernel.errors.length, 3);
   });
 
+  test('discards of a loop device are possible for each sector', async () => {
+    const kernel = new Kernel();
+    const { body } = await kernel.ask(request(opcode.statfs));
+    assert.equal(body.length, 80);
+    assert.equal(body.readBigUInt64LE(0), BigInt(deviceBytes / 512));
+    assert.deepEqual([body.readUInt32LE(40), body.readUInt32LE(48)], [512, 512]);
+  });
+
   test('the directory lists its file, once', async () => {
     const kernel = new Kernel();
     const directory = { node: nodes.directory };
