@@ -130,7 +130,9 @@ class Devices {
       this.#close(name);
       throw error;
     }
-    return { pid: process.pid };
+    if (this.#kept.get(name) === kept) return { pid: process.pid };
+    kept.mount.close();
+    return fail('Stopping', `device ${name} was closed while it was mounted`);
   }
 
   #open(name: string, socketPath: string): Promise<KeptDevice> {

@@ -92,7 +92,7 @@ function mount(
   ];
   const flags = ['fd=3', ...rights, 'nosuid', 'nodev', 'noexec', device.readOnly ? 'ro' : 'rw'];
   // Without helpers (-i): mount.fuse would start a server of its own.
-  const words = ['-i', '-t', 'fuse.transship', '-o', flags.join(','), 'transship', directory];
+  const words = ['-i', '-t', 'fuse', '-o', flags.join(','), 'transship', directory];
   const child = spawn(findTool('mount'), words, { stdio: ['ignore', 'ignore', 'pipe', fd] });
   const stderr = child.stderr!;
   const pipe = (stderr as unknown as { readonly _handle: PipeHandle | null })._handle;

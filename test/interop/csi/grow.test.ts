@@ -8,6 +8,9 @@ import { test } from 'node:test';
 import { findProcesses, loopBytes } from '../../../src/host/block-probe.ts';
 import { createMounts } from '../../../src/host/csi/mounts.ts';
 import { nodeServer } from '../../../src/csi/node-server.ts';
+import { volumeCalls } from '../../../src/csi/controller-volumes.ts';
+import { VolumeStore } from '../../../src/csi/volume-store.ts';
+import { openApi } from '../../../src/host/kube-access.ts';
 import { accessModes } from '../../../src/csi/wire/messages.ts';
 import { type Cloud, startCloud, until } from '../cloud.ts';
 import { missing, mountsBelow, must, scratch } from '../tools.ts';
@@ -215,6 +218,41 @@ test('a raw device grows below a pod that writes to it', options, async () => {
   assert.equal(await writer.ended, 0, writer.said());
   const last = ['bs=1M', 'seek=127', 'count=1', 'conv=fsync,notrunc'];
   await must('dd', 'if=/dev/urandom', `of=${target}`, ...last);
+  await clear(volumeId);
+  await checkNothingLeft(cloud, place.path);
+});
+
+test('both services grow a volume that is in use', options, async () => {
+  using place = scratch();
+  await using cloud = await startCloud(['east'], { planes: true });
+  const { node, agent, staging, clear } = startNode(cloud, place.path);
+  const kubeconfig = await cloud.planes.writeShared(['east']);
+  const { client } = await openApi(cloud.home, { kubeconfig, context: 'east' }, 'test');
+  const agents = async () => [{ name: 'east', control: agent.client }];
+  const store = new VolumeStore({ client, clock: client.connection.clock, agents });
+  const controller = volumeCalls(store);
+  const volumeCapability = { accessMode, block: {} };
+  const made = await controller.CreateVolume({
+    name: 'raw',
+    capacityRange: { requiredBytes: 64 * MiB, limitBytes: 0 },
+    volumeCapabilities: [volumeCapability],
+    parameters: {},
+  } as never);
+  const volumeId = made.volume?.volumeId ?? '';
+  await using _pod = { [Symbol.asyncDispose]: () => clear(volumeId) };
+  const where = { volumeId, stagingTargetPath: staging, volumeCapability, ...secretless };
+  mkdirSync(staging, { recursive: true });
+  await node.NodeStageVolume(where as never);
+  const capacityRange = { requiredBytes: 96 * MiB, limitBytes: 0 };
+  const ask = { volumeId, capacityRange, volumeCapability };
+  const grown = await controller.ControllerExpandVolume(ask as never);
+  assert.deepEqual(grown, { capacityBytes: 96 * MiB, nodeExpansionRequired: true });
+  const shown = await agent.call('volume.show', { name: volumeId });
+  const device = shown.status.attachedTo ?? '';
+  // The node has not been told yet.
+  assert.equal(loopBytes(device), 64 * MiB);
+  await node.NodeExpandVolume({ ...ask, volumePath: device } as never);
+  assert.equal(loopBytes(device), 96 * MiB);
   await clear(volumeId);
   await checkNothingLeft(cloud, place.path);
 });
