@@ -85,12 +85,10 @@ function mount(
   fd: number,
   { directory, device }: Pick<FuseMountOptions, 'directory' | 'device'>,
 ): Promise<PipeConstructor> {
-  const rights = [
-    'rootmode=40000',
-    `user_id=${process.getuid!()}`,
-    `group_id=${process.getgid!()}`,
-  ];
-  const flags = ['fd=3', ...rights, 'nosuid', 'nodev', 'noexec', device.readOnly ? 'ro' : 'rw'];
+  const owner = [`user_id=${process.getuid!()}`, `group_id=${process.getgid!()}`];
+  // Where pages are larger than ours, the kernel would read more at once.
+  const bounds = [`max_read=${fuseLimits.dataBytesMax}`, device.readOnly ? 'ro' : 'rw'];
+  const flags = ['fd=3', 'rootmode=40000', ...owner, ...bounds, 'nosuid', 'nodev', 'noexec'];
   // Without helpers (-i): mount.fuse would start a server of its own.
   const words = ['-i', '-t', 'fuse', '-o', flags.join(','), 'transship', directory];
   const child = spawn(findTool('mount'), words, { stdio: ['ignore', 'ignore', 'pipe', fd] });
