@@ -12,6 +12,8 @@ export interface AttachRequest {
   readonly readOnly: boolean;
   /** The device waits while the agent is away, instead of failing. */
   readonly keep: boolean;
+  /** Of the volume, as it is now. */
+  readonly sizeBytes: number;
 }
 
 export class Attachments {

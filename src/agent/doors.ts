@@ -113,6 +113,7 @@ export function doorHandlers(parts: AgentParts): Doors {
         format,
         readOnly: readOnly === true,
         keep: keep === true,
+        sizeBytes: pools.locate(volume).volume.sizeBytes,
       }),
     'volume.detach': async ({ volume }) => {
       // A volume that is gone may still have left a mount, so only an unknown one is refused.

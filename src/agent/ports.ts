@@ -56,6 +56,8 @@ export interface Attacher {
     readonly readOnly: boolean;
     /** The device waits while the agent is away, instead of failing. */
     readonly keep: boolean;
+    /** Of the volume. What is attached already, with `keep`, grows to it if it can. */
+    readonly sizeBytes: number;
   }): Promise<Attached>;
   /** Idempotent: also undoes what a crash left half done. */
   detach(volume: string): Promise<void>;

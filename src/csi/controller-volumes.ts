@@ -296,19 +296,16 @@ type ExpandRequest = Parameters<ControllerAnswers['ControllerExpandVolume']>[0];
 
 async function expandVolume(
   store: VolumeStore,
-  { volumeId, capacityRange, volumeCapability }: ExpandRequest,
+  { volumeId, capacityRange }: ExpandRequest,
 ): ReturnType<ControllerAnswers['ControllerExpandVolume']> {
   const name = required(volumeId, 'volume id');
   required(capacityRange, 'capacity range');
   const volume = await store.get(name);
   const wanted = sizeFor(capacityRange);
-  const nodeExpansionRequired = volumeCapability?.block === undefined;
+  // The node's device is told of it, also where no file system is on it.
+  const nodeExpansionRequired = true;
   const sizeBytes = volume.status?.sizeBytes ?? 0;
   if (sizeBytes >= wanted) return { capacityBytes: sizeBytes, nodeExpansionRequired };
-  const { attachedTo } = (await store.seenByAgent(volume))?.status ?? {};
-  if (attachedTo !== undefined) {
-    fail('InUse', `volume ${name} is attached to ${attachedTo}: it grows while no pod uses it`);
-  }
   await store.patch(name, { spec: { size: exactSize(wanted) } });
   const grown = await store.waitFor(name, ({ status }) => (status?.sizeBytes ?? 0) >= wanted);
   return { capacityBytes: grown.status?.sizeBytes ?? wanted, nodeExpansionRequired };

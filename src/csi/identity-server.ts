@@ -20,8 +20,7 @@ export function identityServer(options: IdentityOptions): Answers<typeof identit
     GetPluginCapabilities: async () => ({
       capabilities: [
         ...services.map((type) => ({ service: { type } })),
-        // A device has the size it had when it was attached.
-        { volumeExpansion: { type: expansionModes.offline } },
+        { volumeExpansion: { type: expansionModes.online } },
       ],
     }),
     Probe: async () => {

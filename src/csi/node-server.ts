@@ -21,6 +21,9 @@ const can: readonly number[] = [
   nodeCan.singleNodeMultiWriter,
 ];
 
+/** Devices have whole sectors only. */
+const sectorBytes = 512;
+
 export function nodeServer(ports: NodePorts): NodeAnswers {
   const calls = new NodeCalls(ports);
   const lanes = new Lanes();
@@ -172,15 +175,18 @@ class NodeCalls {
     const path = required(request.volumePath, 'volume path');
     const { mounts, agent } = this.#ports;
     const shown = await agent.control.call('volume.show', { name: volume });
-    await mounts.usage(path);
-    const { sizeBytes } = shown.status;
+    const { bytes } = await mounts.usage(path);
+    const { sizeBytes, attachedTo } = shown.status;
     const wanted = request.capacityRange?.requiredBytes ?? 0;
     if (wanted > sizeBytes) {
       throw new CsiError(codes.outOfRange, 'BadSize', `volume ${volume} has ${sizeBytes} bytes`);
     }
     const mounted = await mounts.at(path);
-    const isBlock = request.volumeCapability?.block !== undefined;
-    if (!isBlock && mounted !== undefined) await mounts.grow(mounted.device, path);
+    // What is not staged here grows when it is.
+    if (attachedTo !== undefined) await this.#growDevice(volume, sizeBytes);
+    // Of a device nothing is free or used.
+    const isFileSystem = bytes.free !== undefined && request.volumeCapability?.block === undefined;
+    if (isFileSystem && mounted?.readOnly === false) await mounts.grow(mounted.device, path);
     return { capacityBytes: sizeBytes };
   }
 
@@ -191,6 +197,19 @@ class NodeCalls {
     });
     const { device } = attachment.status;
     return device ?? fail('DiskFailed', `volume ${volume} was attached without a device`);
+  }
+
+  /** Asking again for what is attached makes its device as large as the volume is. */
+  async #growDevice(volume: string, sizeBytes: number): Promise<void> {
+    const device = await this.#attach(volume);
+    const { bytes } = await this.#ports.mounts.usage(device);
+    if (bytes.total > sizeBytes - sectorBytes) return;
+    const what = `${device} of volume ${volume} has ${bytes.total} of ${sizeBytes} bytes`;
+    throw new CsiError(
+      codes.failedPrecondition,
+      'InUse',
+      `${what}: as it is attached it grows when its pod is started again`,
+    );
   }
 
   /** Of a volume that must be staged: asking again for what is attached changes nothing. */

@@ -9,7 +9,15 @@ export interface AttachRecord {
   readonly uri: string;
   readonly readOnly: boolean;
   /** Where the NBD export becomes a file: `directory/disk`. */
-  readonly fuse?: { readonly directory: string; readonly pid?: number };
+  readonly fuse?: {
+    readonly directory: string;
+    readonly pid?: number;
+    /**
+     * The process is the keeper of devices, not nbdfuse: the file can grow. When it was started, in
+     * ticks of the kernel: in containers, another one may soon have its number.
+     */
+    readonly keptSince?: string;
+  };
   /** Without a device: about to be made. */
   readonly loop?: { readonly device?: string };
   readonly kernel?: { readonly device: string };

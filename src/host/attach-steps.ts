@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '../base/errors.ts';
+import type { AttachRecord } from './attach-record.ts';
 import {
   argumentsOf,
   canDiscard,
@@ -15,6 +16,7 @@ import {
   loopDevicesOf,
   mounts,
 } from './block-probe.ts';
+import { statOf } from './control-plane/processes-table.ts';
 import { parseNbdUri } from './nbd-client.ts';
 import { findTool, mustRunTool, runTool } from './run-tool.ts';
 
@@ -76,7 +78,7 @@ export async function startFuse(
   return fail('SourceUnreachable', `nbdfuse does not serve ${uri}: ${said || failure}`);
 }
 
-/** Undoes `startFuse`, done, half done or never begun. */
+/** Undoes `startFuse`, or what the keeper did; done, half done or never begun. */
 export async function stopFuse(directory: string, force: boolean): Promise<void> {
   if (mounts().some((mount) => mount.path === directory)) {
     const lazily = force ? ['--lazy'] : [];
@@ -116,6 +118,15 @@ export async function stopLoop(directory: string, force: boolean): Promise<void>
   for (const device of loopDevicesOf(file)) await mustRunTool('losetup', '--detach', device);
   if (force || (await eventually(() => loopDevicesOf(file).length === 0))) return;
   fail('InUse', `${loopDevicesOf(file).join(', ')} is still used by the kernel`);
+}
+
+/**
+ * Makes the device as large as its file is now. The kernel knows the size of a file as of when it
+ * was last asked for.
+ */
+export async function growLoop(directory: string, device: string): Promise<void> {
+  await fs.promises.stat(diskFile(directory));
+  await mustRunTool('losetup', '--set-capacity', device);
 }
 
 export function freeKernelDevice(): string | undefined {
@@ -243,8 +254,17 @@ export async function syncDevice(device: string): Promise<boolean> {
   }
 }
 
-export function isFuseAlive(directory: string, pid: number | undefined): boolean {
-  return pid !== undefined && isAlive(pid) && isOurFuse(argumentsOf(pid), directory);
+/** When a process was started; empty where the kernel does not say. */
+export function startOf(pid: number): string {
+  return statOf(pid)?.startedTicks ?? '';
+}
+
+/** Whether the process that serves the file is there: nbdfuse, or of a kept device the keeper. */
+export function isFuseAlive(fuse: NonNullable<AttachRecord['fuse']>): boolean {
+  const { directory, pid, keptSince } = fuse;
+  if (pid === undefined || !isAlive(pid)) return false;
+  if (keptSince !== undefined) return startOf(pid) === keptSince;
+  return isOurFuse(argumentsOf(pid), directory);
 }
 
 /**

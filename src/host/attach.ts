@@ -1,7 +1,8 @@
 /**
  * A volume as a block device or a mounted directory of this machine: through the kernel's NBD
- * client where there is one, else `nbdfuse` and a loop device. Every step is recorded before it is
- * taken, so that `detachVolume` leaves nothing behind after a crash at any point.
+ * client where there is one, else a file of a FUSE mount, which the keeper of devices or `nbdfuse`
+ * serves, and a loop device. Every step is recorded before it is taken, so that `detachVolume`
+ * leaves nothing behind after a crash at any point.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -19,12 +20,14 @@ import {
   type FileSystem,
   diskFile,
   freeKernelDevice,
+  growLoop,
   isFuseAlive,
   prepare,
   startFuse,
   startKernel,
   startLoop,
   startMount,
+  startOf,
   stopFuse,
   stopKernel,
   stopLoop,
@@ -45,6 +48,11 @@ export interface AttachRequest {
   /** Make a file system first. Refused unless the volume is blank. */
   readonly format?: FileSystem;
   readonly readOnly?: boolean;
+  /**
+   * Mounts the volume as the file `disk` at this directory, where the kernel has no NBD client.
+   * Returns the process that serves it; without one, nbdfuse does.
+   */
+  readonly serve?: (directory: string) => Promise<number | undefined>;
 }
 
 export interface Attachment {
@@ -54,6 +62,8 @@ export interface Attachment {
   readonly mount: string | undefined;
   readonly readOnly: boolean;
   readonly way: 'kernel' | 'fuse';
+  /** Its device can grow while it is in use. */
+  readonly grows: boolean;
   /** False after a crash: detach, then attach again. */
   readonly working: boolean;
 }
@@ -82,7 +92,7 @@ export async function attachVolume(request: AttachRequest): Promise<Attachment> 
     complete: false,
   });
   try {
-    const device = await makeDevice(progress);
+    const device = await makeDevice(progress, request);
     if (request.mount !== undefined) await makeMount(progress, device, request);
     progress.note({ complete: true });
   } catch (error) {
@@ -115,9 +125,19 @@ export function listAttachments(stateDirectory: string): Attachment[] {
     const { uri, readOnly } = record;
     const way = record.kernel === undefined ? 'fuse' : 'kernel';
     const mount = record.mount?.path;
-    const nowhere = { name, uri, device: '', mount, readOnly, way, working: false } as const;
-    return [attachmentOf(record) ?? nowhere];
+    const nowhere = { name, uri, device: '', mount, readOnly, way } as const;
+    return [attachmentOf(record) ?? { ...nowhere, grows: false, working: false }];
   });
+}
+
+/**
+ * Makes the device as large as the file below it is now. Changes nothing where that cannot be done
+ * while it is in use (`Attachment.grows`).
+ */
+export async function growAttached(stateDirectory: string, name: string): Promise<void> {
+  const record = readRecord(stateDirectory, name);
+  if (record?.fuse?.keptSince === undefined) return;
+  for (const device of devicesOf(record)) await growLoop(record.fuse.directory, device);
 }
 
 function checkRequest(request: AttachRequest): void {
@@ -165,7 +185,7 @@ class Progress {
   }
 }
 
-async function makeDevice(progress: Progress): Promise<string> {
+async function makeDevice(progress: Progress, request: AttachRequest): Promise<string> {
   const { name, uri, readOnly } = progress.record;
   const kernelDevice = parseNbdUri(uri).socketPath === undefined ? undefined : freeKernelDevice();
   if (kernelDevice !== undefined) {
@@ -178,8 +198,10 @@ async function makeDevice(progress: Progress): Promise<string> {
     'fuse',
   );
   progress.note({ fuse: { directory } });
-  const pid = await startFuse(uri, directory, readOnly);
-  progress.note({ fuse: { directory, pid }, loop: {} });
+  const keeper = await request.serve?.(directory);
+  const pid = keeper ?? (await startFuse(uri, directory, readOnly));
+  const kept = keeper === undefined ? {} : { keptSince: startOf(keeper) };
+  progress.note({ fuse: { directory, pid, ...kept }, loop: {} });
   const device = await startLoop(directory, readOnly);
   progress.note({ loop: { device } });
   return device;
@@ -219,7 +241,7 @@ function attachmentOf(record: AttachRecord): Attachment | undefined {
   const [device] = devicesOf(record);
   if (device === undefined) return undefined;
   const { name, uri, readOnly, fuse, mount } = record;
-  const isServed = fuse === undefined || isFuseAlive(fuse.directory, fuse.pid);
+  const isServed = fuse === undefined || isFuseAlive(fuse);
   const isMounted =
     mount === undefined ||
     mounts().some((found) => found.path === mount.path && found.source === device);
@@ -230,6 +252,7 @@ function attachmentOf(record: AttachRecord): Attachment | undefined {
     mount: mount?.path,
     readOnly,
     way: fuse === undefined ? 'kernel' : 'fuse',
+    grows: fuse?.keptSince !== undefined,
     working: record.complete && isServed && isMounted,
   };
 }

@@ -1,5 +1,6 @@
 /** What the kernel says about processes, mounts and block devices. Reads /proc and /sys only. */
 import fs from 'node:fs';
+import path from 'node:path';
 
 export interface Holder {
   readonly pid: number;
@@ -106,6 +107,15 @@ export function mounts(): MountEntry[] {
       type,
     };
   });
+}
+
+/** What the size of a device is counted in. */
+export const sectorBytes = 512;
+
+/** The size of a device; undefined when there is none of this name. */
+export function loopBytes(device: string): number | undefined {
+  const sectors = readText(`/sys/class/block/${path.basename(device)}/size`);
+  return sectors === undefined ? undefined : Number(sectors) * sectorBytes;
 }
 
 /** Loop devices of a file, from the kernel: `losetup -j` would have to look at the file itself. */

@@ -177,6 +177,9 @@ export interface PersistentVolumeClaim extends KubeObject {
       readonly targetVolumeAttributesClassName?: string;
       readonly status: string;
     };
+    readonly allocatedResources?: { readonly storage?: string };
+    /** Of what grows, how far it is: `NodeResizePending` is the kubelet's to do. */
+    readonly allocatedResourceStatuses?: { readonly storage?: string };
     readonly conditions?: readonly Partial<Condition>[];
   };
 }

@@ -35,29 +35,39 @@ class Server {
   /** The disk below is broken. */
   fails = false;
   connects = 0;
-  #open: { break: () => void }[] = [];
+  /** Connections that said goodbye. */
+  goodbyes = 0;
+  /** New connections hear of it. */
+  sizeBytes = this.device.sizeBytes;
+  #open: { break: () => void; answer: () => void }[] = [];
 
   async connect(): Promise<KeptConnection> {
     if (!this.isUp) throw new TransshipError('SourceUnreachable', 'nobody answers');
     if (this.refusals-- > 0) throw new TransshipError('NotFound', 'no such export');
     this.connects++;
     const { device } = this;
-    const waiting: ((error: Error) => void)[] = [];
+    const waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
     const connection = { isBroken: false };
     const answered = async <T>(value: T | Promise<T>): Promise<T> => {
       const result = await value;
       if (this.fails) throw new TransshipError('DataCorrupt', 'a chunk fails its check');
       if (!this.holdsAnswers) return result;
-      return new Promise((_, reject) => waiting.push(reject));
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve: () => resolve(result), reject });
+      });
     };
     this.#open.push({
       break: () => {
         connection.isBroken = true;
-        for (const reject of waiting) reject(new TransshipError('SourceUnreachable', 'broken'));
+        const error = new TransshipError('SourceUnreachable', 'broken');
+        for (const { reject } of waiting) reject(error);
+      },
+      answer: () => {
+        for (const { resolve } of waiting.splice(0)) resolve();
       },
     });
     return Object.assign(connection, {
-      sizeBytes: device.sizeBytes,
+      sizeBytes: Math.min(this.sizeBytes, device.sizeBytes),
       blockSizeBytes: device.blockSizeBytes,
       readOnly: false,
       read: (into: Uint8Array, at: number) => answered(device.read(into, at)),
@@ -68,8 +78,14 @@ class Server {
       extents: (at: number, bytes: number) => device.extents(at, bytes),
       cork: () => undefined,
       uncork: () => undefined,
-      disconnect: () => undefined,
+      disconnect: () => {
+        this.goodbyes++;
+      },
     });
+  }
+
+  answer(): void {
+    for (const one of this.#open) one.answer();
   }
 
   kill(): void {
@@ -146,6 +162,62 @@ suite('a device that outlives its server', () => {
     server.kill();
     Object.assign(server, { device: new MemoryDevice({ sizeBytes: 512 * 1024 }), isUp: true });
     await assert.rejects(device.flush(), { reason: 'Conflict' });
+  });
+
+  test('asked again, it is as large as the export is now, and never smaller', async () => {
+    const server = new Server();
+    server.sizeBytes = 512 * 1024;
+    const device = await open(server);
+    server.sizeBytes = 1024 * 1024;
+    assert.equal(device.sizeBytes, 512 * 1024);
+    await device.refresh();
+    assert.equal(device.sizeBytes, 1024 * 1024);
+    await device.write(new Uint8Array(512).fill(3), 1024 * 1024 - 512);
+    assert.equal(server.device.bytes.at(-1), 3);
+    assert.equal(server.goodbyes, 1);
+    server.sizeBytes = 512 * 1024;
+    await assert.rejects(device.refresh(), { reason: 'Conflict' });
+    assert.equal(device.sizeBytes, 1024 * 1024);
+    await device.flush();
+  });
+
+  test('what is on its way when it is asked again is answered where it was sent', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.holdsAnswers = true;
+    const written = device.write(new Uint8Array(512).fill(5), 0);
+    await turns();
+    server.holdsAnswers = false;
+    await device.refresh();
+    assert.equal(server.goodbyes, 0);
+    server.answer();
+    await written;
+    assert.equal(server.connects, 2);
+    assert.equal(server.goodbyes, 1);
+  });
+
+  test('what was on its way over a connection that then breaks is sent over the next', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.holdsAnswers = true;
+    const written = device.write(new Uint8Array(512).fill(5), 0);
+    await turns();
+    await device.refresh();
+    server.kill();
+    server.holdsAnswers = false;
+    server.isUp = true;
+    await written;
+    assert.equal(server.connects, 3);
+  });
+
+  test('asking while the server is away fails at once; the device waits as before', async () => {
+    const server = new Server();
+    const device = await open(server);
+    server.kill();
+    await assert.rejects(device.refresh(), { reason: 'SourceUnreachable' });
+    const waiting = device.flush();
+    server.isUp = true;
+    await waiting;
   });
 
   test('closing ends what waits', async () => {

@@ -32,18 +32,18 @@ const retryMs = 100;
 const notYet: ReadonlySet<Reason> = new Set(['SourceUnreachable', 'Stopping', 'NotFound']);
 
 export class KeptDevice implements BlockDevice {
-  readonly sizeBytes: number;
   readonly blockSizeBytes: number;
   readonly readOnly: boolean;
   readonly #options: KeptOptions;
   #connection: KeptConnection;
+  /** Requests on their way, of connections that have any. */
+  readonly #busy = new Map<KeptConnection, number>();
   #coming: Promise<KeptConnection> | undefined;
   #closed = false;
 
   private constructor(options: KeptOptions, connection: KeptConnection) {
     this.#options = options;
     this.#connection = connection;
-    this.sizeBytes = connection.sizeBytes;
     this.blockSizeBytes = connection.blockSizeBytes;
     this.readOnly = connection.readOnly;
   }
@@ -51,6 +51,19 @@ export class KeptDevice implements BlockDevice {
   /** Rejects at once when there is no such export or no server: nothing uses it yet. */
   static async open(options: KeptOptions): Promise<KeptDevice> {
     return new KeptDevice(options, await options.connect());
+  }
+
+  /** As the server said when it was last asked; it only grows. */
+  get sizeBytes(): number {
+    return this.#connection.sizeBytes;
+  }
+
+  /**
+   * Asks the server how large the export is now, which it says to new connections only. What is on
+   * its way over the old one is answered there. Rejects at once while the server is away.
+   */
+  async refresh(): Promise<void> {
+    await this.#connect();
   }
 
   read(into: Uint8Array, offset: number): Promise<void> {
@@ -86,18 +99,31 @@ export class KeptDevice implements BlockDevice {
   /** What waits fails with `Stopping`. */
   close(): void {
     this.#closed = true;
-    this.#connection.disconnect();
+    for (const connection of [this.#connection, ...this.#busy.keys()]) connection.disconnect();
   }
 
   async #ask<T>(work: (connection: KeptConnection) => Promise<T>): Promise<T> {
     for (;;) {
       const connection = this.#connection.isBroken ? await this.#back() : this.#connection;
+      this.#busy.set(connection, (this.#busy.get(connection) ?? 0) + 1);
       try {
         return await work(connection);
       } catch (error) {
         if (this.#closed || !connection.isBroken) throw error;
+      } finally {
+        this.#done(connection);
       }
     }
+  }
+
+  #done(connection: KeptConnection): void {
+    const left = this.#busy.get(connection)! - 1;
+    if (left > 0) {
+      this.#busy.set(connection, left);
+      return;
+    }
+    this.#busy.delete(connection);
+    if (connection !== this.#connection) connection.disconnect();
   }
 
   /** The next connection; all that wait share the looking for it. */
@@ -129,13 +155,19 @@ export class KeptDevice implements BlockDevice {
 
   async #connect(): Promise<KeptConnection> {
     const found = await this.#options.connect();
+    if (this.#closed) {
+      found.disconnect();
+      throw new TransshipError('Stopping', 'the device is being closed');
+    }
     if (found.sizeBytes < this.sizeBytes || found.readOnly !== this.readOnly) {
       found.disconnect();
       const now = `${found.sizeBytes} bytes${found.readOnly ? ', read-only' : ''}`;
       const message = `the export is another one now: it has ${now}, not ${this.sizeBytes} bytes`;
       throw new TransshipError('Conflict', message);
     }
+    const before = this.#connection;
     this.#connection = found;
+    if (!this.#busy.has(before)) before.disconnect();
     return found;
   }
 }

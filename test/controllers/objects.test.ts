@@ -11,10 +11,12 @@ import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import type { ResourceType } from '../../src/kube/objects.ts';
 import {
   persistentVolumeClaims,
+  volumeAttachments,
   persistentVolumes,
   secrets,
   storageClasses,
 } from '../../src/kube/resources.ts';
+import { driver } from '../../src/controllers/labels.ts';
 import { isBound, makeClaim } from './scenarios.ts';
 import { openWorld, type Saved, saveWorld, type World } from './world.ts';
 
@@ -243,6 +245,49 @@ suite('objects of one cluster', () => {
     await client.delete(persistentVolumes, { namespace: '', name });
     await world.until('it is bound', () => isBound(world, 'east'));
     assert.notEqual((await made())?.uid, uid);
+    await world.stop();
+  });
+
+  test('a claim in use grows when its kubelet has grown the device, others at once', async () => {
+    const world = await open();
+    const client = world.admin('east');
+    await makeClaim(world, 'east');
+    await world.until('bound', () => isBound(world, 'east'));
+    const db = { namespace: 'shop', name: 'db' };
+    const [bound] = await world.list('east', persistentVolumes);
+    const persistentVolumeName = bound?.metadata.name ?? '';
+    const spec = { attacher: driver, nodeName: 'node-1', source: { persistentVolumeName } };
+    await client.create(volumeAttachments, { metadata: { name: 'of-db' }, spec });
+    const grow = async (storage: string) => {
+      await client.patch(persistentVolumeClaims, db, {
+        spec: { resources: { requests: { storage } } },
+      });
+      await world.until('the PersistentVolume has grown', async () => {
+        const [found] = await world.list('east', persistentVolumes);
+        return found?.spec?.capacity?.storage === storage;
+      });
+      await world.run(5_000);
+      return (await world.find('east', persistentVolumeClaims, db))?.status;
+    };
+    const before = (await world.find('east', persistentVolumeClaims, db))?.status?.capacity;
+    const pending = await grow('64Mi');
+    assert.deepEqual(pending?.capacity, before);
+    assert.deepEqual(pending?.allocatedResources, { storage: '64Mi' });
+    assert.deepEqual(pending?.allocatedResourceStatuses, { storage: 'NodeResizePending' });
+    const types = (status: typeof pending) => (status?.conditions ?? []).map(({ type }) => type);
+    assert.deepEqual(types(pending), ['FileSystemResizePending']);
+    // As the kubelet does when it has grown the file system.
+    const done = { capacity: { storage: '64Mi' }, allocatedResourceStatuses: null, conditions: [] };
+    await client.patchStatus(persistentVolumeClaims, db, { status: done });
+    assert.equal((await grow('96Mi'))?.capacity?.storage, '64Mi');
+    // The pod went before its kubelet got to it: whoever mounts it next grows it.
+    await client.delete(volumeAttachments, { namespace: '', name: 'of-db' });
+    await world.run(5_000);
+    const unused = (await world.find('east', persistentVolumeClaims, db))?.status;
+    assert.equal(unused?.capacity?.storage, '96Mi');
+    assert.equal(unused?.allocatedResourceStatuses, undefined);
+    assert.deepEqual(types(unused), []);
+    assert.equal((await grow('128Mi'))?.capacity?.storage, '128Mi');
     await world.stop();
   });
 

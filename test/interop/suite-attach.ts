@@ -9,7 +9,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { attachVolume, detachVolume, listAttachments } from '../../src/host/attach.ts';
+import {
+  type AttachRequest,
+  attachVolume,
+  detachVolume,
+  listAttachments,
+} from '../../src/host/attach.ts';
 import { loopDevicesOf, mounts } from '../../src/host/block-probe.ts';
 import { fuseProcesses } from '../../src/host/attach-steps.ts';
 import { type NbdTarget, type StartNbd } from './suite-nbd.ts';
@@ -20,7 +25,7 @@ interface Place {
   readonly stateDirectory: string;
   readonly mount: string;
   /** `uri`, `name` and `stateDirectory` of a request. */
-  readonly base: { readonly uri: string; readonly name: string; readonly stateDirectory: string };
+  readonly base: Pick<AttachRequest, 'uri' | 'name' | 'stateDirectory' | 'serve'>;
 }
 
 /** Why this machine cannot; false when it can. */
@@ -32,15 +37,19 @@ export function cannotAttach(): string | false {
   return missing('nbdfuse', 'losetup', 'mount', 'blkid', 'mkfs.ext4');
 }
 
-/** Registers the tests. `start` as for `nbdSuite`. */
-export function attachSuite(start: StartNbd): void {
+/** Mounts a target as the file `disk` of a directory; returns the process that serves it. */
+export type Serve = (target: NbdTarget, directory: string) => Promise<number>;
+
+/** Registers the tests. `start` as for `nbdSuite`; without `serve`, nbdfuse does. */
+export function attachSuite(start: StartNbd, serve?: Serve): void {
   const on = (name: string, body: (place: Place) => Promise<void>): void => {
     test(name, { skip: cannotAttach() }, async () => {
       const target = await start();
       using directory = scratch();
       const stateDirectory = join(directory.path, 'state');
       const mount = join(directory.path, 'mnt');
-      const base = { uri: target.uri, name: 'vol', stateDirectory };
+      const served = serve && { serve: (at: string) => serve(target, at) };
+      const base = { uri: target.uri, name: 'vol', stateDirectory, ...served };
       try {
         await body({ target, stateDirectory, mount, base });
         await detachVolume(base);
@@ -56,6 +65,7 @@ export function attachSuite(start: StartNbd): void {
   namespaceTests(on);
   refusalTests(on);
   crashTests(on);
+  if (serve === undefined) nbdfuseTests(on);
 }
 
 type Register = (name: string, body: (place: Place) => Promise<void>) => void;
@@ -220,15 +230,16 @@ function refusalTests(on: Register): void {
     await assert.rejects(attachVolume({ ...base, mount }), refused);
     assertNothingLeft(base.stateDirectory, mount);
   });
+}
 
+/** What depends on who serves the file. */
+function nbdfuseTests(on: Register): void {
   on('an export that is not there leaves nothing behind', async ({ base, mount }) => {
     const uri = base.uri.replace('?', '-not?');
     await assert.rejects(attachVolume({ ...base, uri }), { reason: 'SourceUnreachable' });
     assertNothingLeft(base.stateDirectory, mount);
   });
-}
 
-function crashTests(on: Register): void {
   on('after nbdfuse was killed, detach clears everything', async ({ base, mount }) => {
     await attachVolume({ ...base, mount, format: 'ext4' });
     const [pid] = fuseProcesses(join(base.stateDirectory, 'vol', 'fuse'));
@@ -239,7 +250,9 @@ function crashTests(on: Register): void {
     assertNothingLeft(base.stateDirectory, mount);
     await attachVolume({ ...base, mount });
   });
+}
 
+function crashTests(on: Register): void {
   on('after the server was stopped, detach clears everything', async ({ target, base, mount }) => {
     await attachVolume({ ...base, mount, format: 'ext4' });
     await writeFile(join(mount, 'file'), 'lost');

@@ -8,6 +8,7 @@ export const layers: readonly (readonly string[])[] = [
   ['api'],
   ['volume'],
   ['nbd'],
+  ['fuse'],
   ['peer'],
   ['kube'],
   ['workload'],

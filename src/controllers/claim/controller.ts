@@ -17,6 +17,7 @@ import {
   persistentVolumes,
   type StorageClass,
 } from '../../kube/resources.ts';
+import { capacityStatus } from './capacity.ts';
 import type { Context, Controller } from '../context.ts';
 import { annotations, driver, labels } from '../labels.ts';
 import { choosePools, Room } from '../pool/moves.ts';
@@ -49,6 +50,13 @@ export class ClaimController implements Controller {
       watching(informers.persistentVolumes, ({ before, now }) => {
         const { namespace, name } = (now ?? before)?.spec?.claimRef ?? {};
         return name === undefined ? [] : [keyText({ namespace: namespace ?? '', name })];
+      }),
+      // What grew while it was in use is shown when it is not used any more.
+      watching(informers.volumeAttachments, ({ before, now }) => {
+        const { persistentVolumeName: name = '' } = (now ?? before)?.spec.source ?? {};
+        const { claimRef } = informers.persistentVolumes.get({ namespace: '', name })?.spec ?? {};
+        if (claimRef?.name === undefined) return [];
+        return [keyText({ namespace: claimRef.namespace ?? '', name: claimRef.name })];
       }),
     ];
   }
@@ -214,19 +222,30 @@ export class ClaimController implements Controller {
       if ((volume.status?.sizeBytes ?? 0) < wantedBytes) return {};
       const storage = exactSize(volume.status!.sizeBytes!);
       await client.patch(persistentVolumes, keyOf(bound), { spec: { capacity: { storage } } });
-      await this.#showCapacity(claim, storage);
+      await this.#showCapacity(claim, bound, storage);
     } else if (claim.status?.phase === 'Bound') {
-      await this.#showCapacity(claim, bound.spec?.capacity?.storage ?? '');
+      await this.#showCapacity(claim, bound, bound.spec?.capacity?.storage ?? '');
     }
     return modifyBound(this.#c, { claim, bound, volume });
   }
 
-  async #showCapacity(claim: PersistentVolumeClaim, storage: string): Promise<void> {
-    const shown = quantityBytes(claim.status?.capacity?.storage) ?? 0;
-    if (shown >= (quantityBytes(storage) ?? 0)) return;
-    await this.#c.client.patchStatus(persistentVolumeClaims, keyOf(claim), {
-      status: { capacity: { storage } },
+  async #showCapacity(
+    claim: PersistentVolumeClaim,
+    bound: PersistentVolume,
+    storage: string,
+  ): Promise<void> {
+    const { client, informers, ports } = this.#c;
+    const attachments = informers.volumeAttachments.byIndex(
+      'persistentVolume',
+      bound.metadata.name ?? '',
+    );
+    const isInUse = [...attachments].some(({ spec, metadata }) => {
+      return spec.attacher === driver && metadata.deletionTimestamp === undefined;
     });
+    const now = { isInUse, nowMs: ports.clock.wallMs() };
+    const status = capacityStatus(claim, storage, now);
+    if (status === undefined) return;
+    await client.patchStatus(persistentVolumeClaims, keyOf(claim), { status });
   }
 
   #tell(
