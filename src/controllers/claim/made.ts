@@ -30,8 +30,12 @@ export function handleOf(volume: PersistentVolume): string {
   return volume.spec?.csi?.volumeHandle ?? '';
 }
 
+/** As all classes of CSI drivers may name it; ours have `type`, too. */
+export const fsTypeParameter = 'csi.storage.k8s.io/fstype';
+
 export function fsTypeOf(storageClass: StorageClass | undefined): string {
-  const type = storageClass?.parameters?.['type'] ?? 'ext4';
+  const { type: own, [fsTypeParameter]: common } = storageClass?.parameters ?? {};
+  const type = own ?? common ?? 'ext4';
   return type === 'block' ? 'ext4' : type;
 }
 

@@ -8,7 +8,7 @@ import type {
   StorageClass,
 } from '../../kube/resources.ts';
 import { annotations } from '../labels.ts';
-import { handleOf, isOurVolume, quantityBytes } from './made.ts';
+import { fsTypeParameter, handleOf, isOurVolume, quantityBytes } from './made.ts';
 
 export interface ClaimView {
   readonly nowMs: number;
@@ -36,8 +36,16 @@ export function checkParameters(storageClass: Pick<StorageClass, 'parameters'>):
     const known = [...parametersKnown].join(', ');
     fail('BadArgument', `storage class parameter '${unknown}' is unknown (there are ${known})`);
   }
-  const { type = 'ext4' } = parameters;
-  if (!typesKnown.has(type)) fail('BadArgument', `type '${type}' is not ext4, xfs or block`);
+  const { type, [fsTypeParameter]: common } = parameters;
+  if (type !== undefined && !typesKnown.has(type)) {
+    fail('BadArgument', `type '${type}' is not ext4, xfs or block`);
+  }
+  if (common !== undefined && (common === 'block' || !typesKnown.has(common))) {
+    fail('BadArgument', `${fsTypeParameter} '${common}' is not ext4 or xfs`);
+  }
+  if (type !== undefined && common !== undefined && type !== common) {
+    fail('BadArgument', `type says ${type} and ${fsTypeParameter} says ${common}: keep one`);
+  }
   replicaCountOf(parameters);
 }
 
