@@ -45,6 +45,31 @@ export const rowTexts: Readonly<Record<string, RowText>> = {
     method: 'As above; the change is made before each round, and every copy is compared.',
     argument: 'Both read and hash both disks.',
   },
+  'device-4k-read': {
+    what: 'device of a pod: 4 KiB random read, QD16, nothing in memory',
+    against: 'the same with nbdfuse instead of our FUSE server',
+    method: 'A loop device on a file; both files are served through the keeper from one agent.',
+  },
+  'device-4k-write': {
+    what: 'device of a pod: 4 KiB random write, QD16',
+    against: 'the same',
+    method: 'As above.',
+  },
+  'device-sync': {
+    what: 'device of a pod: 4 KiB random write, each with a flush',
+    against: 'the same',
+    method: 'As above.',
+  },
+  'device-seq-read': {
+    what: 'device of a pod: sequential read 1 MiB, QD4, nothing in memory',
+    against: 'the same',
+    method: 'As above.',
+  },
+  'device-seq-write': {
+    what: 'device of a pod: sequential write 1 MiB, QD4',
+    against: 'the same',
+    method: 'As above.',
+  },
   'replicas-write': {
     what: 'NBD 4 KiB random write, QD32, with replicas on other agents',
     against: 'the same volume with one replica',

@@ -15,6 +15,7 @@ import type { Bench, Outcome, Section } from './row.ts';
 import { constantSections } from './rows/constant.ts';
 import { controlSection } from './rows/control.ts';
 import { convertSection } from './rows/convert.ts';
+import { deviceSection } from './rows/devices.ts';
 import { farSections } from './rows/far.ts';
 import { ingestSection } from './rows/ingest.ts';
 import { moverSection } from './rows/movers.ts';
@@ -34,6 +35,7 @@ const sections: readonly Section[] = [
   teleportSection,
   ...farSections.slice(1),
   ...constantSections,
+  deviceSection,
   moverSection,
   replicaSection,
   controlSection,
