@@ -1,5 +1,5 @@
 /**
- * Devices of pods where the kernel has no NBD client: a loop device on a file that the keeper serves
+ * Devices of pods where the kernel has no NBD client: a loop device on a file of the keeper, served
  * by FUSE, beside the same with nbdfuse between. Both go through the keeper to one agent.
  */
 import { mkdirSync } from 'node:fs';

@@ -350,11 +350,6 @@ export const volumeAttributesClasses = clusterWide<VolumeAttributesClass>(
   'volumeattributesclasses',
   'VolumeAttributesClass',
 );
-export const volumeAttributesClassesBeta = clusterWide<VolumeAttributesClass>(
-  'storage.k8s.io/v1beta1',
-  'volumeattributesclasses',
-  'VolumeAttributesClass',
-);
 export const volumeAttachments = clusterWide<VolumeAttachment>(
   'storage.k8s.io/v1',
   'volumeattachments',

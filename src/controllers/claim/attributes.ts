@@ -14,7 +14,6 @@ import {
   persistentVolumes,
   type VolumeAttributesClass,
   volumeAttributesClasses,
-  volumeAttributesClassesBeta,
 } from '../../kube/resources.ts';
 import type { Context } from '../context.ts';
 import { driver } from '../labels.ts';
@@ -59,16 +58,16 @@ function hasPolicy(informers: Context['informers'], name: string): boolean {
   return informers.policies.get({ namespace: '', name }) !== undefined;
 }
 
+/** Before Kubernetes 1.34. */
+const beta = { ...volumeAttributesClasses, version: 'v1beta1' };
+
 /** Of the version that the cluster has: 1.34 and later, or the beta from 1.31 on. */
 async function findClass(
   client: KubeClient,
   name: string,
 ): Promise<VolumeAttributesClass | undefined> {
   const key = { namespace: '', name };
-  return (
-    (await client.get(volumeAttributesClasses, key)) ??
-    (await client.get(volumeAttributesClassesBeta, key))
-  );
+  return (await client.get(volumeAttributesClasses, key)) ?? (await client.get(beta, key));
 }
 
 /** One step on the way to what the class asks for; called again whenever something changed. */
