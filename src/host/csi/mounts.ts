@@ -131,7 +131,16 @@ async function grow(device: string, at: string): Promise<number> {
   const entry = entryAt(at);
   const tool = growTool[entry?.type ?? ''];
   if (tool === undefined) fail('Unsupported', `${entry?.type ?? 'nothing'} at ${at} cannot grow`);
-  await mustRunTool(tool, tool === 'xfs_growfs' ? at : device);
+  const { code, stderr } = await runTool(tool, tool === 'xfs_growfs' ? at : device);
+  if (code !== 0) {
+    const said = `${tool} ${device}: ${stderr.trim() || `exit code ${code}`}`;
+    // The kernel's check of ext4_resize_begin; no other grower is refused so.
+    const lacksRight = tool === 'resize2fs' && /Permission denied/.test(stderr);
+    const right =
+      'a mounted ext4 grows only for who has CAP_SYS_RESOURCE: run the driver privileged';
+    if (lacksRight) fail('Forbidden', `${right} (${said})`);
+    fail('DiskFailed', said);
+  }
   const { bsize, blocks } = fs.statfsSync(at);
   return bsize * blocks;
 }

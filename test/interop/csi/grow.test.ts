@@ -180,6 +180,12 @@ test('the device below an ext4 that is written to grows', options, async () => {
     assert.equal(loopBytes(status.device ?? ''), sizeBytes);
   }
   assert.equal(await writer.ended, 0, writer.said());
+  if (!hasResourceRight()) {
+    const ask = { volumeId, volumePath: staging, stagingTargetPath: staging, volumeCapability };
+    const capacityRange = { requiredBytes: 512 * MiB, limitBytes: 0 };
+    const refused = node.NodeExpandVolume({ ...ask, capacityRange } as never);
+    await assert.rejects(refused, /CAP_SYS_RESOURCE: run the driver privileged/);
+  }
   const sums = await must('sha256sum', join(staging, 'data'));
   await clear(volumeId);
   const { status } = await agent.call('volume.attach', { volume: volumeId, keep: true });
