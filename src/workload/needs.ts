@@ -61,6 +61,7 @@ export interface Needs {
   readonly priorityClasses: readonly Need[];
   readonly ingressClasses: readonly Need[];
   readonly runtimeClasses: readonly Need[];
+  readonly attributesClasses: readonly Need[];
   readonly clusterRoles: readonly Need[];
   /** Bindings whose subjects are service accounts of the namespaces, or all of theirs. */
   readonly clusterRoleBindings: readonly Need[];
@@ -134,6 +135,7 @@ export async function findNeeds(client: KubeClient, inventory: Inventory): Promi
     priorityClasses: ofKind('scheduling.k8s.io', 'PriorityClass'),
     ingressClasses: ofKind('networking.k8s.io', 'IngressClass'),
     runtimeClasses: ofKind('node.k8s.io', 'RuntimeClass'),
+    attributesClasses: ofKind('storage.k8s.io', 'VolumeAttributesClass'),
     clusterRoles: joined([...ofKind(rbac, 'ClusterRole'), ...bindings.roles]),
     clusterRoleBindings: bindings.needs,
     volumes: volumes.volumes,

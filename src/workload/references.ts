@@ -93,8 +93,7 @@ function addVolume(to: Collector, volume: unknown, field: FieldPath): void {
   }
   const claim = textAt(volume, 'persistentVolumeClaim', 'claimName');
   to.add(field, { kind: 'PersistentVolumeClaim', name: claim });
-  const template = fieldsAt(volume, 'ephemeral', 'volumeClaimTemplate', 'spec');
-  to.add(field, storageClass(textAt(template, 'storageClassName')));
+  addClasses(to, fieldsAt(volume, 'ephemeral', 'volumeClaimTemplate', 'spec'), field);
   const secret = textAt(volume, 'csi', 'nodePublishSecretRef', 'name');
   to.add(field, { kind: 'Secret', name: secret });
 }
@@ -119,12 +118,20 @@ function priorityClass(name: string | undefined): Named {
   return { group: 'scheduling.k8s.io', kind, name: isOwn ? name : undefined, namespace: '' };
 }
 
-const storageClass = (name: string | undefined): Named => ({
-  group: 'storage.k8s.io',
-  kind: 'StorageClass',
-  name,
-  namespace: '',
-});
+/** Of the spec of a claim, or of what claims are made of. */
+function addClasses(to: Collector, spec: unknown, path: FieldPath): void {
+  for (const [field, kind] of [
+    ['storageClassName', 'StorageClass'],
+    ['volumeAttributesClassName', 'VolumeAttributesClass'],
+  ] as const) {
+    to.add([...path, field], {
+      group: 'storage.k8s.io',
+      kind,
+      name: textAt(spec, field),
+      namespace: '',
+    });
+  }
+}
 
 /** Of HorizontalPodAutoscaler, ScaledObject and whatever else scales in their way. */
 function addScaleTarget(to: Collector, object: KubeObject): void {
@@ -137,7 +144,7 @@ function addScaleTarget(to: Collector, object: KubeObject): void {
 type Reader = (to: Collector, object: KubeObject) => void;
 
 const readClaim: Reader = (to, object) => {
-  to.add(['spec', 'storageClassName'], storageClass(textAt(object, 'spec', 'storageClassName')));
+  addClasses(to, fieldsAt(object, 'spec'), ['spec']);
   const name = textAt(object, 'spec', 'volumeName');
   to.add(['spec', 'volumeName'], { kind: 'PersistentVolume', name, namespace: '' });
 };
@@ -146,8 +153,7 @@ const readSet: Reader = (to, object) => {
   const name = textAt(object, 'spec', 'serviceName');
   to.add(['spec', 'serviceName'], { kind: 'Service', name, optional: true });
   for (const template of fieldsListAt(object, 'spec', 'volumeClaimTemplates')) {
-    const className = textAt(template, 'spec', 'storageClassName');
-    to.add(['spec', 'volumeClaimTemplates'], storageClass(className));
+    addClasses(to, fieldsAt(template, 'spec'), ['spec', 'volumeClaimTemplates']);
   }
 };
 

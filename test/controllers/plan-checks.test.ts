@@ -64,6 +64,7 @@ const survey = {
     priorityClasses: [],
     ingressClasses: [],
     runtimeClasses: [],
+    attributesClasses: [],
     clusterRoles: [],
     clusterRoleBindings: [],
     volumes: [],
@@ -287,6 +288,11 @@ const rows: readonly (readonly [what: string, parts: Parts, ids: readonly string
   ],
   ['no priority class', needs('priorityClasses', 'PriorityClass', 'p'), ['PriorityClassMissing']],
   ['no ingress class', needs('ingressClasses', 'IngressClass', 'i'), ['IngressClassMissing']],
+  [
+    'no class of attributes',
+    needs('attributesClasses', 'VolumeAttributesClass', 'a'),
+    ['VolumeAttributesClassMissing'],
+  ],
   [
     'an ingress class under another name',
     {

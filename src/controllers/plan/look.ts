@@ -13,6 +13,7 @@ import {
   type PersistentVolumeClaim,
   persistentVolumeClaims,
   persistentVolumes,
+  volumeAttributesClasses,
 } from '../../kube/resources.ts';
 import { judgeHealth } from '../../workload/health.ts';
 import { nameKey, nameOf, type ObjectName } from '../../workload/names.ts';
@@ -46,6 +47,7 @@ const namedKinds: readonly ResourceType[] = [
   },
   { ...outside, group: 'networking.k8s.io', plural: 'ingressclasses', kind: 'IngressClass' },
   { ...outside, group: 'node.k8s.io', plural: 'runtimeclasses', kind: 'RuntimeClass' },
+  volumeAttributesClasses,
 ];
 
 async function foundNamespaces(

@@ -77,6 +77,15 @@ export const needChecks: readonly Check[] = [
       ),
   },
   {
+    id: 'VolumeAttributesClassMissing',
+    category: 'Warning',
+    remedy: 'Make the class at the destination: new claims that name it wait until it is there.',
+    find: (judged) =>
+      both(judged, ({ source, destination }) =>
+        missingOf(source.needs.attributesClasses, destination),
+      ),
+  },
+  {
     id: 'ReferencesMissing',
     category: 'Advisory',
     remedy: 'They lead nowhere at the source either; see whether the workloads need them.',
