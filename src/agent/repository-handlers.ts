@@ -106,9 +106,9 @@ function backupHandlers({
     status: { savedBy: one.cluster, savedTime: formatMoment(one.savedMs) },
   });
   return {
-    'repository.put-backup': async ({ name, backup, part, content }) => {
+    'repository.put-backup': async ({ name, backup, part, parts = 0, content }) => {
       const repository = await repositories.open(name, { create: true });
-      const named = { name: checkName(backup, 'backup'), part, cluster, content };
+      const named = { name: checkName(backup, 'backup'), part, parts, cluster, content };
       return viewOf(name, await putBackupPart(repository, named));
     },
     'repository.read-backup': async ({ name, backup, part }) => {
@@ -219,7 +219,18 @@ function reportView(
     const message = `${badChunks} chunks are missing or damaged`;
     return { check, result: 'Failed', message, remedy: 'Save the volume there again.' };
   });
-  for (const object of report.damagedVersions) {
+  for (const { name: backup, parts, badParts } of report.backups) {
+    const check = `backup ${backup}`;
+    const all = `${parts} parts beside the first`;
+    if (badParts === 0)
+      findings.push({ check, result: 'Passed', message: `${all}; all were read` });
+    else {
+      const message = `${badParts} of ${all} are missing or damaged`;
+      const remedy = 'Let its replication run again; older backups may be whole.';
+      findings.push({ check, result: 'Failed', message, remedy });
+    }
+  }
+  for (const object of [...report.damagedVersions, ...report.damagedBackups]) {
     const remedy = 'Delete that object.';
     findings.push({ check: object, result: 'Failed', message: 'it cannot be read', remedy });
   }

@@ -329,6 +329,7 @@ export const operations = {
     name: 'text',
     backup: 'text',
     part: 'number',
+    parts: 'number?',
     content: 'text',
   }).answers<objects.BackupPartObject>(),
   'repository.read-backup': operation('Reads one part of a backup.', {
@@ -346,10 +347,13 @@ export const operations = {
   'repository.prune': operation('Gives back what no saved version needs.', {
     name: 'text',
   }).streams<Job, Job>(),
-  'repository.verify': operation('Checks that every saved version can be opened.', {
-    name: 'text',
-    deep: 'flag?',
-  }).streams<Job, objects.ReportObject>(),
+  'repository.verify': operation(
+    'Checks that every saved version and every backup can be opened.',
+    {
+      name: 'text',
+      deep: 'flag?',
+    },
+  ).streams<Job, objects.ReportObject>(),
 
   'job.list': operation('Jobs since the agent started.', {}).answers<objects.ListOf<Job>>(),
   'job.watch': operation('Progress of a job until it ends.', { name: 'text' }).streams<Job, Job>(),

@@ -236,7 +236,7 @@ function openCommand(registry: Registry, repository: Command): void {
 function sweepCommands(registry: Registry, repository: Command): void {
   add<{ readonly deep?: boolean }>(registry, repository, {
     name: 'verify',
-    about: 'check that every saved version can be opened',
+    about: 'check that every saved version and every backup can be opened',
     args: [repositoryArgument],
     options: [option('--deep', 'also read and hash everything that is stored')],
     run: async (cli, [name], { deep }) => {

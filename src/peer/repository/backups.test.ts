@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { TransshipError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { forgetBackup, listBackups, putBackupPart, readBackupPart } from './backups.ts';
+import {
+  forgetBackup,
+  listBackups,
+  putBackupPart,
+  readBackupPart,
+  verifyBackups,
+} from './backups.ts';
 import { createWorld } from './world.ts';
 
 const reason = (wanted: string) => (error: unknown) =>
@@ -13,7 +19,7 @@ suite('backups in a repository', () => {
     const world = await createWorld();
     const repository = await world.open(true);
     const put = (name: string, part: number, content: string) =>
-      putBackupPart(repository, { name, part, content, cluster: 'east' });
+      putBackupPart(repository, { name, part, parts: 0, content, cluster: 'east' });
     await put('one', 1, 'a secret word');
     assert.deepEqual(await listBackups(repository), []);
     await put('one', 0, 'head');
@@ -35,11 +41,53 @@ suite('backups in a repository', () => {
     await assert.rejects(readBackupPart(repository, 'one', 1), reason('NotFound'));
   });
 
+  test('every part is read again by a verification, which says what is bad', async () => {
+    const world = await createWorld();
+    const repository = await world.open(true);
+    const { store } = world;
+    const places = () => [...store.objects.keys()].filter((one) => one.startsWith('parts/'));
+    const made = new Map<string, readonly string[]>();
+    for (const name of ['whole', 'torn', 'short', 'gone']) {
+      const before = new Set(places());
+      for (let part = 1; part <= 3; part++) {
+        await putBackupPart(repository, { name, part, parts: 0, content: 'x', cluster: 'east' });
+      }
+      const named = { name, part: 0, parts: 3, content: 'head', cluster: 'east' };
+      await putBackupPart(repository, named);
+      made.set(
+        name,
+        places().filter((one) => !before.has(one)),
+      );
+    }
+    const verified = async () => {
+      const { backups, damaged } = await verifyBackups(repository);
+      const lines = backups.map(({ name, parts, badParts }) => `${name} ${badParts} of ${parts}`);
+      return { lines: lines.toSorted(), damaged };
+    };
+    const all = ['gone 0 of 3', 'short 0 of 3', 'torn 0 of 3', 'whole 0 of 3'];
+    assert.deepEqual(await verified(), { lines: all, damaged: [] });
+    const [torn = ''] = made.get('torn') ?? [];
+    await store.put(torn, [(await store.get(torn)).map((byte, at) => (at === 90 ? ~byte : byte))]);
+    // The last one: nothing behind it is missed by counting.
+    await store.delete(made.get('short')?.at(-1) ?? '');
+    const head = [...store.objects.keys()].findLast((one) => one.startsWith('backups/')) ?? '';
+    await store.put(head, [Buffer.from('no object of ours, and much shorter than one')]);
+    assert.deepEqual(await verified(), {
+      lines: ['short 1 of 3', 'torn 1 of 3', 'whole 0 of 3'],
+      damaged: [head],
+    });
+    store.fault = () => {
+      throw new TransshipError('SourceUnreachable', 'the place is away');
+    };
+    await assert.rejects(verified(), reason('SourceUnreachable'));
+  });
+
   test('whose place it is reads neither names nor contents, and exchanges nothing', async () => {
     const world = await createWorld();
     const repository = await world.open(true);
     for (const name of ['shop-1', 'shop-2']) {
-      await putBackupPart(repository, { name, part: 0, content: 'a secret word', cluster: 'east' });
+      const content = 'a secret word';
+      await putBackupPart(repository, { name, part: 0, parts: 0, content, cluster: 'east' });
     }
     const { objects } = world.store;
     const places = [...objects.keys()].filter((name) => name.startsWith('backups/'));

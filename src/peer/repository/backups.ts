@@ -2,7 +2,7 @@
  * What else a backup has than volumes: small parts of text, sealed, of which the part 0 is put last
  * and makes the backup exist (docs/formats/repository.md, "Backup").
  */
-import { fail } from '../../base/errors.ts';
+import { asTransshipError, fail } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { encodeJson } from '../json-fields.ts';
 import { reading } from './documents.ts';
@@ -22,6 +22,8 @@ export interface BackupPart {
   /** Who put it. */
   readonly cluster: string;
   readonly savedMs: number;
+  /** Of the part 0: how many others there are. Else 0. */
+  readonly parts: number;
   readonly content: string;
 }
 
@@ -68,6 +70,51 @@ export async function listBackups(repository: Repository): Promise<readonly Back
   return found.toSorted((a, b) => a.savedMs - b.savedMs);
 }
 
+export interface VerifiedBackup {
+  readonly name: string;
+  readonly parts: number;
+  /** Parts that are not there, or not what was put. */
+  readonly badParts: number;
+}
+
+/** Reads every part of every backup. `damaged`: objects that should be the part 0 of one. */
+export async function verifyBackups(
+  repository: Repository,
+): Promise<{ readonly backups: readonly VerifiedBackup[]; readonly damaged: readonly string[] }> {
+  const { ports, key } = repository;
+  const backups: VerifiedBackup[] = [];
+  const damaged: string[] = [];
+  for (const { name: place } of await repository.list(heads)) {
+    const object = await readIfThere(ports.store, place);
+    // Forgotten since it was listed.
+    if (object === undefined) continue;
+    const head = await unlessBad(async () => decodePart(key, object));
+    if (head === undefined || placeOf(key, head.name, 0) !== place) {
+      damaged.push(place);
+      continue;
+    }
+    const { name, parts } = head;
+    let badParts = 0;
+    for (let part = 1; part <= parts; part++) {
+      const found = await unlessBad(() => readBackupPart(repository, name, part));
+      if (found === undefined) badParts += 1;
+    }
+    backups.push({ name, parts, badParts });
+  }
+  return { backups, damaged };
+}
+
+/** A place that does not answer is no damage. */
+async function unlessBad<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    const { reason } = asTransshipError(error);
+    if (reason === 'NotFound' || reason === 'DataCorrupt') return undefined;
+    throw error;
+  }
+}
+
 /**
  * First the part 0: half a backup is none. Then from the last to the first: a part is there only as
  * long as those before it are, so that whoever died on the way is followed. Idempotent.
@@ -91,6 +138,7 @@ function decodePart(key: MasterKey, object: Uint8Array): BackupPart {
     part: fields.count('part'),
     cluster: fields.text('cluster', textMax),
     savedMs: fields.number('savedMs'),
+    parts: fields.count('parts'),
     content: fields.text('content', limits.backupPartMax),
   }));
 }

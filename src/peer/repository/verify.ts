@@ -1,6 +1,10 @@
-/** Proof that every saved version can be opened: its chunks are there, and what they were. */
+/**
+ * Proof that every saved version can be opened: its chunks are there, and what they were. And that
+ * every backup has all of its parts.
+ */
 import { nameHex } from '../../volume/name.ts';
 import type { Name, Packer } from '../../volume/types.ts';
+import { verifyBackups, type VerifiedBackup } from './backups.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import type { SavedVersion } from './documents.ts';
 import { markReachable } from './reach.ts';
@@ -25,6 +29,9 @@ export interface VerifyReport {
   readonly versions: readonly VerifiedVersion[];
   /** Version objects that cannot be read. */
   readonly damagedVersions: readonly string[];
+  readonly backups: readonly VerifiedBackup[];
+  /** Objects of backups that cannot be read. */
+  readonly damagedBackups: readonly string[];
   /** Packs that are listed and not there as they were. */
   readonly missingPacks: readonly string[];
   readonly chunks: number;
@@ -55,7 +62,9 @@ export async function verifyRepository(
     const missing = await markReachable({ reader, catalogue, read, onBlocks }, version);
     versions.push({ version, badChunks: missing + bad });
   }
-  return { versions, damagedVersions, missingPacks, chunks: catalogue.chunks };
+  const { backups, damaged: damagedBackups } = await verifyBackups(repository);
+  const { chunks } = catalogue;
+  return { versions, damagedVersions, backups, damagedBackups, missingPacks, chunks };
 }
 
 /** What is listed, without what is in packs that are gone or have another length. */

@@ -1,4 +1,5 @@
 /** Backups in a repository, through an agent of the hub, which is who reaches it. */
+import type { RequestOf } from '../../../api/control.ts';
 import { asTransshipError, fail } from '../../../base/errors.ts';
 import type { AgentMirror } from '../../agents/mirror.ts';
 import type { Context } from '../../context.ts';
@@ -41,12 +42,17 @@ export class BackupStore {
   }
 
   async putPart(backup: string, part: number, content: string): Promise<void> {
-    await this.#mirror.call('repository.put-backup', { name: this.#name, backup, part, content });
+    await this.#put({ backup, part, content });
   }
 
   /** From now on it is there. */
   async putHead(head: BackupHead): Promise<void> {
-    await this.putPart(head.name, 0, encodeHead(head));
+    const { name: backup, parts } = head;
+    await this.#put({ backup, part: 0, parts, content: encodeHead(head) });
+  }
+
+  async #put(part: Omit<RequestOf<'repository.put-backup'>, 'name'>): Promise<void> {
+    await this.#mirror.call('repository.put-backup', { name: this.#name, ...part });
   }
 
   async forget(backup: string): Promise<void> {
