@@ -43,7 +43,8 @@ ip iproute2
 ps procps
 stunnel4 stunnel4
 setfacl acl
-getfattr attr'
+getfattr attr
+ansible-playbook ansible-core'
 bench_table='borg borgbackup
 casync casync'
 e2e_table='containerd containerd

@@ -243,6 +243,7 @@ test('both services grow a volume that is in use', options, async () => {
     capacityRange: { requiredBytes: 64 * MiB, limitBytes: 0 },
     volumeCapabilities: [volumeCapability],
     parameters: {},
+    mutableParameters: {},
   } as never);
   const volumeId = made.volume?.volumeId ?? '';
   await using _pod = { [Symbol.asyncDispose]: () => clear(volumeId) };

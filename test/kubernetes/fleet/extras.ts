@@ -38,8 +38,10 @@ async function describeRegistry(t: FleetContext, name: string, registry: Registr
   return spec;
 }
 
-async function makeHook(t: FleetContext, name: string, target: HookSpec['target'], script: string) {
-  const spec = { target, namespace: appOf(t), command: ['sh', '-c', script] };
+type Runs = Pick<HookSpec, 'command' | 'playbook'>;
+
+async function makeHook(t: FleetContext, name: string, target: HookSpec['target'], runs: Runs) {
+  const spec = { target, namespace: appOf(t), ...runs };
   const metadata = { namespace: home, name: `${t.namespace}-${name}` };
   await t.east.client.create(hooks, { metadata, spec } as never);
 }
@@ -108,6 +110,15 @@ async function endAll(t: FleetContext): Promise<void> {
 }
 
 export const extraCases = fleetCases({
+  'a hook that is a playbook is run by Ansible': async (t) => {
+    const lacking = missing('ansible-playbook');
+    if (lacking !== false) throw new SkippedCase(lacking);
+    try {
+      await withPlaybook(t);
+    } finally {
+      await endAll(t);
+    }
+  },
   'a cutover takes images along, and runs hooks around it': {
     // The registries of both clusters are its own.
     alone: true,
@@ -134,6 +145,36 @@ export const extraCases = fleetCases({
   },
 });
 
+const playbook = `- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{ phase }} of {{ namespaces }}"
+      vars:
+        phase: "{{ lookup('env', 'TRANSSHIP_PHASE') }}"
+        namespaces: "{{ lookup('env', 'TRANSSHIP_SOURCE_NAMESPACES') }}"
+`;
+
+/** The command line of the Job, and the playbook where it is mounted, by Ansible itself. */
+async function withPlaybook(t: FleetContext): Promise<void> {
+  const { east, west } = t;
+  const namespace = appOf(t);
+  await deploy(t, 'none');
+  await makeHook(t, 'play', 'Source', { playbook });
+  const migration = await cutOver(t, {
+    source: east.name,
+    destination: west.name,
+    namespaces: [{ name: namespace }],
+    images: 'Skip',
+    hooks: [{ hook: `${t.namespace}-play`, phase: 'PreBackup' }],
+  });
+  const succeeded = migration.status?.conditions?.find(({ type }) => type === 'Succeeded');
+  const { PreBackup: said = '' } = await outputs(t, migration);
+  assert.equal(succeeded?.status, 'True', `${JSON.stringify(migration.status)} ${said}`);
+  assert.match(said, new RegExp(`^Succeeded [^]*PreBackup of ${namespace}`));
+  assert.match(said, /ok=1 .* failed=0/);
+}
+
 interface Registries {
   readonly a: Registry;
   readonly b: Registry;
@@ -151,7 +192,7 @@ async function move(t: FleetContext, { a, b, ca }: Registries): Promise<void> {
   const phases = ['PreBackup', 'PostBackup', 'PreRestore', 'PostRestore'] as const;
   for (const phase of phases) {
     const target = phase.endsWith('Backup') ? 'Source' : 'Destination';
-    await makeHook(t, phase.toLowerCase(), target, says);
+    await makeHook(t, phase.toLowerCase(), target, { command: ['sh', '-c', says] });
   }
   const migration = await cutOver(t, {
     source: east.name,
