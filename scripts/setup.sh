@@ -23,6 +23,7 @@ say() { echo "setup: $*" >&2; }
 
 # One line each: a command whose presence proves the Debian package, and the package.
 system_table='nbdinfo libnbd-bin
+nbdsh python3-libnbd
 nbdkit nbdkit
 qemu-img qemu-utils
 fio fio
