@@ -215,6 +215,11 @@ export function formatDuration(durationMs: number): string {
   return text;
 }
 
+/** RFC 3339 in UTC, cut to whole seconds: times of Kubernetes objects (`metav1.Time`). */
+export function formatSecond(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+}
+
 /** RFC 3339 in UTC; whole seconds unless there are milliseconds. */
 export function formatMoment(atMs: number): string {
   return new Date(atMs).toISOString().replace('.000Z', 'Z');

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { replications } from '../../src/api/kinds/replication.ts';
-import { repositories } from '../../src/api/kinds/repository.ts';
 import { savedVersions } from '../../src/api/kinds/saved-version.ts';
 import { volumes } from '../../src/api/kinds/volume.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
@@ -11,6 +10,7 @@ import {
   checkOf,
   claimsAt,
   decide,
+  makeStore,
   namespace,
   reached,
   replication,
@@ -21,18 +21,11 @@ import {
 import { makeForeignClaim, makeSettings, withData } from './scenarios.ts';
 import { type World, worldsAfter } from './world.ts';
 
-const keys = { namespace, name: 'keys' };
-
 suite('replications into a repository', () => {
   const open = worldsAfter(async (world) => {
     await withData(world);
     await makeSettings(world);
-    const hub = world.admin('east');
-    const data = { accessKeyId: 'aWQ=', secretAccessKey: 'c2VjcmV0' };
-    await hub.create(secrets, { metadata: keys, data } as never);
-    const s3 = { endpoint: 'https://s3.example.org', bucket: 'store', credentialsSecretRef: keys };
-    const metadata = { name: 'store' };
-    await hub.create(repositories, { metadata, spec: { s3 } } as never);
+    await makeStore(world);
   });
 
   const make = (world: World, name: string, spec: object) =>

@@ -4,9 +4,16 @@ import { test } from 'node:test';
 import { createSchemaLibrary } from '../../src/embedded/schema/library.ts';
 import { createHash } from 'node:crypto';
 import { replications } from '../../src/api/kinds/replication.ts';
-import { repositories } from '../../src/api/kinds/repository.ts';
-import { configMaps, namespaces, secrets } from '../../src/kube/resources.ts';
-import { change, makeReplication, namespace, reached, saidBy, there } from './replication-world.ts';
+import { configMaps, namespaces } from '../../src/kube/resources.ts';
+import {
+  change,
+  makeReplication,
+  makeStore,
+  namespace,
+  reached,
+  saidBy,
+  there,
+} from './replication-world.ts';
 import { openWorld, saveWorld, type World } from './world.ts';
 
 const objects = 5_000;
@@ -78,11 +85,7 @@ test(name, minutes15, async () => {
 test('a namespace with thousands of objects is backed up, and restored', minutes15, async () => {
   const world = await openFilled();
   const hub = world.admin('east');
-  const keys = { namespace, name: 'keys' };
-  const data = { accessKeyId: 'aWQ=', secretAccessKey: 'c2VjcmV0' };
-  await hub.create(secrets, { metadata: keys, data } as never);
-  const s3 = { endpoint: 'https://s3.example.org', bucket: 'store', credentialsSecretRef: keys };
-  await hub.create(repositories, { metadata: { name: 'store' }, spec: { s3 } } as never);
+  await makeStore(world);
   const make = (one: string, spec: object) =>
     hub.create(replications, {
       metadata: { namespace, name: one },

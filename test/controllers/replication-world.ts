@@ -5,8 +5,9 @@ import {
   replications,
   type ReplicationSpec,
 } from '../../src/api/kinds/replication.ts';
+import { repositories } from '../../src/api/kinds/repository.ts';
 import { conditionOf } from '../../src/controllers/status.ts';
-import { persistentVolumeClaims } from '../../src/kube/resources.ts';
+import { persistentVolumeClaims, secrets } from '../../src/kube/resources.ts';
 import type { Name, World } from './world.ts';
 
 export const namespace = 'shop';
@@ -26,6 +27,16 @@ export async function makeReplication(
       ...spec,
     },
   } as never);
+}
+
+/** A Repository `store`, which fake agents take as one. */
+export async function makeStore(world: World): Promise<void> {
+  const hub = world.admin('east');
+  const keys = { namespace, name: 'keys' };
+  const data = { accessKeyId: 'aWQ=', secretAccessKey: 'c2VjcmV0' };
+  await hub.create(secrets, { metadata: keys, data } as never);
+  const s3 = { endpoint: 'https://s3.example.org', bucket: 'store', credentialsSecretRef: keys };
+  await hub.create(repositories, { metadata: { name: 'store' }, spec: { s3 } } as never);
 }
 
 export async function replication(world: World, name = 'copy'): Promise<Replication | undefined> {

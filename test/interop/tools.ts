@@ -43,7 +43,9 @@ export function scratch(): { readonly path: string } & Disposable {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** Of this process; proc(5) writes spaces as `\\040`. */
 export function mountsBelow(directory: string): readonly string[] {
   const lines = readFileSync('/proc/mounts', 'utf8').split('\n');
-  return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(directory));
+  const paths = lines.map((line) => line.split(' ')[1]?.replaceAll('\\040', ' ') ?? '');
+  return paths.filter((path) => path.startsWith(directory));
 }

@@ -5,7 +5,7 @@
  * the end, by the replicas. Nothing is to be undone when one goes: the lead stays until it is
  * wanted elsewhere.
  */
-import { formatMoment } from '../../base/units.ts';
+import { formatSecond } from '../../base/units.ts';
 import { volumes } from '../../api/kinds/volume.ts';
 import type { Outcome } from '../../kube/api.ts';
 import { keyOf } from '../../kube/objects.ts';
@@ -68,8 +68,7 @@ export class VolumeAttachmentController implements Controller {
     const { attached, attachError } = attachment.status ?? {};
     const message = isAttached ? undefined : problem;
     if (attached === isAttached && attachError?.message === message) return;
-    const nowMs = this.#c.ports.clock.wallMs();
-    const time = formatMoment(nowMs - (nowMs % 1000));
+    const time = formatSecond(this.#c.ports.clock.wallMs());
     const status = {
       attached: isAttached,
       attachError: message === undefined ? null : { message, time },

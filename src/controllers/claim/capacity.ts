@@ -1,4 +1,5 @@
 /** What a claim says of a volume that has grown. */
+import { formatSecond } from '../../base/units.ts';
 import type { PersistentVolumeClaim } from '../../kube/resources.ts';
 import { quantityBytes } from './made.ts';
 
@@ -25,7 +26,7 @@ export function capacityStatus(
   if (!isInUse || shownBytes === 0) return { capacity: { storage }, ...ended(status, others) };
   // What the kubelet is doing about this very size is for it to say.
   if (quantityBytes(status.allocatedResources?.storage) === bytes) return undefined;
-  const lastTransitionTime = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+  const lastTransitionTime = formatSecond(nowMs);
   const message = 'the volume has grown; its device and file system grow on the node of its pod';
   return {
     allocatedResources: { storage },

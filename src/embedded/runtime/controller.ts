@@ -175,11 +175,6 @@ export function timeMs(text: string | null | undefined): number {
   return text === undefined || text === null ? Number.NaN : Date.parse(text);
 }
 
-/** As Kubernetes writes times: whole seconds, UTC. */
-export function timeText(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
 export function bornMs(object: KubeObject): number {
   return timeMs(object.metadata.creationTimestamp) || 0;
 }

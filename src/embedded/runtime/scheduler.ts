@@ -1,4 +1,5 @@
 /** Puts pods on nodes. A pod that fits nowhere says why in its condition `PodScheduled`. */
+import { formatSecond } from '../../base/units.ts';
 import { type ObjectKey, keyOf } from '../../kube/objects.ts';
 import {
   type Action,
@@ -11,7 +12,6 @@ import {
   nothing,
   patch,
   setStatus,
-  timeText,
 } from './controller.ts';
 import { ownerReference } from '../../kube/api.ts';
 import { type Pod, type PodCondition, pods } from './kinds/pods.ts';
@@ -188,7 +188,7 @@ function unscheduled(pod: Pod, reason: string, message: string, nowMs: number): 
     status: 'False',
     reason,
     message,
-    lastTransitionTime: since ?? timeText(nowMs),
+    lastTransitionTime: since ?? formatSecond(nowMs),
   };
   const others = before.filter((one) => one.type !== 'PodScheduled');
   return [

@@ -1,4 +1,5 @@
 /** A cluster as a map of objects, on which pure controllers act: for tests. */
+import { formatSecond } from '../../base/units.ts';
 import {
   type KubeObject,
   type ObjectKey,
@@ -6,7 +7,7 @@ import {
   apiVersionOf,
   keyText,
 } from '../../kube/objects.ts';
-import { type Action, type Controller, type View, timeText } from './controller.ts';
+import { type Action, type Controller, type View } from './controller.ts';
 import { typeKey } from './informers.ts';
 
 type Plain = Record<string, unknown>;
@@ -33,7 +34,7 @@ export class MemoryWorld implements View {
     const name = object.metadata.name ?? `${generateName}${number}`;
     const metadata = {
       uid: `uid-${number}`,
-      creationTimestamp: timeText(this.nowMs),
+      creationTimestamp: formatSecond(this.nowMs),
       generation: 1,
       ...object.metadata,
       resourceVersion: String(number),
@@ -71,7 +72,7 @@ export class MemoryWorld implements View {
     if (object === undefined) return;
     const waits = type.plural === 'pods' || (object.metadata.finalizers?.length ?? 0) > 0;
     if (!waits) return this.drop(type, key);
-    this.change(type, key, { metadata: { deletionTimestamp: timeText(this.nowMs) } });
+    this.change(type, key, { metadata: { deletionTimestamp: formatSecond(this.nowMs) } });
   }
 
   act(actions: readonly Action[]): void {

@@ -1,4 +1,5 @@
 /** delete and deletecollection: preconditions, grace, finalizers, propagation. */
+import { formatSecond } from '../../base/units.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
 import type { Json, JsonObject } from '../schema/api.ts';
 import { bodyObject } from './body.ts';
@@ -229,7 +230,7 @@ function deletionTime(place: Place, live: JsonObject, grace: number): string {
   const { clock } = place.kernel;
   if (Number.isNaN(before)) return timeText(clock, grace);
   const longer = numberAt(meta, 'deletionGracePeriodSeconds') ?? 0;
-  return `${new Date(before - (longer - grace) * 1000).toISOString().slice(0, 19)}Z`;
+  return formatSecond(before - (longer - grace) * 1000);
 }
 
 function finalizersFor(before: readonly string[], propagation: string): readonly string[] {

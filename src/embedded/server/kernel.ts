@@ -1,4 +1,5 @@
 /** What every part of the server works with, and one request on its way through it. */
+import { formatSecond } from '../../base/units.ts';
 import type { Clock, Log, Random } from '../../base/ports.ts';
 import type { JsonObject, SchemaLibrary } from '../schema/api.ts';
 import type { PodLogRequest, UserInfo } from './api.ts';
@@ -39,7 +40,7 @@ export interface Call {
 
 /** RFC 3339 without fractions, as in metadata: now, or some seconds later. */
 export function timeText(clock: Clock, laterSeconds = 0): string {
-  return `${new Date(clock.wallMs() + laterSeconds * 1000).toISOString().slice(0, 19)}Z`;
+  return formatSecond(clock.wallMs() + laterSeconds * 1000);
 }
 
 /** A random version 4 UUID (RFC 9562). */

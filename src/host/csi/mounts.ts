@@ -1,7 +1,7 @@
 /** Mounts of this node for the CSI driver, by the tools of the system. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { fail, TransshipError } from '../../base/errors.ts';
+import { asTransshipError, fail, TransshipError } from '../../base/errors.ts';
 import type { MountRequest, Mounts, PathUsage } from '../../csi/ports.ts';
 import { mustRunTool, runTool, type Tool } from '../run-tool.ts';
 
@@ -131,15 +131,15 @@ async function grow(device: string, at: string): Promise<number> {
   const entry = entryAt(at);
   const tool = growTool[entry?.type ?? ''];
   if (tool === undefined) fail('Unsupported', `${entry?.type ?? 'nothing'} at ${at} cannot grow`);
-  const { code, stderr } = await runTool(tool, tool === 'xfs_growfs' ? at : device);
-  if (code !== 0) {
-    const said = `${tool} ${device}: ${stderr.trim() || `exit code ${code}`}`;
+  try {
+    await mustRunTool(tool, tool === 'xfs_growfs' ? at : device);
+  } catch (error) {
     // The kernel's check of ext4_resize_begin; no other grower is refused so.
-    const lacksRight = tool === 'resize2fs' && /Permission denied/.test(stderr);
+    const { message } = asTransshipError(error);
+    if (tool !== 'resize2fs' || !message.includes('Permission denied')) throw error;
     const right =
       'a mounted ext4 grows only for who has CAP_SYS_RESOURCE: run the driver privileged';
-    if (lacksRight) fail('Forbidden', `${right} (${said})`);
-    fail('DiskFailed', said);
+    fail('Forbidden', `${right} (${message})`, error);
   }
   const { bsize, blocks } = fs.statfsSync(at);
   return bsize * blocks;

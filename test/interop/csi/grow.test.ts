@@ -1,11 +1,10 @@
 // A volume grows below a pod that writes to it: nothing is lost, and the pod has more room.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findProcesses, loopBytes } from '../../../src/host/block-probe.ts';
+import { loopBytes } from '../../../src/host/block-probe.ts';
 import { createMounts } from '../../../src/host/csi/mounts.ts';
 import { nodeServer } from '../../../src/csi/node-server.ts';
 import { volumeCalls } from '../../../src/csi/controller-volumes.ts';
@@ -14,6 +13,7 @@ import { openApi } from '../../../src/host/kube-access.ts';
 import { accessModes } from '../../../src/csi/wire/messages.ts';
 import { type Cloud, startCloud, until } from '../cloud.ts';
 import { missing, mountsBelow, must, scratch } from '../tools.ts';
+import { keepersOf, startFio } from './writer.ts';
 
 const MiB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0 && existsSync('/dev/fuse');
@@ -58,52 +58,6 @@ function startNode(cloud: Cloud, home: string) {
   return { node, agent, staging, target, clear };
 }
 
-interface Writer extends AsyncDisposable {
-  readonly ended: Promise<number | null>;
-  readonly hasEnded: () => boolean;
-  readonly said: () => string;
-}
-
-/** Writes a file over and over, each block with a header that fio knows again, and reads it. */
-function startFio(file: string, seconds: number): Writer {
-  const words = [
-    '--name=pod',
-    `--filename=${file}`,
-    '--rw=randwrite',
-    '--bs=16k',
-    '--size=48m',
-    '--ioengine=libaio',
-    '--iodepth=8',
-    '--direct=1',
-    '--fsync=32',
-    '--loops=1000',
-    `--runtime=${seconds}`,
-    '--verify=crc32c',
-    '--verify_fatal=1',
-    '--verify_backlog=256',
-    '--verify_state_save=0',
-  ];
-  const child = spawn('fio', words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-  }
-  let isOver = false;
-  const ended = new Promise<number | null>((resolve) => {
-    child.once('close', (code) => {
-      isOver = true;
-      resolve(code);
-    });
-  });
-  const stop = async (): Promise<void> => {
-    child.kill('SIGKILL');
-    await ended;
-  };
-  return { ended, hasEnded: () => isOver, said: () => text, [Symbol.asyncDispose]: stop };
-}
-
 async function bytesOf(directory: string): Promise<number> {
   const { bsize, blocks } = await statfs(directory);
   return bsize * blocks;
@@ -132,7 +86,7 @@ for (const fsType of ['ext4', 'xfs']) {
       assert.equal(capacityBytes, sizeBytes);
       return bytesOf(target);
     };
-    await using writer = startFio(join(target, 'data'), 20);
+    await using writer = startFio(join(target, 'data'), { seconds: 20, size: '48m' });
     let last = before;
     for (const [round, sizeMiB] of [400, 512, 768].entries()) {
       const written = await agent.metric('transship_nbd_');
@@ -171,7 +125,7 @@ test('the device below an ext4 that is written to grows', options, async () => {
   const volumeCapability = { accessMode, mount: { fsType: 'ext4', mountFlags: [] } };
   const where = { volumeId, stagingTargetPath: staging, volumeCapability, ...secretless };
   await node.NodeStageVolume(where as never);
-  await using writer = startFio(join(staging, 'data'), 10);
+  await using writer = startFio(join(staging, 'data'), { seconds: 10, size: '48m' });
   for (const sizeBytes of [400 * MiB, 512 * MiB]) {
     const written = await agent.metric('transship_nbd_');
     await until('some writes', async () => (await agent.metric('transship_nbd_')) > written);
@@ -212,7 +166,7 @@ test('a raw device grows below a pod that writes to it', options, async () => {
   mkdirSync(staging, { recursive: true });
   await node.NodeStageVolume(where as never);
   await node.NodePublishVolume({ ...where, targetPath: target, readonly: false } as never);
-  await using writer = startFio(target, 6);
+  await using writer = startFio(target, { seconds: 6, size: '48m' });
   // A size that is no whole number of sectors: the device has those that are whole.
   const sizeBytes = 128 * MiB + 700;
   await agent.call('volume.resize', { name: volumeId, sizeBytes });
@@ -265,10 +219,7 @@ test('both services grow a volume that is in use', options, async () => {
 });
 
 async function checkNothingLeft(cloud: Cloud, home: string): Promise<void> {
-  const isOurs = (words: readonly string[]) => words.some((word) => word.startsWith(cloud.home));
-  await until('the keeper to end', () => {
-    return findProcesses((words) => words.includes('door-keeper') && isOurs(words)).length === 0;
-  });
+  await until('the keeper to end', () => keepersOf(cloud.home).length === 0);
   assert.equal((await must('losetup', '--all')).includes(cloud.home), false);
   assert.deepEqual([...mountsBelow(home), ...mountsBelow(cloud.home)], []);
 }

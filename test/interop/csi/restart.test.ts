@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findProcesses } from '../../../src/host/block-probe.ts';
 import { type Cloud, startCloud, until } from '../cloud.ts';
 import { missing, must, scratch } from '../tools.ts';
+import { keepersOf, startFio } from './writer.ts';
 
 const mainPath = join(import.meta.dirname, '../../../src/main.ts');
 const MiB = 1024 * 1024;
@@ -18,47 +19,6 @@ const reason = isRoot
   : 'needs root and /dev/fuse to attach volumes';
 
 const options = { skip: reason, timeout: 10 * 60_000 };
-
-interface Writer {
-  readonly ended: Promise<number | null>;
-  readonly said: () => string;
-}
-
-/** Writes the device over and over, each block with a header that fio knows again, and reads it. */
-function startFio(device: string, seconds: number): Writer {
-  const words = [
-    '--name=pod',
-    `--filename=${device}`,
-    '--rw=randwrite',
-    '--bs=16k',
-    '--size=64m',
-    '--ioengine=libaio',
-    '--iodepth=8',
-    '--direct=1',
-    '--fsync=32',
-    '--loops=1000',
-    `--runtime=${seconds}`,
-    '--verify=crc32c',
-    '--verify_fatal=1',
-    '--verify_backlog=256',
-    '--verify_state_save=0',
-  ];
-  const child = spawn('fio', words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-  }
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { ended, said: () => text };
-}
-
-function keepersOf(home: string): readonly number[] {
-  return findProcesses((words) => {
-    return words.includes('door-keeper') && words.some((word) => word.startsWith(home));
-  });
-}
 
 /** A socket of a process that was killed is still there. */
 function isListening(socketPath: string): Promise<boolean> {
@@ -148,7 +108,7 @@ async function killBelowWriter(cloud: Cloud, keptIn = cloud.home): Promise<void>
   const agent = cloud.agent('east');
   await agent.create('db', 96 * MiB);
   const { status } = await agent.call('volume.attach', { volume: 'db', keep: true });
-  const writer = startFio(status.device!, 12);
+  const writer = startFio(status.device!, { seconds: 12, size: '64m' });
   assert.equal(keepersOf(keptIn).length, 1);
   let isOver = false;
   void writer.ended.then(() => {

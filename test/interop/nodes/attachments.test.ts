@@ -1,7 +1,7 @@
 // Kubernetes asks that a volume be usable on a node: its agent leads the volume then, wherever the
 // data is, and never while another node uses it.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { type Volume, volumes } from '../../../src/api/kinds/volume.ts';
 import { annotations, driver } from '../../../src/controllers/labels.ts';
 import { connectNbd } from '../../../src/host/nbd-client.ts';
@@ -20,6 +20,16 @@ const sizeBytes = 8 * 2 ** 20;
 const requestBytes = 2 ** 17;
 const name = 'data';
 const names = ['e1', 'e2'] as const;
+
+/** Two nodes under one control plane, and a volume that is at one of them. */
+async function begin(nodes: Nodes, t: TestContext) {
+  for (const one of names) await nodes.start(one, 'east');
+  const agents = names.map((one) => ({ name: one, address: `unix://${nodes.socketOf(one)}` }));
+  const { client, stop } = await control('east', agents);
+  t.after(stop);
+  const home = await makeVolume(client);
+  return { client, home, away: names.find((one) => one !== home)! };
+}
 
 async function makeVolume(client: KubeClient): Promise<string> {
   await client.create<Volume>(volumes, { metadata: { name }, spec: { size: '8Mi' } });
@@ -90,12 +100,7 @@ async function writeAt(nodes: Nodes, node: string, content: Buffer) {
 
 test('a volume comes to the node where a pod wants it', options, async (t) => {
   await using nodes = new Nodes();
-  for (const one of names) await nodes.start(one, 'east');
-  const agents = names.map((one) => ({ name: one, address: `unix://${nodes.socketOf(one)}` }));
-  const { client, stop } = await control('east', agents);
-  t.after(stop);
-  const home = await makeVolume(client);
-  const away = names.find((one) => one !== home)!;
+  const { client, home, away } = await begin(nodes, t);
 
   const nowhere = await ask(client, 'nobody');
   await refused(client, nowhere, /node nobody has no agent/);
@@ -122,12 +127,7 @@ test('a volume comes to the node where a pod wants it', options, async (t) => {
 
 test('an agent that comes back leads what its node still has attached', options, async (t) => {
   await using nodes = new Nodes();
-  for (const one of names) await nodes.start(one, 'east');
-  const agents = names.map((one) => ({ name: one, address: `unix://${nodes.socketOf(one)}` }));
-  const { client, stop } = await control('east', agents);
-  t.after(stop);
-  const home = await makeVolume(client);
-  const away = names.find((one) => one !== home)!;
+  const { client, home, away } = await begin(nodes, t);
   const toAway = await ask(client, away);
   await attached(client, toAway);
   const content = Buffer.alloc(sizeBytes, 'acknowledged before it was killed');

@@ -6,6 +6,7 @@ import { cronJobs, jobs } from '../../../src/kube/jobs.ts';
 import { keyOf } from '../../../src/kube/objects.ts';
 import { deployments, statefulSets } from '../../../src/kube/workloads.ts';
 import { signal, until } from '../../interop/cloud.ts';
+import { mountsBelow } from '../../interop/tools.ts';
 import type { Member } from './member.ts';
 
 const endMs = 30_000;
@@ -31,7 +32,7 @@ export async function endPods({ client, name }: Member): Promise<void> {
 /** Processes of this home, which is of this run alone, and what is mounted below it. */
 export async function release(home: string): Promise<readonly string[]> {
   const left: string[] = [];
-  for (const path of mountsBelow(home).toReversed()) {
+  for (const path of mountsBelow(`${home}/`).toReversed()) {
     left.push(`a mount at ${path}`);
     spawnSync('umount', ['-l', path]);
   }
@@ -40,13 +41,6 @@ export async function release(home: string): Promise<readonly string[]> {
     if (signal(pid, 'SIGKILL')) await until(`process ${pid} to end`, () => !signal(pid, 0));
   }
   return left;
-}
-
-function mountsBelow(home: string): readonly string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
-    .filter((path) => path.startsWith(`${home}/`));
 }
 
 interface Found {

@@ -1,6 +1,6 @@
 /** The status of a pod, from what its containers do. */
+import { formatSecond } from '../../../base/units.ts';
 import type { ContainerState } from '../../../kube/pod-spec.ts';
-import { timeText } from '../controller.ts';
 import type { ContainerStatus, Pod, PodCondition } from '../kinds/pods.ts';
 import type { AttemptState } from '../ports.ts';
 import { podAddress } from './fields.ts';
@@ -25,7 +25,7 @@ export interface StatusInputs {
 export function statusOf(inputs: StatusInputs): Record<string, unknown> {
   const { facts, plan, nowMs } = inputs;
   const { pod } = facts;
-  const { startTime = timeText(nowMs) } = pod.status ?? {};
+  const { startTime = formatSecond(nowMs) } = pod.status ?? {};
   const { init, main } = facts;
   return {
     phase: plan.phase,
@@ -85,7 +85,7 @@ function conditionsOf(inputs: StatusInputs): readonly PodCondition[] {
   const ours = Object.entries(wanted).map(([type, now]): PodCondition => {
     const old = before.find((one) => one.type === type);
     const since = old?.status === now.status ? old.lastTransitionTime : undefined;
-    return { type, ...now, lastTransitionTime: since ?? timeText(nowMs) };
+    return { type, ...now, lastTransitionTime: since ?? formatSecond(nowMs) };
   });
   return [...ours, ...others];
 }
@@ -156,7 +156,7 @@ function statesOf(
     }
     case 'running':
       return {
-        state: { running: { startedAt: timeText(one.state.startedMs) } },
+        state: { running: { startedAt: formatSecond(one.state.startedMs) } },
         lastState: previous,
       };
     case 'exited': {
@@ -178,6 +178,6 @@ function ended(state: AttemptState): ContainerState {
   if (state.state !== 'exited') return {};
   const { exitCode, startedMs, finishedMs } = state;
   const reason = exitCode === 0 ? 'Completed' : exitCode === 128 ? 'StartError' : 'Error';
-  const [startedAt, finishedAt] = [timeText(startedMs), timeText(finishedMs)];
+  const [startedAt, finishedAt] = [formatSecond(startedMs), formatSecond(finishedMs)];
   return { terminated: { exitCode, reason, startedAt, finishedAt } };
 }

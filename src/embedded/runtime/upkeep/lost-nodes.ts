@@ -3,6 +3,7 @@
  * "Taints and Tolerations"): told `Unknown`, tainted, emptied when the pods' patience is over.
  * Sooner than elsewhere, because all nodes of an embedded cluster are on one machine.
  */
+import { formatSecond } from '../../../base/units.ts';
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
 import {
   type Node,
@@ -23,7 +24,6 @@ import {
   remove,
   setStatus,
   timeMs,
-  timeText,
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { tolerates } from '../placement.ts';
@@ -98,7 +98,7 @@ function lost(condition: NodeCondition, nowMs: number): NodeCondition {
     status: 'Unknown',
     reason: 'NodeStatusUnknown',
     message: 'Kubelet stopped posting node status.',
-    lastTransitionTime: timeText(nowMs),
+    lastTransitionTime: formatSecond(nowMs),
   };
 }
 
@@ -109,7 +109,7 @@ function taint(node: Node, nowMs: number): readonly Action[] {
   });
   if (missing.length === 0) return [];
   const added = missing.map((effect): Taint => {
-    return { key: unreachable, effect, timeAdded: timeText(nowMs) };
+    return { key: unreachable, effect, timeAdded: formatSecond(nowMs) };
   });
   return [patch(nodes, node, { spec: { taints: [...taints, ...added] } })];
 }

@@ -2,13 +2,14 @@
  * The end of namespaces: everything in them is deleted, whatever kind it is, then the namespace
  * itself is let go (Kubernetes documentation, "Namespaces"; the `finalize` sub-resource).
  */
+import { formatSecond } from '../../../base/units.ts';
 import { TransshipError } from '../../../base/errors.ts';
 import type { KubeClient, Outcome } from '../../../kube/api.ts';
 import { exchange } from '../../../kube/exchange.ts';
 import { type ResourceType, keyOf } from '../../../kube/objects.ts';
 import { type Reconciler, createReconciler, watching } from '../../../kube/reconciler.ts';
 import { type Namespace, namespaces } from '../../../kube/resources.ts';
-import { isDeleted, timeText } from '../controller.ts';
+import { isDeleted } from '../controller.ts';
 import { type Discovered, discover } from '../discovery.ts';
 import { listAll } from '../informers.ts';
 import type { ControllerHost } from '../run-controller.ts';
@@ -86,7 +87,7 @@ async function report(
     status: 'True',
     reason: 'SomeResourcesRemain',
     message: `Some resources are remaining: ${left.join(', ')}`,
-    lastTransitionTime: timeText(client.connection.clock.wallMs()),
+    lastTransitionTime: formatSecond(client.connection.clock.wallMs()),
   };
   const before = namespace.status as
     | { readonly conditions?: readonly { message?: string }[] }

@@ -1,10 +1,11 @@
 /** The machines of an embedded cluster as Node objects, their heartbeats, and their lost pods. */
+import { formatSecond } from '../../../base/units.ts';
 import { asTransshipError } from '../../../base/errors.ts';
 import type { Timer } from '../../../base/ports.ts';
 import type { KubeClient } from '../../../kube/api.ts';
 import { keyOf } from '../../../kube/objects.ts';
 import { leases, namespaces, nodes } from '../../../kube/resources.ts';
-import { type Controller, decision, nothing, remove, timeText } from '../controller.ts';
+import { type Controller, decision, nothing, remove } from '../controller.ts';
 import { pods } from '../kinds/pods.ts';
 import type { ControllerHost } from '../run-controller.ts';
 
@@ -74,7 +75,7 @@ export class NodeKeeper {
 
 export async function keepNode(client: KubeClient, facts: NodeFacts): Promise<void> {
   const key = { namespace: '', name: facts.name };
-  const now = timeText(client.connection.clock.wallMs());
+  const now = formatSecond(client.connection.clock.wallMs());
   const existing = await client.get(nodes, key);
   if (existing === undefined) {
     await client.create(nodes, { metadata: { name: facts.name, labels: labelsOf(facts) } });

@@ -1,5 +1,5 @@
+import { formatSecond } from '../../../base/units.ts';
 import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
-import { timeText } from '../controller.ts';
 
 export type ConditionWords = Pick<WorkloadCondition, 'type' | 'status'> & {
   readonly reason: string;
@@ -17,7 +17,7 @@ export function withCondition(
   touch = false,
 ): readonly WorkloadCondition[] {
   const before = conditions.find((one) => one.type === words.type);
-  const now = timeText(nowMs);
+  const now = formatSecond(nowMs);
   const same =
     before?.status === words.status &&
     before.reason === words.reason &&

@@ -1,4 +1,5 @@
 /** CronJobs: a Job at every time of a schedule (Kubernetes documentation, "CronJob"). */
+import { formatSecond } from '../../../base/units.ts';
 import { ownerReference } from '../../../kube/api.ts';
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
 import {
@@ -16,7 +17,6 @@ import {
   remove,
   setStatus,
   timeMs,
-  timeText,
 } from '../controller.ts';
 import { type CronJob, type Job, cronJobs, jobs } from '../kinds/workloads.ts';
 import { type Schedule, latestBetween, parseSchedule } from './cron-schedule.ts';
@@ -120,7 +120,7 @@ function makeJob(cron: CronJob, name: string, dueMs: number): Action {
       name,
       namespace: cron.metadata.namespace ?? '',
       labels: { ...metadata.labels },
-      annotations: { ...metadata.annotations, [timeNote]: timeText(dueMs) },
+      annotations: { ...metadata.annotations, [timeNote]: formatSecond(dueMs) },
       ownerReferences: [ownerReference(cron)],
     },
     spec,
@@ -162,7 +162,7 @@ function report(
   const lastSuccess = Math.max(timeMs(cron.status?.lastSuccessfulTime) || 0, ...ends);
   return setStatus(cronJobs, cron, {
     active: active.length === 0 ? undefined : active,
-    ...(startedMs === undefined ? {} : { lastScheduleTime: timeText(startedMs) }),
-    ...(lastSuccess === 0 ? {} : { lastSuccessfulTime: timeText(lastSuccess) }),
+    ...(startedMs === undefined ? {} : { lastScheduleTime: formatSecond(startedMs) }),
+    ...(lastSuccess === 0 ? {} : { lastSuccessfulTime: formatSecond(lastSuccess) }),
   });
 }

@@ -3,6 +3,7 @@
  * until the job's status has counted it, so that none is counted twice or lost (Kubernetes
  * documentation, "Job termination and cleanup", "Job tracking").
  */
+import { formatSecond } from '../../../base/units.ts';
 import { type ObjectKey, keyOf } from '../../../kube/objects.ts';
 import type { WorkloadCondition } from '../../../kube/pod-spec.ts';
 import {
@@ -19,7 +20,6 @@ import {
   setStatus,
   sooner,
   timeMs,
-  timeText,
 } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { type Job, jobs } from '../kinds/workloads.ts';
@@ -115,7 +115,7 @@ function run(job: Job, mine: readonly Pod[], nowMs: number): Decision {
     active: active.length,
     ready: active.filter(isReady).length,
     terminating: terminating.length,
-    startTime: isSuspended ? undefined : timeText(isBegun ? startMs : nowMs),
+    startTime: isSuspended ? undefined : formatSecond(isBegun ? startMs : nowMs),
     ...counts.status,
     ...ending(job, verdict, left, nowMs),
   };
@@ -192,7 +192,7 @@ function ending(
   conditions = withCondition(conditions, { type: first, status, reason, message }, nowMs);
   if (left > 0) return { conditions };
   conditions = withCondition(conditions, { type, status, reason, message }, nowMs);
-  return type === 'Complete' ? { conditions, completionTime: timeText(nowMs) } : { conditions };
+  return type === 'Complete' ? { conditions, completionTime: formatSecond(nowMs) } : { conditions };
 }
 
 function withSuspension(

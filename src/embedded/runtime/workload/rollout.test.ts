@@ -1,8 +1,8 @@
+import { formatSecond } from '../../../base/units.ts';
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { keyOf } from '../../../kube/objects.ts';
-import { timeText } from '../controller.ts';
 import { type Pod, pods } from '../kinds/pods.ts';
 import { type Deployment, deployments, replicaSets } from '../kinds/workloads.ts';
 import { MemoryWorld } from '../testing.ts';
@@ -222,5 +222,5 @@ test('a replica set adopts, releases, and gives up the least useful pods first',
   world.settle(setController, key);
   assert.notEqual(world.get(pods, keyOf(other))?.metadata.deletionTimestamp, undefined);
   assert.equal(world.get(pods, keyOf(kept))?.metadata.deletionTimestamp, undefined);
-  assert.equal(timeText(0), '1970-01-01T00:00:00Z');
+  assert.equal(formatSecond(0), '1970-01-01T00:00:00Z');
 });
